@@ -1,0 +1,3 @@
+"""A DPWS stack whose services gossip."""
+
+__version__ = "0.1.0"

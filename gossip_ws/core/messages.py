@@ -1,0 +1,147 @@
+"""What gossip nodes say to one another. Bodies are opaque here: bytes in canonical form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gossip_ws.kernel.errors import Fault
+from gossip_ws.kernel.names import DeviceId, GossipId
+from gossip_ws.kernel.terms import Terms, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The compact signature (WS-Discovery 1.1 section 8.2): `value` over the gossip id, by key `key_id`."""
+
+    key_id: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Everything the origin fixed. `body` is the canonical element inside the SOAP Body (or empty).
+
+    `sealed` is the codec's own rendering of it, sent on verbatim and never looked into.
+    """
+
+    id: GossipId
+    action: str
+    terms: Terms
+    body: bytes
+    signature: Signature | None
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """The part each hop writes anew: unsigned, so never trusted beyond what the terms allow.
+
+    `tier` and `rounds`: where the receiver stands in which budget. `age` and `remaining` are seconds
+    since the origin and until the sender stops waiting (requests only). `ancestors` is the chain of
+    askers of a request, the origin first, the sender last. `receipt`: the sender waits for a Receipt.
+    """
+
+    sender: DeviceId
+    tier: Tier
+    rounds: int
+    hops: int
+    age: float
+    remaining: float = 0.0
+    ancestors: tuple[DeviceId, ...] = ()
+    receipt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gossip:
+    """An application message on its way."""
+
+    content: Content
+    hop: Hop
+
+
+class Standing(StrEnum):
+    """What the receiver of a message has to say of it at once."""
+
+    TAKEN = "taken"
+    """Delivered here; or, of a request, joined under you: a Partial will follow. Of a Partial: counted."""
+    COUNTED = "counted"
+    """A request that reached this node by another way before: do not wait for it."""
+    DECLINED = "declined"
+    """This node rebooted since the request was issued, or is no target and has nobody to ask."""
+    BUSY = "busy"
+    """A full table: this node neither takes part nor remembers."""
+    LATE = "late"
+    """A Partial that came after the answer had been given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to a Gossip with `hop.receipt`, or to a Partial."""
+
+    about: GossipId
+    sender: DeviceId
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many devices an answer stands for. contributors + missing + failed + late + uncertain = expected."""
+
+    contributors: int = 0
+    expected: int = 0
+    missing: int = 0
+    failed: int = 0
+    late: int = 0
+    uncertain: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.contributors + other.contributors,
+            self.expected + other.expected,
+            self.missing + other.missing,
+            self.failed + other.failed,
+            self.late + other.late,
+            self.uncertain + other.uncertain,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """One immutable partial answer, resent until receipted. `value` is what the filter made, in its
+    partial form; empty when nobody contributed. `cover` names the direct children taken in, 8 octets
+    of digest each. `fault`: why there is no value."""
+
+    about: GossipId
+    sender: DeviceId
+    tally: Tally
+    value: bytes
+    cover: tuple[bytes, ...] = ()
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """ "This is what I hold, tell me news": the first 8 octets of each unexpired gossip id held."""
+
+    sender: DeviceId
+    held: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A Peer Service asks a newly registered address whether it is who it says."""
+
+    sender: DeviceId
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeMet:
+    """The nonce sent back from the registered address."""
+
+    sender: DeviceId
+    nonce: bytes
+
+
+Message = Gossip | Receipt | Partial | Digest | Challenge | ChallengeMet

@@ -1,0 +1,66 @@
+"""Where a message goes: one address type for every binding, never a bare tuple above `net`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from gossip_ws.kernel.errors import LocalError
+
+
+class Binding(StrEnum):
+    """A SOAP 1.2 transport, named by its URI scheme (SOAP-over-UDP 1.1 section 5, RFC 9110)."""
+
+    UDP = "soap.udp"
+    HTTP = "http"
+
+
+_DEFAULT_PORT = {Binding.HTTP: 80}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """One transport address: `soap.udp://host:port/path` or `http://host:port/path`.
+
+    `host` is a literal without brackets; `path` is empty or starts with a slash.
+    """
+
+    binding: Binding
+    host: str
+    port: int
+    path: str = ""
+
+    @classmethod
+    def parse(cls, uri: str) -> Address:
+        """Read an absolute URI. Raises LocalError with the reason when it is none of ours."""
+        scheme, mark, rest = uri.strip().partition("://")
+        try:
+            binding = Binding(scheme.lower())
+        except ValueError:
+            raise LocalError(f"not a soap.udp or http address: {uri!r}") from None
+        authority, slash, path = rest.partition("/")
+        if authority.startswith("["):
+            host, _, port_text = authority[1:].partition("]")
+            port_text = port_text.removeprefix(":")
+        else:
+            host, _, port_text = authority.partition(":")
+        if not mark or not host:
+            raise LocalError(f"an address needs a host: {uri!r}")
+        if not port_text:
+            # SOAP-over-UDP names no default port: it is always written.
+            if binding not in _DEFAULT_PORT:
+                raise LocalError(f"a soap.udp address needs a port: {uri!r}")
+            port = _DEFAULT_PORT[binding]
+        elif port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536:
+            port = int(port_text)
+        else:
+            raise LocalError(f"not a port: {port_text!r} in {uri!r}")
+        return cls(binding, host, port, slash + path)
+
+    def at(self, path: str) -> Address:
+        """The same listener, another path."""
+        return replace(self, path=path)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.binding.value}://{host}:{self.port}{self.path}"

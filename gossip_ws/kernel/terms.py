@@ -1,0 +1,95 @@
+"""What the origin of a gossip message fixes and signs: the terms on which it may spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from gossip_ws.kernel.address import Binding
+from gossip_ws.kernel.names import QName
+
+
+class Variant(StrEnum):
+    """How a message spreads (seed 002 section III.A)."""
+
+    EAGER_PUSH = "eager-push"
+
+
+class Style(StrEnum):
+    """The operation's message exchange, as its WSDL has it."""
+
+    ONE_WAY = "one-way"
+    REQUEST_RESPONSE = "request-response"
+
+
+class Tier(StrEnum):
+    """A network segment of the grid; a budget is spent inside one."""
+
+    WAN = "wan"
+    FAN = "fan"
+    HAN = "han"
+
+
+class Priority(IntEnum):
+    """Smaller is more urgent."""
+
+    PROTECTION = 0
+    STATUS = 1
+    NORMAL = 2
+    BULK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How far a message may go inside one tier: `fanout` peers a relay, at most `rounds` hops."""
+
+    tier: Tier
+    fanout: int
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """How replies are combined on the way back: a named aggregate, or an XSLT 1.0 stylesheet.
+
+    Exactly one of `name` and `stylesheet` is set. `group_by` names a key field of the operation's
+    shape; only for named aggregates.
+    """
+
+    name: str = ""
+    stylesheet: str = ""
+    group_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The fixed part of the header block, covered by the gossip id and the signature.
+
+    A device is a target when it has every type in `types` and, for one of `scopes` at least (or
+    none given), that scope is a segment-wise prefix of one of its own. `issued` and `expires` are
+    wall seconds. `originator` is the key id that signed, or `unsigned` in development mode.
+    `min_replies` (0 for all) and `timeout` (s) end the wait of a request-response message;
+    `min_group` is the smallest number of contributors that may be answered.
+    """
+
+    variant: Variant
+    style: Style
+    binding: Binding
+    priority: Priority
+    budgets: tuple[Budget, ...]
+    types: tuple[QName, ...]
+    scopes: tuple[str, ...]
+    originator: str
+    issued: float
+    expires: float
+    filter: Filter | None = None
+    min_replies: int = 0
+    timeout: float = 0.0
+    min_group: int = 1
+
+    def budget(self, tier: Tier) -> Budget:
+        """What may be spent in `tier`: nothing where the origin named none."""
+        for budget in self.budgets:
+            if budget.tier == tier:
+                return budget
+        return Budget(tier, 0, 0)

@@ -1,0 +1,206 @@
+"""What the endpoint needs of the world, as Protocols. Completions are callbacks: sockets, a simulator's
+virtual clock and a worker process all can call one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gossip_ws.core.messages import Content, Message, Signature
+from gossip_ws.core.peers import Peer, PeerTable
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.contract import Operation, Shape
+from gossip_ws.kernel.errors import Fault
+from gossip_ws.kernel.instant import Instant
+from gossip_ws.kernel.names import DeviceId, GossipId, QName
+from gossip_ws.kernel.terms import Filter, Terms
+
+Frame = bytes
+"""What a Network moves: one SOAP envelope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a frame, as far as the transport shows: source address, the local address it came in on,
+    and the HTTP Basic credentials if any. Nothing in it is proved but the credentials' fit."""
+
+    source: Address
+    local: str
+    user: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One received frame. UDP: `method` is empty and `path` too. HTTP: as on the request line; `query` is
+    without its question mark; `content_type` verbatim."""
+
+    frame: Frame
+    caller: Caller
+    method: str = ""
+    path: str = ""
+    query: str = ""
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What goes back on the same exchange. UDP: an empty body sends nothing."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/soap+xml; charset=utf-8"
+
+
+Respond = Callable[[Response], None]
+"""Called once, now or later."""
+
+
+class Network(Protocol):
+    """Moves frames. Queues are bounded; what does not fit is dropped and counted."""
+
+    def send(self, frame: Frame, to: Address) -> None:
+        """Best effort, one way: a datagram, or an HTTP POST whose answer is ignored."""
+
+    def multicast(self, frame: Frame) -> None:
+        """Best effort, to the WS-Discovery groups of the interfaces in use."""
+
+    def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
+        """An HTTP request; `done` gets the reply's envelope (faults too), or None when there was none in time."""
+
+
+class Clock(Protocol):
+    def now(self) -> Instant: ...
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None: ...
+
+
+class Codec(Protocol):
+    """bytes <-> gossip messages. Also the only place that knows the canonical form."""
+
+    def decode(self, frame: Frame) -> Message:
+        """Raises RemoteError."""
+
+    def encode(self, message: Message) -> Frame:
+        """With a fresh wsa:MessageID. The same bytes serve every target."""
+
+    def seal(self, action: str, terms: Terms, body: bytes, sign: Callable[[GossipId], Signature | None]) -> Content:
+        """Fix a message at its origin: canonical form, id, signature."""
+
+
+class Verifier(Protocol):
+    """Judges content before the node sees it."""
+
+    def verify(self, content: Content, caller: Caller) -> None:
+        """Raises RemoteError: bad or missing signature, unknown key, or one that may not originate this action here."""
+
+    def authorise(self, action: str, caller: Caller) -> None:
+        """May this device originate `action` for the caller, who signed nothing? Raises RemoteError if not."""
+
+    def sign(self, id: GossipId) -> Signature | None:
+        """This device's own signature; None in development mode without keys."""
+
+    @property
+    def originator(self) -> str:
+        """The key id that `sign` signs with, or `unsigned`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A hosted service's answer: the canonical element for the SOAP Body; empty for a one-way operation."""
+
+    body: bytes
+
+
+Outcome = Reply | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What a hosted service is told besides the envelope. `issuer`: key id whose signature was verified (so
+    versions can be scoped to it), or the user, or empty for a plain call."""
+
+    operation: Operation
+    envelope: Frame
+    issuer: str
+    now: Instant
+
+
+class HostedService(Protocol):
+    """One hosted service of a device: an original, that knows nothing of gossip."""
+
+    @property
+    def service_id(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def port_type(self) -> QName: ...
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """By input action."""
+
+    def wsdl(self, address: str) -> bytes:
+        """The self-contained WSDL 1.1 of the plain service at `address`, without gossip policy."""
+
+    def invoke(self, invocation: Invocation, done: Callable[[Outcome], None]) -> None:
+        """Never raises for what a client sent: that is a Fault outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One value to combine. `contributors` 1 and `own` for what this device's hosted service replied."""
+
+    value: bytes
+    contributors: int
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """`value` in partial form (or, at the entry, as the operation's response element); `refused` are the
+    indices of inputs that are malformed or out of the declared range and were left out."""
+
+    value: bytes
+    refused: tuple[int, ...] = ()
+
+
+class Combiner(Protocol):
+    def check(self, filter: Filter, shape: Shape | None) -> None:
+        """Raises RemoteError when the filter is no filter, is not in the allowed subset, or does not fit the shape."""
+
+    def combine(
+        self,
+        filter: Filter,
+        shape: Shape | None,
+        inputs: tuple[Input, ...],
+        final: bool,
+        done: Callable[[Combination | Fault], None],
+    ) -> None: ...
+
+
+class Gossip(Protocol):
+    """What a hosted service may ask of its device's endpoint. Carried by its application's config."""
+
+    @property
+    def device(self) -> DeviceId: ...
+
+    @property
+    def peers(self) -> PeerTable: ...
+
+    def register(self, peer: Peer, source: Address) -> float:
+        """Take a registration or a refresh; returns the lease in seconds. Raises RemoteError over quota."""
+
+    def originate(self, action: str, body: bytes) -> None:
+        """Start a one-way gossip of this device's own, signed by it."""
+
+
+class Store(Protocol):
+    """Small durable memory: a value by name. Writing is durable on return."""
+
+    def get(self, name: str) -> bytes | None: ...
+
+    def put(self, name: str, value: bytes) -> None: ...

@@ -1,0 +1,172 @@
+"""SOAP 1.2 envelopes with WS-Addressing 1.0: the one hardened parser, and the one canonical form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+from xml.sax.saxutils import escape, quoteattr
+
+from lxml import etree
+
+from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
+from gossip_ws.kernel.names import SOAP12, WSA, QName, qname
+
+MAX_ENVELOPE: Final = 32_767
+"""Octets; DPWS 1.1 MAX_ENVELOPE_SIZE."""
+MAX_UDP_ENVELOPE: Final = 4_096
+"""Octets; DPWS 1.1 MAX_UDP_ENVELOPE_SIZE."""
+MAX_URI: Final = 2_048
+"""Octets; DPWS 1.1 R0025/R0027."""
+
+_ENVELOPE = f"{{{SOAP12}}}Envelope"
+_HEADER = f"{{{SOAP12}}}Header"
+_BODY = f"{{{SOAP12}}}Body"
+_WSA = f"{{{WSA}}}"
+_ONCE = frozenset(_WSA + name for name in ("To", "Action", "MessageID", "From", "ReplyTo", "FaultTo"))
+REPLY: Final = WSA + "/reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """The WS-Addressing properties of one message; empty where the header is absent."""
+
+    action: str = ""
+    message_id: str = ""
+    to: str = ""
+    reply_to: str = ""
+    fault_to: str = ""
+    relates_to: tuple[tuple[str, str], ...] = ()
+    """(relationship type, message id) pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A parsed envelope. `payload` is the element child of the Body, None when the Body is empty."""
+
+    addressing: Addressing
+    headers: tuple[etree._Element, ...]
+    payload: etree._Element | None
+
+    def header(self, name: QName) -> etree._Element | None:
+        """The header block of that name. Raises RemoteError when it stands there twice."""
+        found = [block for block in self.headers if block.tag == name]
+        if len(found) > 1:
+            raise sender_fault("DuplicateHeader", f"header block more than once: {name}")
+        return found[0] if found else None
+
+
+def parser() -> etree.XMLParser:
+    """A fresh hardened parser: no DTD loaded, no entity resolved, no network, bounded depth and text."""
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+
+
+_PARSER = parser()
+
+
+def parse(frame: bytes, limit: int = MAX_ENVELOPE) -> Envelope:
+    """Read one SOAP 1.2 envelope. Raises RemoteError; size is looked at before anything else."""
+    if len(frame) > limit:
+        raise sender_fault("TooLarge", f"envelope of {len(frame)} octets, at most {limit} are taken")
+    try:
+        root = etree.fromstring(frame, _PARSER)
+    except (etree.XMLSyntaxError, ValueError, LookupError) as error:
+        raise sender_fault("Malformed", f"not well-formed XML: {error}") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise sender_fault("Malformed", "a SOAP envelope has no document type (SOAP 1.2 part 1 section 5)")
+    if root.tag != _ENVELOPE:
+        raise RemoteError(
+            Fault(FaultCode.VERSION_MISMATCH, qname(SOAP12, "VersionMismatch"), f"not a SOAP 1.2 envelope: {root.tag}")
+        )
+    children = list(root)
+    headers: tuple[etree._Element, ...] = ()
+    if children and children[0].tag == _HEADER:
+        headers = tuple(children.pop(0))
+    if len(children) != 1 or children[0].tag != _BODY:
+        raise sender_fault("Malformed", "an envelope is an optional Header and one Body")
+    body = list(children[0])
+    if len(body) > 1:
+        raise sender_fault("Malformed", "more than one element in the Body: only document/literal is spoken here")
+    return Envelope(_addressing(headers), headers, body[0] if body else None)
+
+
+def canonical(element: etree._Element, prefixes: tuple[str, ...] = ()) -> bytes:
+    """Exclusive canonical XML 1.0 without comments; `prefixes` as InclusiveNamespaces PrefixList."""
+    return etree.tostring(
+        element,
+        method="c14n",
+        exclusive=True,
+        with_comments=False,
+        with_tail=False,
+        inclusive_ns_prefixes=list(prefixes) or None,
+    )
+
+
+def message_id() -> str:
+    """A fresh `urn:uuid:`."""
+    return f"urn:uuid:{uuid4()}"
+
+
+def build(addressing: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
+    """An envelope around `body` and further header `blocks`; both are taken verbatim, so each must
+    declare the namespaces it uses (the canonical form does)."""
+    headers = []
+    if addressing.to:
+        headers.append(f"<wsa:To>{escape(addressing.to)}</wsa:To>")
+    if addressing.action:
+        headers.append(f"<wsa:Action>{escape(addressing.action)}</wsa:Action>")
+    if addressing.message_id:
+        headers.append(f"<wsa:MessageID>{escape(addressing.message_id)}</wsa:MessageID>")
+    if addressing.reply_to:
+        headers.append(f"<wsa:ReplyTo><wsa:Address>{escape(addressing.reply_to)}</wsa:Address></wsa:ReplyTo>")
+    for kind, related in addressing.relates_to:
+        attribute = "" if kind == REPLY else f" RelationshipType={quoteattr(kind)}"
+        headers.append(f"<wsa:RelatesTo{attribute}>{escape(related)}</wsa:RelatesTo>")
+    return b"".join(
+        (
+            f'<s12:Envelope xmlns:s12="{SOAP12}" xmlns:wsa="{WSA}"><s12:Header>'.encode(),
+            "".join(headers).encode(),
+            blocks,
+            b"</s12:Header><s12:Body>",
+            body,
+            b"</s12:Body></s12:Envelope>",
+        )
+    )
+
+
+def _addressing(headers: tuple[etree._Element, ...]) -> Addressing:
+    found: dict[str, str] = {}
+    relates_to: list[tuple[str, str]] = []
+    for block in headers:
+        tag = block.tag
+        if not tag.startswith(_WSA):
+            continue
+        if tag in _ONCE:
+            if tag in found:
+                raise _invalid_addressing(f"{tag} more than once")
+            text = block.text if len(block) == 0 else block.findtext(_WSA + "Address")
+            found[tag] = (text or "").strip()
+            if len(found[tag]) > MAX_URI:
+                raise _invalid_addressing(f"{tag} of more than {MAX_URI} octets")
+        elif tag == _WSA + "RelatesTo":
+            relates_to.append((block.get("RelationshipType", REPLY), (block.text or "").strip()))
+    return Addressing(
+        action=found.get(_WSA + "Action", ""),
+        message_id=found.get(_WSA + "MessageID", ""),
+        to=found.get(_WSA + "To", ""),
+        reply_to=found.get(_WSA + "ReplyTo", ""),
+        fault_to=found.get(_WSA + "FaultTo", ""),
+        relates_to=tuple(relates_to),
+    )
+
+
+def _invalid_addressing(reason: str) -> RemoteError:
+    return sender_fault("InvalidAddressingHeader", reason, namespace=WSA)
