@@ -79,8 +79,8 @@ class Clock(Protocol):
 class Codec(Protocol):
     """bytes <-> gossip messages. Also the only place that knows the canonical form."""
 
-    def decode(self, frame: Frame) -> Message:
-        """Raises RemoteError."""
+    def decode(self, frame: Frame) -> Message | None:
+        """None when the envelope carries no gossip. Raises RemoteError when it is malformed or out of bounds."""
 
     def encode(self, message: Message) -> Frame:
         """With a fresh wsa:MessageID. The same bytes serve every target."""

@@ -93,3 +93,23 @@ class Terms:
             if budget.tier == tier:
                 return budget
         return Budget(tier, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an unsigned caller of a shadow service asks for; None and empty leave the device's default.
+
+    Not trusted: the device fixes the terms from it, within its own caps, if the caller may originate.
+    """
+
+    variant: Variant | None = None
+    binding: Binding | None = None
+    priority: Priority | None = None
+    budgets: tuple[Budget, ...] = ()
+    types: tuple[QName, ...] = ()
+    scopes: tuple[str, ...] = ()
+    filter: Filter | None = None
+    lifetime: float | None = None
+    min_replies: int | None = None
+    timeout: float | None = None
+    min_group: int | None = None
