@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gossip_ws.core.effects import Input as Input
 from gossip_ws.core.messages import Content, Message, Signature
 from gossip_ws.core.peers import Peer, PeerTable
 from gossip_ws.kernel.address import Address
@@ -55,6 +56,9 @@ class Response:
 
 Respond = Callable[[Response], None]
 """Called once, now or later."""
+
+Handle = Callable[[Request, Respond], None]
+"""What a listener is given: takes every frame that comes in. It is not expected to raise."""
 
 
 class Network(Protocol):
@@ -119,12 +123,14 @@ Outcome = Reply | Fault
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """What a hosted service is told besides the envelope. `issuer`: key id whose signature was verified (so
-    versions can be scoped to it), or the user, or empty for a plain call."""
+    versions can be scoped to it), or the user, or empty for a plain call. `source`: where it came from, as
+    far as the transport shows."""
 
     operation: Operation
     envelope: Frame
     issuer: str
     now: Instant
+    source: Address | None = None
 
 
 class HostedService(Protocol):
@@ -148,15 +154,6 @@ class HostedService(Protocol):
 
     def invoke(self, invocation: Invocation, done: Callable[[Outcome], None]) -> None:
         """Never raises for what a client sent: that is a Fault outcome."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One value to combine. `contributors` 1 and `own` for what this device's hosted service replied."""
-
-    value: bytes
-    contributors: int
-    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +186,17 @@ class Gossip(Protocol):
     def device(self) -> DeviceId: ...
 
     @property
+    def own(self) -> Peer:
+        """This device as others register it: its subtree and incarnation as of now."""
+
+    @property
     def peers(self) -> PeerTable: ...
 
     def register(self, peer: Peer, source: Address) -> float:
         """Take a registration or a refresh; returns the lease in seconds. Raises RemoteError over quota."""
+
+    def forget(self, device: DeviceId) -> None:
+        """Drop a peer that has unregistered. One that is not held is no error."""
 
     def originate(self, action: str, body: bytes) -> None:
         """Start a one-way gossip of this device's own, signed by it."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId, QName
+from gossip_ws.kernel.scopes import any_covers
+from gossip_ws.kernel.terms import Tier
 
 
 class Role(StrEnum):
@@ -52,5 +56,124 @@ class Peer:
         return address
 
 
+_RANK = {Role.INFORMATION_SYSTEM: 0, Role.SUBSTATION: 1, Role.METER: 2, Role.APPLIANCE: 3}
+
+OWN_TIER = {
+    Role.INFORMATION_SYSTEM: Tier.WAN,
+    Role.SUBSTATION: Tier.WAN,
+    Role.METER: Tier.FAN,
+    Role.APPLIANCE: Tier.HAN,
+}
+"""The tier where a role is among equals: the information system is one of the WAN's."""
+
+LOWER_TIER = {Role.INFORMATION_SYSTEM: Tier.FAN, Role.SUBSTATION: Tier.FAN, Role.METER: Tier.HAN}
+"""The tier whose roster a role serves."""
+
+
+def relation(own: Role, other: Role) -> Relation:
+    """How a device of role `other` stands to one of role `own`."""
+    if OWN_TIER[own] is OWN_TIER[other]:
+        return Relation.EQUAL
+    return Relation.PARENT if _RANK[other] < _RANK[own] else Relation.CHILD
+
+
+@dataclass(slots=True)
+class _Entry:
+    peer: Peer
+    until: float
+    proven: bool
+
+
 class PeerTable:
-    """Bounded by `limit`; filled later by the author of `core`."""
+    """Peers by device, each with a lease. Bounded: a full table takes refreshes, no newcomer.
+
+    Only peers whose address was proved to answer are ever given out.
+    """
+
+    def __init__(self, role: Role, limit: int) -> None:
+        self._role = role
+        self._limit = limit
+        self._entries: dict[DeviceId, _Entry] = {}
+        self._by_relation: dict[Relation, tuple[Peer, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return (entry.peer for entry in self._entries.values() if entry.proven)
+
+    def put(self, peer: Peer, until: float, *, proven: bool) -> bool:
+        """Take a peer in, or refresh it, until `until` (monotonic s). False when the table is full.
+
+        A refresh at the same addresses keeps what was proved. An older incarnation changes nothing.
+        """
+        held = self._entries.get(peer.device)
+        if held is None:
+            if len(self._entries) >= self._limit:
+                return False
+            self._entries[peer.device] = _Entry(peer, until, proven)
+        elif peer.incarnation >= held.peer.incarnation:
+            same = (peer.udp, peer.http) == (held.peer.udp, held.peer.http)
+            held.proven = proven or (held.proven and same)
+            held.peer, held.until = peer, until
+        self._by_relation.clear()
+        return True
+
+    def prove(self, device: DeviceId) -> None:
+        """Its address answered."""
+        if device in self._entries:
+            self._entries[device].proven = True
+            self._by_relation.clear()
+
+    def forget(self, device: DeviceId) -> bool:
+        """False when it was not held."""
+        self._by_relation.clear()
+        return self._entries.pop(device, None) is not None
+
+    def expire(self, now: float) -> tuple[DeviceId, ...]:
+        """Forget those whose lease has run out; returns them."""
+        gone = tuple(device for device, entry in self._entries.items() if entry.until <= now)
+        for device in gone:
+            self.forget(device)
+        return gone
+
+    def get(self, device: DeviceId) -> Peer | None:
+        """The peer, if its address was proved."""
+        entry = self._entries.get(device)
+        return entry.peer if entry is not None and entry.proven else None
+
+    def is_proven(self, device: DeviceId) -> bool:
+        entry = self._entries.get(device)
+        return entry is not None and entry.proven
+
+    def related(self, kind: Relation) -> tuple[Peer, ...]:
+        """All proven peers of one relation."""
+        if kind not in self._by_relation:
+            self._by_relation[kind] = tuple(peer for peer in self if relation(self._role, peer.role) is kind)
+        return self._by_relation[kind]
+
+    def relation_of(self, peer: Peer) -> Relation:
+        return relation(self._role, peer.role)
+
+    def select(self, types: Sequence[QName] = (), scopes: Sequence[str] = (), limit: int = 1 << 16) -> tuple[Peer, ...]:
+        """Peers that have every type and lie under one of the scopes, at most `limit`."""
+        wanted = set(types)
+        found = [peer for peer in self if wanted.issubset(peer.types) and any_covers(scopes, peer.scopes)]
+        return tuple(found[:limit])
+
+    @property
+    def subtree(self) -> int:
+        """This device and everything registered below it."""
+        return 1 + sum(peer.subtree for peer in self.related(Relation.CHILD))
+
+
+def overlaps(scopes: Sequence[str], peer: Peer) -> bool:
+    """Does the peer lie in the scopes, or do they lie in its area? Nobody else needs to be sent the message."""
+    return not scopes or any_covers(scopes, peer.scopes) or any_covers(peer.scopes, scopes)
+
+
+def sample(dice: Dice, peers: Sequence[Peer], fanout: int, exclude: DeviceId) -> list[Peer]:
+    """`fanout` distinct peers at random, `exclude` not among them."""
+    # One more than needed is drawn, so that the excluded one can be left out without a copy of the table.
+    drawn = dice.sample(peers, min(len(peers), fanout + 1))
+    return [peer for peer in drawn if peer.device != exclude][:fanout]

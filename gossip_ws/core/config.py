@@ -1,0 +1,104 @@
+"""How a node is set up. Frozen; relations between fields are checked at construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossip_ws.core.peers import OWN_TIER, Role
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.names import DeviceId, QName
+from gossip_ws.kernel.terms import Budget, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class FanoutTable:
+    """Default fanout and rounds by population, as rows (population, fanout, rounds) in growing order.
+
+    Where they come from is `theory`'s affair: a fixed f=5, r=3 reaches 14 % of 1,000 devices.
+    """
+
+    rows: tuple[tuple[int, int, int], ...] = ((1, 0, 0),)
+
+    def __post_init__(self) -> None:
+        if not self.rows or list(self.rows) != sorted(self.rows):
+            raise LocalError("a fanout table has rows in order of population")
+
+    def budget(self, tier: Tier, population: int) -> Budget:
+        """The first row for at least `population` devices, the last one beyond."""
+        for size, fanout, rounds in self.rows:
+            if size >= population:
+                return Budget(tier, fanout, rounds)
+        _, fanout, rounds = self.rows[-1]
+        return Budget(tier, fanout, rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One gossip node."""
+
+    device: DeviceId
+    role: Role
+    types: tuple[QName, ...] = ()
+    scopes: tuple[str, ...] = ()
+    udp: Address | None = None
+    """Where this device's gossip endpoint is reached by datagram."""
+    http: Address | None = None
+    incarnation: int = 0
+    """Grows with every start; peers believe the newest."""
+    actions: frozenset[str] = frozenset()
+    """The operations that this device hosts: what it can deliver and contribute to."""
+
+    seeds: tuple[Address, ...] = ()
+    """Peer Services to enrol with, tried in order, where multicast does not reach."""
+    peer_service: Address | None = None
+    """Where this device's own Peer Service lives when it is not on the device (seed 002)."""
+    peers_max_age: float = 60.0
+    """Ask the Peer Service again when what is held is older (s)."""
+    lease: float = 90.0
+    """How long a registration with this device's Peer Service lasts (s); clients refresh at a third."""
+    peer_limit: int = 4096
+    """Registrations held; a substation area has at most some hundred meters."""
+    peers_per_host: int = 64
+    """Registrations from one network address: a quota, so that one host cannot fill the table."""
+
+    wide: FanoutTable = FanoutTable()
+    """Defaults in the WAN, where sampling alone has to reach everyone."""
+    field: FanoutTable = FanoutTable()
+    """Defaults in the FAN, where the parent serves its roster and sampling is insurance."""
+    max_fanout: int = 64
+    max_rounds: int = 32
+    max_lifetime: float = 7 * 86_400.0
+    """Local caps; they hold whatever a header says."""
+
+    seen_limit: int = 20_000
+    """Gossip ids remembered; the earliest to expire makes room."""
+    store_limit: int = 64
+    """Messages kept whole for peers that missed them."""
+    query_limit: int = 64
+    """Requests open at once; one more is answered `busy`."""
+    retry_first: float = 0.25
+    """First wait for a receipt (s); doubles up to `retry_longest`. A loaded meter answers in some 10 ms."""
+    retry_longest: float = 2.0
+    retries: int = 8
+    """Resends before a child counts as silent; theory: 5 give 99.99 % over 3 tiers at 10 % loss."""
+    pull_period: float = 10.0
+    """Mean time between two requests for news (s)."""
+    hop_margin: float = 0.08
+    """Share of the time remaining that a node keeps for itself when it passes a request down."""
+
+    def __post_init__(self) -> None:
+        if self.udp is None and self.http is None:
+            raise LocalError("a device needs an address")
+        if not 0 < self.retry_first <= self.retry_longest:
+            raise LocalError("retry_first lies between 0 and retry_longest")
+        if not 0 < self.hop_margin < 1:
+            raise LocalError("hop_margin is a share between 0 and 1")
+        if min(self.seen_limit, self.store_limit, self.query_limit, self.peer_limit) < 1:
+            raise LocalError("a limit is at least 1")
+        if self.seen_limit < self.store_limit + self.query_limit:
+            raise LocalError("seen_limit covers at least the store and the open requests")
+
+    @property
+    def own_tier(self) -> Tier:
+        return OWN_TIER[self.role]

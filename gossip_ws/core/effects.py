@@ -1,0 +1,117 @@
+"""What a node wants done, besides kernel effects, and the timers it sets. Completions come back as inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossip_ws.core.messages import Tally
+from gossip_ws.core.peers import Peer
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.effects import Dropped, Send, SetTimer
+from gossip_ws.kernel.errors import Fault
+from gossip_ws.kernel.names import GossipId
+from gossip_ws.kernel.terms import Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Call this device's hosted service. Completion: `Node.invoked`."""
+
+    id: GossipId
+    action: str
+    body: bytes
+    originator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One value to combine. `contributors` 1 and `own` for what this device's hosted service replied."""
+
+    value: bytes
+    contributors: int
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """Apply the request's filter. Completion: `Node.combined`."""
+
+    id: GossipId
+    action: str
+    filter: Filter
+    inputs: tuple[Input, ...]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to the entry client of request `id`: the response element, or why there is none."""
+
+    id: GossipId
+    value: bytes | Fault
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """Register `peer` (this device) with a Peer Service. Completion: `Node.enrolled`."""
+
+    service: Address
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class AskPeers:
+    """Ask a Peer Service for this device's peers. Completion: `Node.peers_told`."""
+
+    service: Address
+    limit: int
+
+
+Effect = Send | SetTimer | Dropped | Invoke | Combine | Answer | Enrol | AskPeers
+
+
+@dataclass(frozen=True, slots=True)
+class ServeAgain:
+    """Resend a one-way message to those of the roster that gave no receipt; stale when all did."""
+
+    id: GossipId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Resend a request to those that neither replied nor said that they joined; stale once answered."""
+
+    id: GossipId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAgain:
+    """Resend the partial; stale once receipted."""
+
+    id: GossipId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The wait for replies is over; stale once the partial was made."""
+
+    id: GossipId
+
+
+@dataclass(frozen=True, slots=True)
+class PullNews:
+    """Ask a peer at random for what was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolAgain:
+    """Register or refresh; stale when `turn` has moved on."""
+
+    turn: int
+
+
+Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | PullNews | EnrolAgain

@@ -1,0 +1,176 @@
+"""Both sides of registration: this device with its Peer Service, and others with the one on this device."""
+
+from __future__ import annotations
+
+from gossip_ws.core.config import NodeConfig
+from gossip_ws.core.effects import AskPeers, Effect, Enrol, EnrolAgain
+from gossip_ws.core.messages import Challenge, ChallengeMet
+from gossip_ws.core.peers import Peer, PeerTable
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.effects import Dropped, Send, SetTimer
+from gossip_ws.kernel.errors import receiver_fault, sender_fault
+from gossip_ws.kernel.instant import Instant
+from gossip_ws.kernel.names import DeviceId
+
+ASK_LIMIT = 64
+"""Peers asked for at once: their entries have to fit an envelope."""
+_FIRST_RETRY = 0.5
+_LONGEST_RETRY = 30.0
+_NONCE_BITS = 128
+_CHALLENGE_LIFE = 10.0
+
+
+class Registrar:
+    """Takes registrations. An entry is given out only after its address answered a challenge."""
+
+    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice) -> None:
+        self._config = config
+        self._table = table
+        self._dice = dice
+        self._challenges: dict[DeviceId, tuple[bytes, float]] = {}
+
+    def register(self, peer: Peer, now: Instant) -> tuple[float, list[Effect]]:
+        """(lease in s, effects). Raises RemoteError when the entry is malformed or over a quota."""
+        if not _is_uuid(peer.device) or peer.device == self._config.device:
+            raise sender_fault("BadRegistration", f"not another device's urn:uuid: {peer.device!r}")
+        address = peer.udp or peer.http
+        if address is None:
+            raise sender_fault("BadRegistration", "a registration needs a gossip address")
+        if not 1 <= peer.subtree <= self._config.peer_limit * self._config.peer_limit:
+            raise sender_fault("BadRegistration", f"a subtree of {peer.subtree} devices")
+        held = self._table.get(peer.device)
+        if held is None:
+            same_host = sum(1 for other in self._table if (other.udp or other.http or address).host == address.host)
+            if same_host >= self._config.peers_per_host or len(self._challenges) >= self._config.peer_limit:
+                raise receiver_fault("QuotaReached", f"too many registrations from {address.host}")
+        lease = self._config.lease
+        if not self._table.put(peer, now.monotonic + lease, proven=False):
+            raise receiver_fault("QuotaReached", "the Peer Service is full")
+        if self._table.is_proven(peer.device):
+            return lease, []
+        self._forget_stale(now)
+        nonce = self._dice.getrandbits(_NONCE_BITS).to_bytes(_NONCE_BITS // 8, "big")
+        self._challenges[peer.device] = (nonce, now.monotonic + _CHALLENGE_LIFE)
+        return lease, [Send(Challenge(self._config.device, nonce), (address,))]
+
+    def met(self, message: ChallengeMet, now: Instant) -> list[Effect]:
+        """The nonce came back: whoever registered does receive at the address it named."""
+        nonce, _ = self._challenges.get(message.sender, (b"", 0.0))
+        if not nonce or nonce != message.nonce:
+            return [Dropped("challenge not met")]
+        del self._challenges[message.sender]
+        self._table.prove(message.sender)
+        return []
+
+    def _forget_stale(self, now: Instant) -> None:
+        for device in [device for device, (_, until) in self._challenges.items() if until <= now.monotonic]:
+            del self._challenges[device]
+            if not self._table.is_proven(device):
+                self._table.forget(device)
+
+
+class Enrolment:
+    """Keeps this device registered with one Peer Service, and its own view of peers fresh."""
+
+    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice) -> None:
+        self._config = config
+        self._table = table
+        self._dice = dice
+        self._services: list[Address] = list(config.seeds)
+        self._next = 0
+        self._turn = 0
+        self._failures = 0
+        self._told_subtree = 0
+        self._last_ask = float("-inf")
+        self._asked_of: Address | None = None
+        self.registrar: DeviceId | None = None
+
+    @property
+    def is_enrolled(self) -> bool:
+        return self.registrar is not None
+
+    def start(self, now: Instant) -> list[Effect]:
+        return self._enrol(now) if self._services else []
+
+    def found(self, service: Address, now: Instant) -> list[Effect]:
+        """Discovery found a Peer Service; used at once when there is none yet."""
+        if service in self._services or len(self._services) >= 8:
+            return []
+        self._services.append(service)
+        return [] if self.is_enrolled or len(self._services) > 1 else self._enrol(now)
+
+    def again(self, timer: EnrolAgain, now: Instant) -> list[Effect]:
+        return self._enrol(now) if timer.turn == self._turn else []
+
+    def subtree_changed(self) -> list[Effect]:
+        """Somebody registered or left below: tell the registrar soon, once for a burst of them."""
+        if not self.is_enrolled or self._table.subtree == self._told_subtree:
+            return []
+        self._told_subtree = self._table.subtree
+        return self._later(self._dice.uniform(0.2, 0.4))
+
+    def enrolled(self, lease: float, registrar: Peer, now: Instant) -> list[Effect]:
+        """The Peer Service took us in for `lease` seconds and said who it is."""
+        self._failures = 0
+        self.registrar = registrar.device
+        self._table.put(registrar, now.monotonic + 2 * lease, proven=True)
+        effects = self._later(lease / 3 * self._dice.uniform(0.8, 1.0))
+        service = self._services[self._next % len(self._services)]
+        return effects + self._ask(service, now)
+
+    def failed(self, now: Instant) -> list[Effect]:
+        """No answer, or a fault: the next one, later each time."""
+        self._failures += 1
+        self._next += 1
+        if self._failures >= 2 * len(self._services):
+            self.registrar = None
+        wait = min(_FIRST_RETRY * 2.0 ** min(self._failures - 1, 8), _LONGEST_RETRY)
+        return self._later(wait * self._dice.uniform(0.5, 1.0))
+
+    def told(self, peers: tuple[Peer, ...], now: Instant) -> list[Effect]:
+        """What the Peer Service holds. It vouches that their addresses answered."""
+        until = now.monotonic + 2 * self._config.peers_max_age
+        for peer in peers:
+            if peer.device != self._config.device:
+                self._table.put(peer, until, proven=True)
+        return []
+
+    def stale(self, now: Instant) -> list[Effect]:
+        """Ask again when what is held is older than configured (seed 002 section III.A)."""
+        service = self._config.peer_service or self._asked_of
+        if service is None or now.monotonic - self._last_ask < self._config.peers_max_age:
+            return []
+        return self._ask(service, now)
+
+    def _ask(self, service: Address, now: Instant) -> list[Effect]:
+        service = self._config.peer_service or service
+        self._asked_of = service
+        if now.monotonic - self._last_ask < self._config.peers_max_age:
+            return []
+        self._last_ask = now.monotonic
+        return [AskPeers(service, ASK_LIMIT)]
+
+    def _enrol(self, now: Instant) -> list[Effect]:
+        config = self._config
+        self._told_subtree = self._table.subtree
+        me = Peer(
+            config.device,
+            config.role,
+            config.types,
+            config.scopes,
+            config.udp,
+            config.http,
+            self._told_subtree,
+            config.incarnation,
+        )
+        return [Enrol(self._services[self._next % len(self._services)], me)]
+
+    def _later(self, delay: float) -> list[Effect]:
+        self._turn += 1
+        return [SetTimer(EnrolAgain(self._turn), delay)]
+
+
+def _is_uuid(device: DeviceId) -> bool:
+    digits = device.removeprefix("urn:uuid:").replace("-", "")
+    return len(digits) == 32 and all(digit in "0123456789abcdef" for digit in digits.lower())

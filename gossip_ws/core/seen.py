@@ -1,0 +1,66 @@
+"""Which messages a node has had, and the few it keeps whole for those that missed them. Both bounded."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from gossip_ws.core.messages import Content
+from gossip_ws.kernel.names import GossipId
+
+
+class Seen:
+    """Ids of checked messages until they expire. Full, it forgets the one that expires first: that one
+    stays harmful for the shortest time, should it be replayed."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._ids: set[GossipId] = set()
+        self._by_expiry: list[tuple[float, GossipId]] = []
+
+    def __contains__(self, id: GossipId) -> bool:
+        return id in self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, id: GossipId, expires: float, wall: float) -> None:
+        """Remember `id` until `expires`; forget what has expired at `wall` (both wall s)."""
+        while self._by_expiry and (self._by_expiry[0][0] <= wall or len(self._ids) >= self._limit):
+            self._ids.discard(heapq.heappop(self._by_expiry)[1])
+        self._ids.add(id)
+        heapq.heappush(self._by_expiry, (expires, id))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message held for repair. `age` (s) was its age on arrival at `since` (monotonic s)."""
+
+    content: Content
+    age: float
+    since: float
+
+
+class Recent:
+    """The latest messages, whole, for peers that ask for news. The oldest makes room."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: dict[GossipId, Kept] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, kept: Kept) -> None:
+        while len(self._kept) >= self._limit:
+            del self._kept[next(iter(self._kept))]
+        self._kept[kept.content.id] = kept
+
+    def unexpired(self, wall: float) -> tuple[Kept, ...]:
+        """All that may still spread; the expired are dropped on the way."""
+        for id in [id for id, kept in self._kept.items() if kept.content.terms.expires <= wall]:
+            del self._kept[id]
+        return tuple(self._kept.values())
+
+    def get(self, id: GossipId) -> Kept | None:
+        return self._kept.get(id)

@@ -1,0 +1,78 @@
+"""Where a message goes next: sampling among equals, the whole roster downward, the parent when it comes from below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossip_ws.core.config import NodeConfig
+from gossip_ws.core.messages import Hop
+from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, overlaps, sample
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.names import DeviceId
+from gossip_ws.kernel.scopes import covers
+from gossip_ws.kernel.terms import Style, Terms, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One group of targets that get the same hop header."""
+
+    tier: Tier
+    rounds: int
+    peers: tuple[Peer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`sampled` get the message unacknowledged; `served` (roster and parents) until they give a receipt."""
+
+    sampled: Leg
+    served: tuple[Leg, ...]
+
+
+def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Hop | None) -> Plan:
+    """The next hops of a message that came with `hop`, or that starts here (None)."""
+    sender = hop.sender if hop is not None else DeviceId("")
+    came_from = table.get(sender) if sender else None
+    kind = table.relation_of(came_from) if came_from is not None else None
+    own_tier = config.own_tier
+    budget = terms.budget(own_tier)
+    if hop is not None and hop.tier is own_tier and kind is not Relation.CHILD:
+        rounds = min(hop.rounds, budget.rounds)
+    else:
+        # The message enters this tier here: its budget starts.
+        rounds = budget.rounds
+    rounds = min(rounds, config.max_rounds)
+    parents = table.related(Relation.PARENT)
+
+    equals: tuple[Peer, ...] = ()
+    # A request is not sampled where a parent serves the whole roster: the tree below one parent is then
+    # exactly the registered one, and no child can claim more than its registered subtree.
+    if rounds > 0 and not (terms.style is Style.REQUEST_RESPONSE and parents):
+        candidates = table.related(Relation.EQUAL)
+        if terms.scopes:
+            candidates = tuple(peer for peer in candidates if overlaps(terms.scopes, peer))
+        equals = tuple(sample(dice, candidates, min(budget.fanout, config.max_fanout), sender))
+    sampled = Leg(own_tier, rounds - 1, equals)
+
+    served = []
+    lower = LOWER_TIER.get(config.role)
+    if lower is not None:
+        children = tuple(
+            peer for peer in table.related(Relation.CHILD) if peer.device != sender and overlaps(terms.scopes, peer)
+        )
+        if children:
+            down = min(terms.budget(lower).rounds, config.max_rounds)
+            served.append(Leg(lower, down, children))
+    # Up only from where it began or came from below; a parent or an equal has its own way up. Not at
+    # all when everything asked for lies in this device's own area.
+    if hop is None or not sender or kind is Relation.CHILD:
+        outside = not terms.scopes or not all(_inside(config, scope) for scope in terms.scopes)
+        up = tuple(peer for peer in parents if peer.device != sender) if outside else ()
+        if up:
+            served.append(Leg(own_tier, rounds, up))
+    return Plan(sampled, tuple(served))
+
+
+def _inside(config: NodeConfig, scope: str) -> bool:
+    return any(covers(own, scope) for own in config.scopes)
