@@ -3,6 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
+
+ScopePath = tuple[bytes, ...]
+"""A scope taken apart: scheme, authority, then the path's segments, percent-decoded."""
+
+_DOTS = frozenset((b".", b".."))
+
+
+def scope_path(scope: str) -> ScopePath | None:
+    """Take a scope apart, to compare it many times. None when it has a "." or ".." segment: such a scope
+    matches nothing (WS-Discovery 1.1 section 5.1, rule rfc3986).
+
+    Scheme and authority are folded to lower case; query and fragment are left out; a slash at the end
+    is no segment. Segments are decoded after they were split, so `%2F` never divides one, and kept as octets,
+    so two that decode to no text still differ.
+    """
+    bare = scope.partition("#")[0].partition("?")[0]
+    scheme, colon, rest = bare.partition(":")
+    if not colon:
+        scheme, rest = "", bare
+    authority = b""
+    if rest.startswith("//"):
+        host, slash, rest = rest[2:].partition("/")
+        # The slashes keep `grid://city` apart from `grid:city`, which has no authority.
+        authority = b"//" + unquote_to_bytes(host).lower()
+        rest = slash + rest
+    segments = [unquote_to_bytes(segment) for segment in rest.removeprefix("/").split("/")]
+    while segments and not segments[-1]:
+        segments.pop()
+    if not _DOTS.isdisjoint(segments):
+        return None
+    return (scheme.lower().encode(), authority, *segments)
+
+
+def is_prefix(wide: ScopePath | None, narrow: ScopePath | None) -> bool:
+    """Is `wide` a segment-wise prefix of `narrow`? Never when one of them is None."""
+    return wide is not None and narrow is not None and narrow[: len(wide)] == wide
 
 
 def covers(wider: str, narrower: str) -> bool:
@@ -10,21 +47,13 @@ def covers(wider: str, narrower: str) -> bool:
 
     WS-Discovery 1.1 section 5.1, rule rfc3986; query and fragment are ignored.
     """
-    wide, narrow = _segments(wider), _segments(narrower)
-    return narrow[: len(wide)] == wide
+    return is_prefix(scope_path(wider), scope_path(narrower))
 
 
 def any_covers(wider: Iterable[str], narrower: Iterable[str]) -> bool:
     """Does one of `wider` cover one of `narrower`? Nothing given covers everything."""
     wide = tuple(wider)
-    return not wide or any(covers(w, n) for n in narrower for w in wide)
-
-
-def _segments(scope: str) -> list[str]:
-    bare = scope.partition("#")[0].partition("?")[0]
-    scheme, _, rest = bare.partition(":")
-    if rest.startswith("//"):
-        authority, _, path = rest[2:].partition("/")
-        return [scheme.lower(), authority.lower(), *filter(None, path.split("/"))]
-    # A URI without authority (urn:, ldap:) is one opaque segment after its scheme.
-    return [scheme.lower(), *filter(None, rest.split("/"))]
+    if not wide:
+        return True
+    paths = [scope_path(scope) for scope in wide]
+    return any(is_prefix(path, narrow) for narrow in map(scope_path, narrower) for path in paths)

@@ -1,0 +1,41 @@
+"""How discovery behaves, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossip_ws.kernel.errors import LocalError
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryConfig:
+    """Times are seconds. The defaults are those of DPWS 1.1 where it names one."""
+
+    app_max_delay: float = 2.5
+    """APP_MAX_DELAY: a Hello and the answer to a multicast request wait at random up to this, so that a
+    power cut's end is no storm. Smaller finds faster and collides more."""
+    match_timeout: float = 10.0
+    """MATCH_TIMEOUT: how long answers to a Probe or Resolve are taken. Must be more than `app_max_delay`."""
+    pending: int = 64
+    """Answers one device may have waiting at a time. With `app_max_delay` it caps what a flood of Probes with
+    forged sources can draw: 64 in 2.5 s."""
+    remembered: int = 4096
+    """Message ids kept to recognise copies; the oldest is forgotten first. It must hold what arrives while a sender
+    repeats itself (0.45 s)."""
+    known: int = 2048
+    """Devices a seeker remembers; forgotten first are those that left, then those unheard of for longest."""
+    probes: int = 16
+    """Probes a seeker may have open."""
+    resolves: int = 16
+    """Resolves a seeker may have open; entries without addresses beyond that are dropped."""
+    sequence_memory: float = 600.0
+    """How long after the last accepted message a device's AppSequence and MetadataVersion guard against older ones.
+    Nothing in them is signed: were it for ever, one forged huge InstanceId would lock a device out for ever."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.app_max_delay < self.match_timeout:
+            raise LocalError("app_max_delay must be at least 0 and less than match_timeout")
+        if min(self.pending, self.remembered, self.known, self.probes, self.resolves) < 1:
+            raise LocalError("every bound of discovery must be at least 1")
+        if self.sequence_memory < self.match_timeout:
+            raise LocalError("sequence_memory must be at least match_timeout")

@@ -1,0 +1,267 @@
+"""The client side of WS-Discovery: probes, resolves, follows Hello and Bye, and knows what is stale.
+
+Knows no peer, role or parent: what a found device is good for is for others to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gossip_ws.dpws.config import DiscoveryConfig
+from gossip_ws.dpws.effects import Effect, Found, Lost, Multicast, ProbeEnded, Unicast
+from gossip_ws.dpws.matching import Criteria, Subject
+from gossip_ws.dpws.messages import (
+    AppSequence,
+    Bye,
+    Hello,
+    Message,
+    Probe,
+    ProbeMatches,
+    Resolve,
+    ResolveMatches,
+    Target,
+    fresh_id,
+)
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.instant import Instant
+from gossip_ws.kernel.names import DeviceId, QName
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOver:
+    """Stale when that Probe is no longer open."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveOver:
+    """Stale when that Resolve is no longer open."""
+
+    message_id: str
+
+
+Timer = ProbeOver | ResolveOver
+
+
+@dataclass(slots=True)
+class _OpenProbe:
+    criteria: Criteria
+    until: float
+    answered: dict[DeviceId, None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenResolve:
+    device: DeviceId
+    until: float
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is held of a device; `here` is False after its Bye, kept so that a late copy does not revive it."""
+
+    target: Target
+    app: AppSequence | None
+    heard: float
+    here: bool = True
+
+
+class Seeker:
+    """Finds devices. `types` and `scopes` say whose Hello is of interest, by the rule of Probes; nothing given
+    means everybody's. Messages about `own` are ignored: multicast comes back to its sender.
+
+    The memory is bounded by `config.known`. To forget a device because of that is not to lose it: no effect
+    says so, and its next message makes it known again.
+    """
+
+    __slots__ = ("_config", "_dice", "_interest", "_known", "_own", "_probes", "_resolves", "scopes", "types")
+
+    def __init__(
+        self,
+        *,
+        dice: Dice,
+        own: DeviceId | None = None,
+        types: tuple[QName, ...] = (),
+        scopes: tuple[str, ...] = (),
+        config: DiscoveryConfig | None = None,
+    ) -> None:
+        self.types = types
+        self.scopes = scopes
+        self._interest = Criteria.of(types, scopes)
+        self._config = config or DiscoveryConfig()
+        self._dice = dice
+        self._own = own
+        # Insertion order is the order in which they were last heard of.
+        self._known: dict[DeviceId, _Record] = {}
+        self._probes: dict[str, _OpenProbe] = {}
+        self._resolves: dict[str, _OpenResolve] = {}
+
+    @property
+    def devices(self) -> tuple[Target, ...]:
+        """Those that are here and whose addresses are known, the longest unheard of first."""
+        return tuple(record.target for record in self._known.values() if record.here and record.target.xaddrs)
+
+    def knows(self, device: DeviceId) -> bool:
+        """Is anything held of that device?"""
+        return device in self._known
+
+    def probe(
+        self,
+        now: Instant,
+        *,
+        types: tuple[QName, ...] = (),
+        scopes: tuple[str, ...] = (),
+        match_by: str = "",
+        to: Address | None = None,
+    ) -> list[Effect]:
+        """Ask who is there; answers are taken for MATCH_TIMEOUT, then ProbeEnded says who did. With `to`, only that
+        address is asked. Raises LocalError for a matching rule that is not ours, or when too many are open."""
+        wanted = Criteria.of(types, scopes, match_by)
+        if wanted is None:
+            raise LocalError(f"no such matching rule here: {match_by}")
+        if len(self._probes) >= self._config.probes:
+            raise LocalError(f"{len(self._probes)} Probes are open, which is the limit")
+        probe = Probe(fresh_id(self._dice), types, scopes, match_by)
+        self._probes[probe.message_id] = _OpenProbe(wanted, now.monotonic + self._config.match_timeout)
+        return [
+            Multicast(probe) if to is None else Unicast(probe, to),
+            SetTimer(ProbeOver(probe.message_id), self._config.match_timeout),
+        ]
+
+    def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
+        """A message, however it came. `source` is not believed in: addresses are those the device names."""
+        match message:
+            case Hello(target=target):
+                if not self.knows(target.device) and not self.interested(target):
+                    return [Dropped("not of interest")]
+                return self._news(target, message.app, now)
+            case Bye():
+                return self._bye(message, now)
+            case ProbeMatches():
+                return self._matches(message, now)
+            case ResolveMatches():
+                return self._resolved(message, now)
+            case _:
+                return [Dropped("not for a seeker")]
+
+    def timer(self, timer: Timer, now: Instant) -> list[Effect]:
+        """One of our own timers came back."""
+        match timer:
+            case ProbeOver(message_id=message_id):
+                probe = self._probes.pop(message_id, None)
+                if probe is None:
+                    return [Dropped("stale timer")]
+                records = (self._known.get(device) for device in probe.answered)
+                found = tuple(held.target for held in records if held and held.here and held.target.xaddrs)
+                return [ProbeEnded(message_id, found)]
+            case ResolveOver(message_id=message_id):
+                resolve = self._resolves.pop(message_id, None)
+                return [Dropped("stale timer" if resolve is None else "not resolved")]
+
+    def interested(self, target: Target) -> bool:
+        """Does it, as far as it says, have what this seeker was made to look for?"""
+        return self._interest is not None and self._interest.met_by(Subject.of(target))
+
+    def _matches(self, message: ProbeMatches, now: Instant) -> list[Effect]:
+        probe = self._probes.get(message.relates_to)
+        if probe is None or now.monotonic > probe.until:
+            return [Dropped("match of no open Probe")]
+        # Several matches are a proxy's, and then the sequence is the proxy's and says nothing of the devices.
+        app = message.app if len(message.matches) == 1 else None
+        effects: list[Effect] = []
+        for target in message.matches:
+            if not _may_meet(probe.criteria, target):
+                effects.append(Dropped("match that does not match"))
+                continue
+            effects += self._news(target, app, now)
+            record = self._known.get(target.device)
+            if record is not None and record.here and len(probe.answered) < self._config.known:
+                probe.answered[target.device] = None
+        return effects
+
+    def _resolved(self, message: ResolveMatches, now: Instant) -> list[Effect]:
+        resolve = self._resolves.get(message.relates_to)
+        if resolve is None or now.monotonic > resolve.until:
+            return [Dropped("match of no open Resolve")]
+        target = message.match
+        if target is None or target.device != resolve.device or not target.xaddrs:
+            return [Dropped("resolves nothing")]
+        del self._resolves[message.relates_to]
+        return self._news(target, message.app, now)
+
+    def _bye(self, message: Bye, now: Instant) -> list[Effect]:
+        record = self._known.get(message.device)
+        if record is None or not record.here:
+            return [Dropped("not known")]
+        if self._stale(record, message.app, message.metadata_version, now):
+            return [Dropped("stale")]
+        self._remember(_Record(record.target, message.app, now.monotonic, here=False))
+        return [Lost(message.device)]
+
+    def _news(self, target: Target, app: AppSequence | None, now: Instant) -> list[Effect]:
+        if target.device == self._own:
+            return [Dropped("own")]
+        record = self._known.get(target.device)
+        if record is not None:
+            if self._stale(record, app, target.metadata_version, now):
+                return [Dropped("stale")]
+            target = _filled_in(target, app, record)
+            app = app or record.app
+        self._remember(_Record(target, app, now.monotonic))
+        return [Found(target)] if target.xaddrs else self._resolve(target.device, now)
+
+    def _resolve(self, device: DeviceId, now: Instant) -> list[Effect]:
+        if any(resolve.device == device for resolve in self._resolves.values()):
+            return [Dropped("being resolved")]
+        if len(self._resolves) >= self._config.resolves:
+            return [Dropped("too many Resolves open")]
+        resolve = Resolve(device, fresh_id(self._dice))
+        self._resolves[resolve.message_id] = _OpenResolve(device, now.monotonic + self._config.match_timeout)
+        return [Multicast(resolve), SetTimer(ResolveOver(resolve.message_id), self._config.match_timeout)]
+
+    def _stale(self, record: _Record, app: AppSequence | None, version: int | None, now: Instant) -> bool:
+        """Was it sent before what is held (WS-Discovery 1.1 section 7)?"""
+        if now.monotonic - record.heard > self._config.sequence_memory:
+            return False
+        older = version is not None and version < record.target.metadata_version
+        held = record.app
+        if app is None or held is None:
+            return older
+        if app.instance_id != held.instance_id:
+            return app.instance_id < held.instance_id
+        return older or (app.sequence == held.sequence and app.message_number <= held.message_number)
+
+    def _remember(self, record: _Record) -> None:
+        device = record.target.device
+        self._known.pop(device, None)
+        if len(self._known) >= self._config.known:
+            gone = (other for other, held in self._known.items() if not held.here)
+            del self._known[next(gone, next(iter(self._known)))]
+        self._known[device] = record
+
+
+def _may_meet(wanted: Criteria, target: Target) -> bool:
+    """Types and scopes are optional in a match: only what is given can speak against it."""
+    subject = Subject.of(target)
+    types_only = Criteria(wanted.types, (), frozenset())
+    scopes_only = Criteria(frozenset(), wanted.paths, wanted.exact)
+    return (not target.types or types_only.met_by(subject)) and (not target.scopes or scopes_only.met_by(subject))
+
+
+def _filled_in(target: Target, app: AppSequence | None, record: _Record) -> Target:
+    """The same metadata version of the same run: what this message leaves out, an earlier one told."""
+    held = record.target
+    same_run = app is None or record.app is None or app.instance_id == record.app.instance_id
+    if not same_run or not record.here or held.metadata_version != target.metadata_version:
+        return target
+    return Target(
+        target.device,
+        target.types or held.types,
+        target.scopes or held.scopes,
+        target.xaddrs or held.xaddrs,
+        target.metadata_version,
+    )
