@@ -202,6 +202,20 @@ class Gossip(Protocol):
         """Start a one-way gossip of this device's own, signed by it."""
 
 
+class Directory(Protocol):
+    """How a Peer Service is spoken to: envelopes of its operations, from the client's side."""
+
+    def register(self, peer: Peer) -> Frame: ...
+
+    def registered(self, reply: Frame) -> tuple[float, Peer]:
+        """(lease in seconds, the registrar's own entry). Raises RemoteError, the service's own fault too."""
+
+    def ask(self, limit: int) -> Frame: ...
+
+    def peers(self, reply: Frame) -> tuple[Peer, ...]:
+        """Raises RemoteError."""
+
+
 class Store(Protocol):
     """Small durable memory: a value by name. Writing is durable on return."""
 

@@ -34,14 +34,14 @@ class Registrar:
         """(lease in s, effects). Raises RemoteError when the entry is malformed or over a quota."""
         if not _is_uuid(peer.device) or peer.device == self._config.device:
             raise sender_fault("BadRegistration", f"not another device's urn:uuid: {peer.device!r}")
-        address = peer.udp or peer.http
+        address = peer.udp
         if address is None:
-            raise sender_fault("BadRegistration", "a registration needs a gossip address")
+            raise sender_fault("BadRegistration", "a registration needs a soap.udp address: the challenge goes there")
         if not 1 <= peer.subtree <= self._config.peer_limit * self._config.peer_limit:
             raise sender_fault("BadRegistration", f"a subtree of {peer.subtree} devices")
         held = self._table.get(peer.device)
         if held is None:
-            same_host = sum(1 for other in self._table if (other.udp or other.http or address).host == address.host)
+            same_host = sum(1 for other in self._table if other.udp is not None and other.udp.host == address.host)
             if same_host >= self._config.peers_per_host or len(self._challenges) >= self._config.peer_limit:
                 raise receiver_fault("QuotaReached", f"too many registrations from {address.host}")
         lease = self._config.lease
@@ -152,23 +152,26 @@ class Enrolment:
         return [AskPeers(service, ASK_LIMIT)]
 
     def _enrol(self, now: Instant) -> list[Effect]:
-        config = self._config
         self._told_subtree = self._table.subtree
-        me = Peer(
-            config.device,
-            config.role,
-            config.types,
-            config.scopes,
-            config.udp,
-            config.http,
-            self._told_subtree,
-            config.incarnation,
-        )
-        return [Enrol(self._services[self._next % len(self._services)], me)]
+        return [Enrol(self._services[self._next % len(self._services)], self_peer(self._config, self._told_subtree))]
 
     def _later(self, delay: float) -> list[Effect]:
         self._turn += 1
         return [SetTimer(EnrolAgain(self._turn), delay)]
+
+
+def self_peer(config: NodeConfig, subtree: int) -> Peer:
+    """This device as others hold it."""
+    return Peer(
+        config.device,
+        config.role,
+        config.types,
+        config.scopes,
+        config.udp,
+        config.http,
+        subtree,
+        config.incarnation,
+    )
 
 
 def _is_uuid(device: DeviceId) -> bool:

@@ -20,7 +20,7 @@ from gossip_ws.core.effects import (
     ServeAgain,
     Timer,
 )
-from gossip_ws.core.enrolment import Enrolment, Registrar
+from gossip_ws.core.enrolment import Enrolment, Registrar, self_peer
 from gossip_ws.core.messages import (
     Challenge,
     ChallengeMet,
@@ -36,7 +36,7 @@ from gossip_ws.core.messages import (
 from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, overlaps
 from gossip_ws.core.requests import Requests
 from gossip_ws.core.seen import Kept, Recent, Seen
-from gossip_ws.core.spread import plan
+from gossip_ws.core.spread import binding_for, plan
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -78,17 +78,18 @@ class Node:
         """The device is up."""
         return [*self._enrolment.start(now), self._pull_timer()]
 
-    def originate(self, content: Content, now: Instant) -> list[Effect]:
+    def originate(self, content: Content, now: Instant, *, delivered: bool = False) -> list[Effect]:
         """A checked message starts here: from a client of the shadow service, or the device itself.
 
-        Raises RemoteError when it cannot be accepted; then nothing was changed.
+        `delivered`: the hosted service here has had it already, as the first to judge it. Raises RemoteError
+        when it cannot be accepted; then nothing was changed.
         """
         self._check_lifetime(content, now)
         if content.id in self._seen or content.id in self._requests:
             raise sender_fault("Duplicate", "this very message was accepted before")
         if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
             raise sender_fault("Busy", "too many open requests")
-        return self._accept(content, None, now)
+        return self._accept(content, None, now, delivered=delivered)
 
     def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         """One decoded, verified message from `source`."""
@@ -161,6 +162,10 @@ class Node:
     def is_enrolled(self) -> bool:
         return self._enrolment.is_enrolled
 
+    @property
+    def self_peer(self) -> Peer:
+        return self_peer(self.config, self.peers.subtree)
+
     def holds(self, id: GossipId) -> bool:
         """Was this message accepted here? The cheap test before any expensive check."""
         return id in self._seen or id in self._requests
@@ -188,13 +193,14 @@ class Node:
                 return [*self._receipt_for(gossip, Standing.BUSY), Dropped("busy")]
         return [*self._receipt_for(gossip, Standing.TAKEN), *self._accept(content, hop, now)]
 
-    def _accept(self, content: Content, hop: Hop | None, now: Instant) -> list[Effect]:
+    def _accept(self, content: Content, hop: Hop | None, now: Instant, *, delivered: bool = False) -> list[Effect]:
         if content.terms.style is Style.REQUEST_RESPONSE:
             self._keep(content, hop, now)
             return self._requests.join(content, hop, now)
         self._seen.add(content.id, content.terms.expires, now.wall)
         self._keep(content, hop, now)
-        return [*self._relay(content, hop, now), *self._deliver(content)]
+        relayed = self._relay(content, hop, now)
+        return relayed if delivered else [*relayed, *self._deliver(content)]
 
     def _deliver(self, content: Content) -> list[Effect]:
         terms = content.terms
@@ -309,7 +315,7 @@ class Node:
         return [Send(Receipt(gossip.content.id, self.config.device, standing), to)]
 
     def _send(self, content: Content, hop: Hop, peers: tuple[Peer, ...]) -> Send:
-        binding = content.terms.binding
+        binding = binding_for(content.terms, len(content.sealed))
         return Send(Gossip(content, hop), tuple(peer.address(binding) for peer in peers))
 
     def _keep(self, content: Content, hop: Hop | None, now: Instant) -> None:

@@ -23,7 +23,7 @@ from gossip_ws.core.effects import (
 )
 from gossip_ws.core.messages import Content, Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
-from gossip_ws.core.spread import plan
+from gossip_ws.core.spread import binding_for, plan
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode
@@ -264,7 +264,7 @@ class Requests:
 
     def _send(self, request: Request, peers: tuple[Peer, ...], hop: Hop, now: Instant) -> Send:
         remaining = max(request.deadline - now.monotonic, 0.0)
-        binding = request.content.terms.binding
+        binding = binding_for(request.content.terms, len(request.content.sealed))
         return Send(
             Gossip(request.content, replace(hop, remaining=remaining)),
             tuple(peer.address(binding) for peer in peers),
@@ -347,7 +347,9 @@ class Requests:
         if request.parent is None:
             request.stage = Stage.DONE
             if not isinstance(value, Fault):
-                if tally.contributors == 0:
+                if tally.contributors == 0 and isinstance(request.own, Fault):
+                    value = request.own
+                elif tally.contributors == 0:
                     value = _fault("NoContributors", "no device contributed a value")
                 elif tally.contributors < terms.min_group:
                     value = _fault(
@@ -366,7 +368,8 @@ class Requests:
         peer = self._table.get(request.parent) if request.parent is not None else None
         if peer is None or request.partial is None:
             return [Dropped("asker is gone")]
-        return [Send(request.partial, (peer.address(request.content.terms.binding),))]
+        binding = binding_for(request.content.terms, len(request.partial.value))
+        return [Send(request.partial, (peer.address(binding),))]
 
 
 def device_digest(device: DeviceId) -> bytes:

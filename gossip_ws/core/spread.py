@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.messages import Hop
 from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, overlaps, sample
+from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId
 from gossip_ws.kernel.scopes import covers
@@ -76,3 +77,12 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
 
 def _inside(config: NodeConfig, scope: str) -> bool:
     return any(covers(own, scope) for own in config.scopes)
+
+
+MAX_BY_UDP = 3_200
+"""Octets of content that still fit a datagram of 4,096 with the envelope and the hop's headers around it."""
+
+
+def binding_for(terms: Terms, size: int) -> Binding:
+    """The binding that the origin fixed, or HTTP for what is too large for a datagram."""
+    return terms.binding if size <= MAX_BY_UDP else Binding.HTTP

@@ -1,0 +1,292 @@
+"""One device's endpoint: hands frames to the protocols and carries their effects out.
+
+The only place that does so. Decoding and judging come before the node; what takes time comes back as a
+completion. Everything runs on one thread, in the order of arrival.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gossip_ws.core.effects import Answer, AskPeers, Combine, Effect, Enrol, Invoke
+from gossip_ws.core.messages import Content, Gossip, Message, Tally
+from gossip_ws.core.node import Node
+from gossip_ws.core.peers import Peer, PeerTable
+from gossip_ws.endpoint.entry import fix_terms
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.contract import Operation
+from gossip_ws.kernel.effects import Dropped, Send, SetTimer
+from gossip_ws.kernel.errors import Fault, FaultCode, LocalError, RemoteError
+from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, qname
+from gossip_ws.kernel.terms import Style, Wanted
+from gossip_ws.ports import (
+    Caller,
+    Clock,
+    Codec,
+    Combination,
+    Combiner,
+    Directory,
+    Frame,
+    HostedService,
+    Invocation,
+    Network,
+    Outcome,
+    Reply,
+    Verifier,
+)
+from gossip_ws.wire.envelope import MAX_ENVELOPE, MAX_UDP_ENVELOPE, Addressing, build
+
+ENROL_TIMEOUT = 5.0
+Waiting = Callable[[bytes | Fault, GossipId, Tally], None]
+"""Gets the answer to a request that a client made here."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an endpoint is given: see `ports` for each."""
+
+    network: Network
+    codec: Codec
+    verifier: Verifier
+    clock: Clock
+    combiner: Combiner
+    directory: Directory
+
+
+@dataclass(slots=True)
+class Hosting:
+    """Which hosted service serves which action."""
+
+    services: tuple[HostedService, ...]
+    by_action: dict[str, HostedService] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_action = {action: service for service in self.services for action in service.operations}
+
+    def operation(self, action: str) -> Operation | None:
+        service = self.by_action.get(action)
+        return service.operations[action] if service is not None else None
+
+
+class Endpoint:
+    """Carries a Node's effects out, and feeds it. Implements `ports.Gossip` for the hosted services."""
+
+    def __init__(self, node: Node, hosting: Hosting, world: World) -> None:
+        self.node = node
+        self.hosting = hosting
+        self.world = world
+        self.counters: Counter[str] = Counter()
+        """Envelopes sent and received, drops by reason."""
+        self.delivered: Callable[[Content], None] | None = None
+        """Told of each message handed to a hosted service; for measurements."""
+        self._work: deque[Iterable[Effect]] = deque()
+        self._working = False
+        self._waiting: dict[GossipId, Waiting] = {}
+
+    # -- ports.Gossip --------------------------------------------------------------------------
+
+    @property
+    def device(self) -> DeviceId:
+        return self.node.config.device
+
+    @property
+    def peers(self) -> PeerTable:
+        return self.node.peers
+
+    @property
+    def self_peer(self) -> Peer:
+        return self.node.self_peer
+
+    def register(self, peer: Peer, source: Address) -> float:
+        lease, effects = self.node.register(peer, self.world.clock.now())
+        self._carry_out(effects)
+        return lease
+
+    def forget(self, device: DeviceId) -> bool:
+        known = self.node.peers.is_proven(device)
+        self._carry_out(self.node.forget(device))
+        return known
+
+    def originate(self, action: str, body: bytes) -> None:
+        """Start a one-way gossip of this device's own, signed by it."""
+        operation = self.hosting.operation(action)
+        if operation is None or operation.style is not Style.ONE_WAY:
+            raise LocalError(f"no one-way operation of this device: {action}")
+        self.start(operation, body, Wanted())
+
+    # -- inputs --------------------------------------------------------------------------------
+
+    def up(self) -> None:
+        """The device is reachable: enrol, ask for news from time to time."""
+        self._carry_out(self.node.start(self.world.clock.now()))
+
+    def service_found(self, service: Address) -> None:
+        """Discovery found a Peer Service to enrol with."""
+        self._carry_out(self.node.service_found(service, self.world.clock.now()))
+
+    def gossip(self, message: Message, caller: Caller, waiting: Waiting | None = None) -> None:
+        """One decoded gossip message. Raises RemoteError when it is not to be believed; nothing changed.
+
+        `waiting` gets the answer when the message is a client's own signed request that starts here.
+        """
+        self.counters["received"] += 1
+        now = self.world.clock.now()
+        if not isinstance(message, Gossip):
+            self._carry_out(self.node.receive(message, caller.source, now))
+            return
+        content = message.content
+        if not self.node.holds(content.id):
+            # Before it is marked seen, delivered or passed on.
+            self.world.verifier.verify(content, caller)
+            if content.terms.filter is not None:
+                operation = self.hosting.operation(content.action)
+                self.world.combiner.check(content.terms.filter, operation.shape if operation is not None else None)
+        if message.hop.sender:
+            self._carry_out(self.node.receive(message, caller.source, now))
+        else:
+            self._originate(content, waiting)
+
+    def start(
+        self,
+        operation: Operation,
+        body: bytes,
+        wanted: Wanted,
+        waiting: Waiting | None = None,
+        *,
+        delivered: bool = False,
+    ) -> None:
+        """Fix, sign and spread a message of this device's own, or of a caller it signs for.
+
+        Raises RemoteError when it cannot be accepted; then nothing was sent.
+        """
+        world = self.world
+        terms = fix_terms(
+            operation, wanted, self.node.config, self.node.peers, world.verifier.originator, world.clock.now().wall
+        )
+        if terms.filter is not None:
+            world.combiner.check(terms.filter, operation.shape)
+        content = world.codec.seal(operation.action, terms, body, world.verifier.sign)
+        self._originate(content, waiting, delivered=delivered)
+
+    def invoke(self, operation: Operation, envelope: Frame, issuer: str, done: Callable[[Outcome], None]) -> None:
+        """Call the hosted service of this device."""
+        service = self.hosting.by_action[operation.action]
+        service.invoke(Invocation(operation, envelope, issuer, self.world.clock.now()), done)
+
+    # -- effects -------------------------------------------------------------------------------
+
+    def _originate(self, content: Content, waiting: Waiting | None, *, delivered: bool = False) -> None:
+        if len(content.sealed) + _HEADROOM > MAX_ENVELOPE:
+            raise RemoteError(
+                Fault(FaultCode.SENDER, qname(GOSSIP, "TooLarge"), f"an envelope has at most {MAX_ENVELOPE} octets")
+            )
+        effects = self.node.originate(content, self.world.clock.now(), delivered=delivered)
+        if waiting is not None:
+            self._waiting[content.id] = waiting
+        self._carry_out(effects)
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        """Completions that come back at once are queued behind: effects of one input stay together."""
+        self._work.append(effects)
+        if self._working:
+            return
+        self._working = True
+        try:
+            while self._work:
+                for effect in self._work.popleft():
+                    self._do(effect)
+        finally:
+            self._working = False
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._send(effect)
+            case SetTimer():
+                self.world.clock.call_later(effect.delay, lambda: self._expired(effect.timer))
+            case Dropped():
+                self.counters[effect.reason] += 1
+            case Invoke():
+                self._invoke(effect)
+            case Combine():
+                self._combine(effect)
+            case Answer():
+                waiting = self._waiting.pop(effect.id, None)
+                if waiting is not None:
+                    waiting(effect.value, effect.id, effect.tally)
+            case Enrol():
+                self._enrol(effect)
+            case AskPeers():
+                self._ask_peers(effect)
+
+    def _send(self, effect: Send) -> None:
+        frame = self.world.codec.encode(effect.message)
+        send = self.world.network.send
+        for to in effect.to:
+            if to.binding is Binding.UDP and len(frame) > MAX_UDP_ENVELOPE:
+                self.counters["too large for a datagram"] += 1
+                continue
+            self.counters["sent"] += 1
+            send(frame, to)
+
+    def _expired(self, timer: Any) -> None:
+        self._carry_out(self.node.timer(timer, self.world.clock.now()))
+
+    def _invoke(self, effect: Invoke) -> None:
+        operation = self.hosting.operation(effect.action)
+        if operation is None:
+            raise LocalError(f"the node invoked what is not hosted: {effect.action}")
+        self.counters["delivered"] += 1
+
+        def done(outcome: Outcome) -> None:
+            value = outcome.body if isinstance(outcome, Reply) else outcome
+            self._carry_out(self.node.invoked(effect.id, value, self.world.clock.now()))
+
+        self.invoke(operation, build(Addressing(action=effect.action), effect.body), effect.originator, done)
+
+    def _combine(self, effect: Combine) -> None:
+        operation = self.hosting.operation(effect.action)
+
+        def done(result: Combination | Fault) -> None:
+            value, refused = (result, ()) if isinstance(result, Fault) else (result.value, result.refused)
+            self._carry_out(self.node.combined(effect.id, value, refused, self.world.clock.now()))
+
+        shape = operation.shape if operation is not None else None
+        self.world.combiner.combine(effect.filter, shape, effect.inputs, effect.final, done)
+
+    def _enrol(self, effect: Enrol) -> None:
+        directory = self.world.directory
+
+        def done(frame: Frame | None) -> None:
+            now = self.world.clock.now()
+            try:
+                if frame is None:
+                    raise LocalError("no answer")
+                lease, registrar = directory.registered(frame)
+            except (RemoteError, LocalError):
+                self.counters["enrolment failed"] += 1
+                self._carry_out(self.node.enrol_failed(now))
+                return
+            self._carry_out(self.node.enrolled(lease, registrar, now))
+
+        self.world.network.request(directory.register(effect.peer), effect.service, ENROL_TIMEOUT, done)
+
+    def _ask_peers(self, effect: AskPeers) -> None:
+        directory = self.world.directory
+
+        def done(frame: Frame | None) -> None:
+            try:
+                peers = directory.peers(frame) if frame is not None else ()
+            except RemoteError:
+                self.counters["peer service answered nonsense"] += 1
+                return
+            self._carry_out(self.node.peers_told(peers, self.world.clock.now()))
+
+        self.world.network.request(directory.ask(effect.limit), effect.service, ENROL_TIMEOUT, done)
+
+
+_HEADROOM = 1_024
+"""Octets that a hop's headers may add to the sealed part."""
