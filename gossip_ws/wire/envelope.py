@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -25,6 +26,10 @@ _BODY = f"{{{SOAP12}}}Body"
 _WSA = f"{{{WSA}}}"
 _ONCE = frozenset(_WSA + name for name in ("To", "Action", "MessageID", "From", "ReplyTo", "FaultTo"))
 REPLY: Final = WSA + "/reply"
+# What XML 1.0 cannot carry even escaped (section 2.2, Char).
+_NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_QUALIFIER = re.compile(r"([^\W\d][\w.\-]*):")
+_XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,11 @@ def parser() -> etree.XMLParser:
 _PARSER = parser()
 
 
-def parse(frame: bytes, limit: int = MAX_ENVELOPE) -> Envelope:
-    """Read one SOAP 1.2 envelope. Raises RemoteError; size is looked at before anything else."""
+def unwrap(frame: bytes, limit: int = MAX_ENVELOPE) -> tuple[tuple[etree._Element, ...], etree._Element | None]:
+    """The header blocks and the element in the Body of one SOAP 1.2 envelope; addressing is not looked at.
+
+    Raises RemoteError; size is looked at before anything else.
+    """
     if len(frame) > limit:
         raise sender_fault("TooLarge", f"envelope of {len(frame)} octets, at most {limit} are taken")
     try:
@@ -95,7 +103,23 @@ def parse(frame: bytes, limit: int = MAX_ENVELOPE) -> Envelope:
     body = list(children[0])
     if len(body) > 1:
         raise sender_fault("Malformed", "more than one element in the Body: only document/literal is spoken here")
-    return Envelope(_addressing(headers), headers, body[0] if body else None)
+    return headers, body[0] if body else None
+
+
+def parse(frame: bytes, limit: int = MAX_ENVELOPE) -> Envelope:
+    """Read one SOAP 1.2 envelope with its addressing. Raises RemoteError."""
+    headers, payload = unwrap(frame, limit)
+    return Envelope(addressing(headers), headers, payload)
+
+
+def text(value: str) -> str:
+    """`value` as character data: escaped, and without what XML cannot carry at all."""
+    return escape(_NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", value), {"\r": "&#13;"})
+
+
+def attribute(value: str) -> str:
+    """`value` as a quoted attribute value: escaped, and without what XML cannot carry at all."""
+    return quoteattr(_NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", value))
 
 
 def canonical(element: etree._Element, prefixes: tuple[str, ...] = ()) -> bytes:
@@ -110,26 +134,44 @@ def canonical(element: etree._Element, prefixes: tuple[str, ...] = ()) -> bytes:
     )
 
 
+def content_prefixes(element: etree._Element) -> tuple[str, ...]:
+    """The prefixes that qualified names in the content of `element` may use: `xsi:type`, a QName's text.
+
+    No schema is asked, so every `prefix:` whose prefix is declared counts: one too many is harmless, one
+    too few would leave a name without its namespace. Sorted; `#default` for an unprefixed `xsi:type`.
+    """
+    found: set[str] = set()
+    for node in element.iter():
+        kind = node.get(_XSI_TYPE)
+        if kind is not None and ":" not in kind and None in node.nsmap:
+            found.add("#default")
+        for value in (node.text, None if node is element else node.tail, *node.values()):
+            if isinstance(value, str) and ":" in value:
+                declared = node.nsmap
+                found.update(prefix for prefix in _QUALIFIER.findall(value) if prefix in declared)
+    return tuple(sorted(found))
+
+
 def message_id() -> str:
     """A fresh `urn:uuid:`."""
     return f"urn:uuid:{uuid4()}"
 
 
-def build(addressing: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
+def build(properties: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
     """An envelope around `body` and further header `blocks`; both are taken verbatim, so each must
     declare the namespaces it uses (the canonical form does)."""
     headers = []
-    if addressing.to:
-        headers.append(f"<wsa:To>{escape(addressing.to)}</wsa:To>")
-    if addressing.action:
-        headers.append(f"<wsa:Action>{escape(addressing.action)}</wsa:Action>")
-    if addressing.message_id:
-        headers.append(f"<wsa:MessageID>{escape(addressing.message_id)}</wsa:MessageID>")
-    if addressing.reply_to:
-        headers.append(f"<wsa:ReplyTo><wsa:Address>{escape(addressing.reply_to)}</wsa:Address></wsa:ReplyTo>")
-    for kind, related in addressing.relates_to:
-        attribute = "" if kind == REPLY else f" RelationshipType={quoteattr(kind)}"
-        headers.append(f"<wsa:RelatesTo{attribute}>{escape(related)}</wsa:RelatesTo>")
+    if properties.to:
+        headers.append(f"<wsa:To>{text(properties.to)}</wsa:To>")
+    if properties.action:
+        headers.append(f"<wsa:Action>{text(properties.action)}</wsa:Action>")
+    if properties.message_id:
+        headers.append(f"<wsa:MessageID>{text(properties.message_id)}</wsa:MessageID>")
+    if properties.reply_to:
+        headers.append(f"<wsa:ReplyTo><wsa:Address>{text(properties.reply_to)}</wsa:Address></wsa:ReplyTo>")
+    for kind, related in properties.relates_to:
+        kind_attribute = "" if kind == REPLY else f" RelationshipType={attribute(kind)}"
+        headers.append(f"<wsa:RelatesTo{kind_attribute}>{text(related)}</wsa:RelatesTo>")
     return b"".join(
         (
             f'<s12:Envelope xmlns:s12="{SOAP12}" xmlns:wsa="{WSA}"><s12:Header>'.encode(),
@@ -142,7 +184,8 @@ def build(addressing: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
     )
 
 
-def _addressing(headers: tuple[etree._Element, ...]) -> Addressing:
+def addressing(headers: tuple[etree._Element, ...]) -> Addressing:
+    """The WS-Addressing properties among the header blocks. Raises RemoteError when one stands there twice."""
     found: dict[str, str] = {}
     relates_to: list[tuple[str, str]] = []
     for block in headers:
@@ -152,8 +195,8 @@ def _addressing(headers: tuple[etree._Element, ...]) -> Addressing:
         if tag in _ONCE:
             if tag in found:
                 raise _invalid_addressing(f"{tag} more than once")
-            text = block.text if len(block) == 0 else block.findtext(_WSA + "Address")
-            found[tag] = (text or "").strip()
+            value = block.text if len(block) == 0 else block.findtext(_WSA + "Address")
+            found[tag] = (value or "").strip()
             if len(found[tag]) > MAX_URI:
                 raise _invalid_addressing(f"{tag} of more than {MAX_URI} octets")
         elif tag == _WSA + "RelatesTo":

@@ -1,0 +1,301 @@
+"""The codec: gossip frames <-> messages, the canonical form, the gossip id (docs/wire.md).
+
+Judges form only: whose signature it is and whether it may do this is a Verifier's business. The forward
+path serialises no tree: what the origin fixed travels on as the octets that were hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+
+from lxml import etree
+
+from gossip_ws.core.messages import Content, Gossip, Hop, Message, Signature
+from gossip_ws.kernel.errors import LocalError, RemoteError, sender_fault
+from gossip_ws.kernel.names import GOSSIP, SOAP12, WSA, WSD, DeviceId, GossipId, qname
+from gossip_ws.kernel.terms import Terms, Tier
+from gossip_ws.ports import Frame
+from gossip_ws.wire.envelope import (
+    MAX_ENVELOPE,
+    MAX_URI,
+    Addressing,
+    addressing,
+    attribute,
+    build,
+    canonical,
+    content_prefixes,
+    message_id,
+    parser,
+    text,
+    unwrap,
+)
+from gossip_ws.wire.nodes import (
+    MAX_DEVICE,
+    NODE_MESSAGES,
+    REPORT,
+    decode_report,
+    device,
+    encode_report,
+    read_node_message,
+    write_node_message,
+)
+from gossip_ws.wire.soap import ADDRESSING_HEADERS, understand
+from gossip_ws.wire.terms import (
+    MAX_SPREAD,
+    TERMS,
+    TIERS,
+    WANTED,
+    Sealed,
+    decode_wanted,
+    encode_wanted,
+    read_terms,
+    too_many,
+    write_terms,
+)
+from gossip_ws.wire.values import (
+    SOAP_ATTRIBUTES,
+    attributes,
+    base64,
+    integer,
+    malformed,
+    milliseconds,
+    octets,
+    one_of,
+    only,
+    required,
+    seconds,
+    truth,
+)
+
+__all__ = ["SCHEME", "XmlCodec", "decode_report", "decode_wanted", "encode_report", "encode_wanted"]
+
+SCHEME: Final = GOSSIP + ":ed25519"
+"""The signature scheme: Ed25519 (RFC 8032) over the 32 octets of the gossip id."""
+MAX_ANCESTORS: Final = 12
+HEADROOM: Final = 1_536
+"""Octets of an envelope that the origin leaves for what each hop writes."""
+
+_ACTION: Final = qname(WSA, "Action")
+_HOP: Final = qname(GOSSIP, "Hop")
+_ANCESTOR: Final = qname(GOSSIP, "Ancestor")
+_SECURITY: Final = qname(WSD, "Security")
+_SIGNATURE: Final = qname(WSD, "Sig")
+_KNOWN: Final = ADDRESSING_HEADERS | {_HOP, TERMS, _SECURITY, WANTED, REPORT}
+_HOP_ATTRIBUTES = SOAP_ATTRIBUTES | frozenset(["Sender", "Tier", "Rounds", "Hops", "AgeMs", "RemainingMs", "Receipt"])
+_PREAMBLE: Final = b"gossip-ws 1\n"
+_REFS: Final = "A T B"
+_SIGNATURE_LENGTH: Final = 64
+
+_START: Final = (
+    f'<s12:Envelope xmlns:s12="{SOAP12}" xmlns:wsa="{WSA}" xmlns:wsd="{WSD}"><s12:Header>'
+    f"<wsa:To>{GOSSIP}</wsa:To><wsa:MessageID>"
+)
+_BODY: Final = b'</s12:Header><s12:Body wsd:Id="B">'
+_END: Final = b"</s12:Body></s12:Envelope>"
+# What `_START` declares: a listed prefix of these is declared around every body, whoever made it.
+_DECLARED: Final = frozenset(("s12", "wsa", "wsd"))
+
+_MAX_TERMS: Final = 256
+_MAX_TERMS_OCTETS: Final = 2_048
+
+
+class XmlCodec:
+    """The Codec of ports. One serves all devices of a process: it holds nothing but a memory of decoded
+    terms, 256 of at most 2,048 octets each, the oldest forgotten first; longer ones are read every time.
+
+    Content that arrives without a `g:Hop`, signed by a client that is no device, is given a Hop whose
+    sender is the empty device id, `hops` and `age` 0, and the tier and all rounds of the terms' first
+    budget: the entry device writes its own tier's into it.
+    """
+
+    def __init__(self) -> None:
+        self._terms: dict[bytes, Sealed] = {}
+
+    def decode(self, frame: Frame) -> Message | None:
+        """None when the envelope carries no gossip. Raises RemoteError when it is malformed or out of bounds."""
+        headers, payload = unwrap(frame)
+        found = {block.tag: block for block in headers}
+        fixed = found.get(TERMS)
+        if fixed is None:
+            return self._between_nodes(found, headers, payload)
+        if len(found) < len(headers):
+            # Only RelatesTo may repeat; this finds what else does.
+            addressing(headers)
+            for name in (TERMS, _HOP, _SECURITY):
+                if sum(block.tag == name for block in headers) > 1:
+                    raise sender_fault("DuplicateHeader", f"header block more than once: {name}")
+        if not found.keys() <= _KNOWN:
+            understand(headers, _KNOWN)
+        action = (found[_ACTION].text or "").strip() if _ACTION in found else ""
+        if not action or len(action) > MAX_URI:
+            malformed("gossip without a wsa:Action, or one that is too long")
+        signature = _read_signature(found[_SECURITY]) if _SECURITY in found else None
+        content = self._content(action, fixed, payload, signature)
+        hop = found.get(_HOP)
+        if hop is not None:
+            return Gossip(content, _read_hop(hop, content.terms))
+        if len(content.sealed) > MAX_ENVELOPE - HEADROOM:
+            raise _too_large(len(content.sealed))
+        return Gossip(content, _entry_hop(content.terms))
+
+    def encode(self, message: Message) -> Frame:
+        """With a fresh wsa:MessageID. The same bytes serve every target.
+
+        A Gossip fits an envelope by construction; a Partial does if its value does, which is its
+        sender's to see to.
+        """
+        if isinstance(message, Gossip):
+            return b"".join((_write_hop(message.hop).encode(), message.content.sealed))
+        name, relations, body = write_node_message(message)
+        return build(Addressing(f"{GOSSIP}:{name}", message_id(), GOSSIP, relates_to=relations), body)
+
+    def seal(self, action: str, terms: Terms, body: bytes, sign: Callable[[GossipId], Signature | None]) -> Content:
+        """Fix a message at its origin: canonical form, id, signature.
+
+        The terms of the result are as they read on the wire: whole microseconds and milliseconds. Raises
+        RemoteError when the envelope, the filter or a list is too large or the terms are not possible:
+        they may be what a caller wanted; LocalError when `body` is not one XML element or empty.
+        """
+        try:
+            element = etree.fromstring(body, parser()) if body else None
+        except (etree.XMLSyntaxError, ValueError) as error:
+            raise LocalError(f"not an XML element: {error}") from None
+        prefixes = content_prefixes(element) if element is not None else ()
+        # Read back as any receiver will: in the namespaces of the envelope, within the limits.
+        fixed = write_terms(terms, prefixes).encode()
+        head, _ = _action(action)
+        frame = b"".join((_START.encode(), b"</wsa:MessageID>", head, fixed, _BODY, body, _END))
+        headers, payload = unwrap(frame, MAX_ENVELOPE - HEADROOM)
+        content = self._content(action, headers[-1], payload, None)
+        signature = sign(content.id)
+        if signature is not None:
+            content = self._content(action, headers[-1], payload, signature)
+        if len(content.sealed) > MAX_ENVELOPE - HEADROOM:
+            raise _too_large(len(content.sealed))
+        return content
+
+    def _content(
+        self, action: str, fixed: etree._Element, payload: etree._Element | None, signature: Signature | None
+    ) -> Content:
+        terms_octets = canonical(fixed)
+        known = self._terms.get(terms_octets)
+        if known is None:
+            known = self._remember(terms_octets, read_terms(fixed))
+        body = b""
+        if payload is not None:
+            body = canonical(payload, known.prefixes)
+            if known.prefixes and not _DECLARED.isdisjoint(known.prefixes):
+                _check_stable(body, known.prefixes)
+        head, hashed = _action(action)
+        sizes = len(terms_octets).to_bytes(8, "big"), len(body).to_bytes(8, "big")
+        digest = sha256(b"".join((_PREAMBLE, hashed, sizes[0], terms_octets, sizes[1], body))).digest()
+        security = _write_signature(signature) if signature is not None else b""
+        return Content(
+            id=GossipId(digest),
+            action=action,
+            terms=known.terms,
+            body=body,
+            signature=signature,
+            sealed=b"".join((head, terms_octets, security, _BODY, body, _END)),
+        )
+
+    def _remember(self, terms_octets: bytes, sealed: Sealed) -> Sealed:
+        if len(terms_octets) <= _MAX_TERMS_OCTETS:
+            if len(self._terms) >= _MAX_TERMS:
+                del self._terms[next(iter(self._terms))]
+            self._terms[terms_octets] = sealed
+        return sealed
+
+    def _between_nodes(
+        self, found: dict[str, etree._Element], headers: tuple[etree._Element, ...], payload: etree._Element | None
+    ) -> Message | None:
+        if _HOP in found:
+            malformed("a Hop without Terms")
+        action = (found[_ACTION].text or "").strip() if _ACTION in found else ""
+        namespace, _, name = action.rpartition(":")
+        if namespace != GOSSIP or name not in NODE_MESSAGES:
+            return None
+        understand(headers, _KNOWN)
+        return read_node_message(name, addressing(headers), payload)
+
+
+@lru_cache(maxsize=256)
+def _action(action: str) -> tuple[bytes, bytes]:
+    """The header block, and what of it is hashed."""
+    uri = action.encode()
+    return f'<wsa:Action wsd:Id="A">{text(action)}</wsa:Action>'.encode(), len(uri).to_bytes(8, "big") + uri
+
+
+def _check_stable(body: bytes, prefixes: tuple[str, ...]) -> None:
+    """A body that borrows `wsa` from a client's own envelope would read, and hash, differently in ours."""
+    _, payload = unwrap(b"".join((_START.encode(), b"</wsa:MessageID>", _BODY, body, _END)), 2 * MAX_ENVELOPE)
+    if payload is None or canonical(payload, prefixes) != body:
+        malformed(f"Prefixes of {sorted(_DECLARED)} have to be declared by the Body's element itself")
+
+
+def _write_signature(signature: Signature) -> bytes:
+    return (
+        f'<wsd:Security><wsd:Sig Scheme="{SCHEME}" KeyId={attribute(signature.key_id)} Refs="{_REFS}"'
+        f' Sig="{base64(signature.value)}"/></wsd:Security>'
+    ).encode()
+
+
+def _read_signature(security: etree._Element) -> Signature:
+    if len(security) != 1 or security[0].tag != _SIGNATURE:
+        malformed("wsd:Security does not hold one wsd:Sig")
+    values = attributes(security[0])
+    if values.get("Scheme") != SCHEME or values.get("Refs") != _REFS:
+        malformed(f"not a signature of the scheme {SCHEME} over {_REFS}")
+    value = octets(values, "Sig", _SIGNATURE_LENGTH)
+    if len(value) != _SIGNATURE_LENGTH:
+        malformed(f"a signature has {_SIGNATURE_LENGTH} octets")
+    return Signature(required(values, "KeyId", 64), value)
+
+
+def _entry_hop(terms: Terms) -> Hop:
+    tier, rounds = (terms.budgets[0].tier, terms.budgets[0].rounds) if terms.budgets else (Tier.HAN, 0)
+    return Hop(sender=DeviceId(""), tier=tier, rounds=rounds, hops=0, age=0.0, remaining=terms.timeout)
+
+
+def _write_hop(hop: Hop) -> str:
+    remaining = f' RemainingMs="{milliseconds(hop.remaining)}"' if hop.remaining else ""
+    receipt = ' Receipt="true"' if hop.receipt else ""
+    ancestors = "".join([f"<g:Ancestor>{text(one)}</g:Ancestor>" for one in hop.ancestors])
+    return (
+        f'{_START}{message_id()}</wsa:MessageID><g:Hop xmlns:g="{GOSSIP}" Sender={attribute(hop.sender)}'
+        f' Tier="{hop.tier.value}" Rounds="{hop.rounds}" Hops="{hop.hops}" AgeMs="{milliseconds(hop.age)}"'
+        f"{remaining}{receipt}>{ancestors}</g:Hop>"
+    )
+
+
+def _read_hop(element: etree._Element, terms: Terms) -> Hop:
+    values = attributes(element)
+    only(values, _HOP_ATTRIBUTES, "Hop")
+    tier = one_of(values, "Tier", TIERS)
+    rounds = integer(values, "Rounds", MAX_SPREAD)
+    if rounds > terms.budget(tier).rounds:
+        raise sender_fault("OverBudget", f"{rounds} rounds left in {tier.value}, where the terms give fewer")
+    if len(element) > MAX_ANCESTORS:
+        raise too_many("ancestors", MAX_ANCESTORS)
+    ancestors = []
+    for child in element:
+        if child.tag != _ANCESTOR or not child.text or len(child.text) > MAX_DEVICE:
+            malformed("a Hop holds nothing but ancestors, each a device's address")
+        ancestors.append(DeviceId(child.text))
+    return Hop(
+        sender=device(values),
+        tier=tier,
+        rounds=rounds,
+        hops=integer(values, "Hops", MAX_SPREAD),
+        age=seconds(values, "AgeMs"),
+        remaining=seconds(values, "RemainingMs", 0.0),
+        ancestors=tuple(ancestors),
+        receipt=truth(values, "Receipt"),
+    )
+
+
+def _too_large(size: int) -> RemoteError:
+    return sender_fault("TooLarge", f"{size} octets are fixed, an envelope leaves {MAX_ENVELOPE - HEADROOM} for them")

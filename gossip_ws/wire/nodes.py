@@ -1,0 +1,218 @@
+"""What nodes say to one another besides the gossip itself: the Bodies of the table "Between nodes" in
+docs/wire.md, and the `g:Report` block of the entry's reply. Knows no envelope and no address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import Final
+
+from lxml import etree
+
+from gossip_ws.core.messages import Challenge, ChallengeMet, Digest, Partial, Receipt, Standing, Tally
+from gossip_ws.kernel.errors import Fault, FaultCode
+from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, QName, qname
+from gossip_ws.wire.envelope import Addressing, Envelope, attribute, canonical, content_prefixes, text
+from gossip_ws.wire.terms import by_value, too_many
+from gossip_ws.wire.values import (
+    MAX_COUNT,
+    Attributes,
+    attributes,
+    base64,
+    clark,
+    integer,
+    malformed,
+    octets,
+    one_of,
+    required,
+)
+
+NodeMessage = Receipt | Partial | Digest | Challenge | ChallengeMet
+
+ABOUT: Final = GOSSIP + ":about"
+"""The relationship type of what a node says about a gossip id."""
+MAX_COVER: Final = 256
+"""Children in the cover of a partial."""
+MAX_HELD: Final = 2_048
+"""Ids in a digest."""
+MAX_DEVICE: Final = 256
+"""Characters of a device's endpoint reference address."""
+MAX_NONCE: Final = 64
+"""Octets of a challenge."""
+REPORT: Final = qname(GOSSIP, "Report")
+
+_ID_PREFIX: Final = GOSSIP + ":id:"
+_OPEN: Final = f'xmlns:g="{GOSSIP}"'
+_DIGEST_PART: Final = 8
+_STANDINGS: Final = by_value(Standing)
+_CODES: Final = by_value(FaultCode)
+_VALUE: Final = qname(GOSSIP, "Value")
+_FAULT: Final = qname(GOSSIP, "Fault")
+_ID = re.compile("[0-9a-f]{64}")
+
+
+def device(values: Attributes) -> DeviceId:
+    """The `Sender` attribute."""
+    return DeviceId(required(values, "Sender", MAX_DEVICE))
+
+
+def related(about: GossipId) -> tuple[str, str]:
+    """What `wsa:RelatesTo` says of a message about `about`: relationship type and message id."""
+    return ABOUT, _ID_PREFIX + about.hex()
+
+
+def write_node_message(message: NodeMessage) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
+    """(name of the action, relations, Body)."""
+    sender = f"{_OPEN} Sender={attribute(message.sender)}"
+    match message:
+        case Receipt():
+            body = f'<g:Receipt {sender} Standing="{message.standing.value}"/>'
+            return "Receipt", (related(message.about),), body.encode()
+        case Partial():
+            cover = f' Cover="{base64(b"".join(message.cover))}"' if message.cover else ""
+            head = f"<g:Partial {sender}{_write_tally(message.tally)}{cover}>".encode()
+            value = b"<g:Value>%b</g:Value>" % message.value if message.value else b""
+            fault = _write_fault(message.fault) if message.fault else b""
+            return "Partial", (related(message.about),), b"%b%b%b</g:Partial>" % (head, value, fault)
+        case Digest():
+            return "Digest", (), f'<g:Digest {sender} Held="{base64(b"".join(message.held))}"/>'.encode()
+        case Challenge() | ChallengeMet():
+            name = type(message).__name__
+            return name, (), f'<g:{name} {sender} Nonce="{base64(message.nonce)}"/>'.encode()
+
+
+def read_node_message(name: str, addressing: Addressing, payload: etree._Element | None) -> NodeMessage:
+    """The message of an action `urn:gossip-ws:2026:NAME`, NAME one of `NODE_MESSAGES`. Raises RemoteError."""
+    if payload is None or payload.tag != qname(GOSSIP, name):
+        malformed(f"the Body of a {name} is not g:{name}")
+    return NODE_MESSAGES[name](addressing, payload)
+
+
+def encode_report(about: GossipId, tally: Tally) -> bytes:
+    """The header block that says what the entry's reply stands for."""
+    return f'<g:Report {_OPEN} Id="{about.hex()}"{_write_tally(tally)}/>'.encode()
+
+
+def decode_report(envelope: Envelope) -> tuple[GossipId, Tally] | None:
+    """What the reply stands for; None when nobody says. Raises RemoteError."""
+    block = envelope.header(REPORT)
+    if block is None:
+        return None
+    values = attributes(block)
+    return _id(values.get("Id", "")), _read_tally(values)
+
+
+def _read_receipt(addressing: Addressing, payload: etree._Element) -> Receipt:
+    values = attributes(payload)
+    return Receipt(_about(addressing), device(values), one_of(values, "Standing", _STANDINGS))
+
+
+def _read_partial(addressing: Addressing, payload: etree._Element) -> Partial:
+    values = attributes(payload)
+    value, fault = b"", None
+    for child in payload:
+        if child.tag == _VALUE and not value and len(child) == 1:
+            value = canonical(child[0], content_prefixes(child[0]))
+        elif child.tag == _FAULT and fault is None:
+            fault = _read_fault(child)
+        else:
+            malformed("a Partial holds one Value with one element in it, or one Fault")
+    return Partial(
+        about=_about(addressing),
+        sender=device(values),
+        tally=_read_tally(values),
+        value=value,
+        cover=_parts(values, "Cover", MAX_COVER),
+        fault=fault,
+    )
+
+
+def _read_digest(addressing: Addressing, payload: etree._Element) -> Digest:
+    values = attributes(payload)
+    return Digest(device(values), _parts(values, "Held", MAX_HELD))
+
+
+def _read_challenge(addressing: Addressing, payload: etree._Element) -> Challenge:
+    return Challenge(*_nonce(payload))
+
+
+def _read_challenge_met(addressing: Addressing, payload: etree._Element) -> ChallengeMet:
+    return ChallengeMet(*_nonce(payload))
+
+
+NODE_MESSAGES: Final[dict[str, Callable[[Addressing, etree._Element], NodeMessage]]] = {
+    "Receipt": _read_receipt,
+    "Partial": _read_partial,
+    "Digest": _read_digest,
+    "Challenge": _read_challenge,
+    "ChallengeMet": _read_challenge_met,
+}
+
+
+def _nonce(payload: etree._Element) -> tuple[DeviceId, bytes]:
+    values = attributes(payload)
+    nonce = octets(values, "Nonce", MAX_NONCE)
+    if not nonce:
+        malformed("a challenge without a Nonce")
+    return device(values), nonce
+
+
+def _parts(values: Attributes, name: str, most: int) -> tuple[bytes, ...]:
+    joined = values.get(name, "")
+    # Counted before it is decoded: base64 has four characters for three octets.
+    if len(joined) // 4 * 3 > _DIGEST_PART * most + 2:
+        raise too_many(f"digests in {name}", most)
+    found = octets(values, name, _DIGEST_PART * most)
+    if len(found) % _DIGEST_PART:
+        malformed(f"{name} is not a list of digests of {_DIGEST_PART} octets")
+    return tuple(found[start : start + _DIGEST_PART] for start in range(0, len(found), _DIGEST_PART))
+
+
+def _about(addressing: Addressing) -> GossipId:
+    found = [target for kind, target in addressing.relates_to if kind == ABOUT]
+    if len(found) != 1:
+        malformed(f"not one RelatesTo of the type {ABOUT}")
+    return _id(found[0].removeprefix(_ID_PREFIX))
+
+
+def _id(digits: str) -> GossipId:
+    if not _ID.fullmatch(digits):
+        malformed(f"not a gossip id: {digits[:80]!r}")
+    return GossipId(bytes.fromhex(digits))
+
+
+def _write_tally(tally: Tally) -> str:
+    contributors, expected, missing, failed, late, uncertain = astuple(tally)
+    return (
+        f' Contributors="{contributors}" Expected="{expected}" Missing="{missing}" Failed="{failed}"'
+        f' Late="{late}" Uncertain="{uncertain}"'
+    )
+
+
+def _read_tally(values: Attributes) -> Tally:
+    tally = Tally(
+        contributors=integer(values, "Contributors", MAX_COUNT),
+        expected=integer(values, "Expected", MAX_COUNT),
+        missing=integer(values, "Missing", MAX_COUNT, 0),
+        failed=integer(values, "Failed", MAX_COUNT, 0),
+        late=integer(values, "Late", MAX_COUNT, 0),
+        uncertain=integer(values, "Uncertain", MAX_COUNT, 0),
+    )
+    if tally.contributors + tally.missing + tally.failed + tally.late + tally.uncertain != tally.expected:
+        malformed("the counts do not add up to Expected")
+    return tally
+
+
+def _write_fault(fault: Fault) -> bytes:
+    head = f'<g:Fault Code="{fault.code.value}" Subcode={attribute(fault.subcode)}>{text(fault.reason)}'
+    return b"%b%b</g:Fault>" % (head.encode(), fault.detail)
+
+
+def _read_fault(element: etree._Element) -> Fault:
+    values = attributes(element)
+    detail = canonical(element[0], content_prefixes(element[0])) if len(element) else b""
+    return Fault(
+        one_of(values, "Code", _CODES), QName(clark(values.get("Subcode", ""))), (element.text or "").strip(), detail
+    )

@@ -1,0 +1,109 @@
+"""SOAP 1.2 faults, replies and the mustUnderstand rule: what every service has in common on the wire.
+
+Knows no gossip and no operation. Subcodes are always namespace-qualified, their prefix declared where it is
+used: strict peers refuse an unqualified one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from lxml import etree
+
+from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
+from gossip_ws.kernel.names import DPWS, SOAP12, WSA, QName, qname, split
+from gossip_ws.wire.envelope import (
+    Addressing,
+    Envelope,
+    attribute,
+    build,
+    canonical,
+    content_prefixes,
+    message_id,
+    text,
+)
+
+FAULT_ACTION: Final = WSA + "/fault"
+"""WS-Addressing 1.0 SOAP binding section 6, for faults that no WSDL gives an action of its own."""
+ADDRESSING_FAULT_ACTION: Final = WSA + "/soap/fault"
+"""The same, for faults that WS-Addressing itself defines."""
+ADDRESSING_HEADERS: Final = frozenset(
+    qname(WSA, name) for name in ("To", "Action", "MessageID", "RelatesTo", "From", "ReplyTo", "FaultTo")
+)
+MAX_REASON: Final = 1_024
+"""Characters of a fault's reason that are sent or read; a longer one is cut."""
+MAX_DETAIL: Final = 16_384
+"""Octets of a fault's detail that are sent or read; a longer one is left out."""
+
+_FAULT: Final = qname(SOAP12, "Fault")
+_CODE: Final = qname(SOAP12, "Code")
+_SUBCODE: Final = qname(SOAP12, "Subcode")
+_VALUE: Final = qname(SOAP12, "Value")
+_TEXT: Final = qname(SOAP12, "Reason") + "/" + qname(SOAP12, "Text")
+_DETAIL: Final = qname(SOAP12, "Detail")
+_MUST_UNDERSTAND: Final = qname(SOAP12, "mustUnderstand")
+_ROLE: Final = qname(SOAP12, "role")
+# SOAP 1.2 part 1 section 2.2: the roles that a device at the end of the path plays.
+_OURS: Final = frozenset(("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"))
+_CODES: Final = {code.value: code for code in FaultCode}
+_PREFIXES: Final = {WSA: "wsa", DPWS: "dpws"}
+
+
+def fault_envelope(fault: Fault, relates_to: str = "") -> bytes:
+    """The envelope that tells `fault` to whoever sent the message `relates_to` (its wsa:MessageID, if any)."""
+    namespace, local = split(fault.subcode)
+    subcode = ""
+    if namespace and namespace != SOAP12:
+        prefix = _PREFIXES.get(namespace, "f")
+        name = f"<s12:Value xmlns:{prefix}={attribute(namespace)}>{prefix}:{text(local)}</s12:Value>"
+        subcode = f"<s12:Subcode>{name}</s12:Subcode>"
+    detail = b"<s12:Detail>%b</s12:Detail>" % fault.detail if 0 < len(fault.detail) <= MAX_DETAIL else b""
+    head = (
+        f"<s12:Fault><s12:Code><s12:Value>s12:{fault.code.value}</s12:Value>{subcode}</s12:Code>"
+        f'<s12:Reason><s12:Text xml:lang="en">{text(fault.reason[:MAX_REASON])}</s12:Text></s12:Reason>'
+    )
+    action = ADDRESSING_FAULT_ACTION if namespace == WSA else FAULT_ACTION
+    return reply_envelope(action, relates_to, b"%b%b</s12:Fault>" % (head.encode(), detail))
+
+
+def reply_envelope(action: str, relates_to: str, body: bytes, blocks: bytes = b"") -> bytes:
+    """The reply to the message `relates_to` (empty: it had no id), around a canonical `body` element."""
+    relations = ((WSA + "/reply", relates_to),) if relates_to else ()
+    return build(Addressing(action, message_id(), relates_to=relations), body, blocks)
+
+
+def read_fault(envelope: Envelope) -> Fault | None:
+    """The fault in the Body; None when it holds none. What is missing or odd in it reads as empty."""
+    payload = envelope.payload
+    if payload is None or payload.tag != _FAULT:
+        return None
+    code = payload.find(_CODE)
+    kind, subcode = FaultCode.RECEIVER, QName("")
+    if code is not None:
+        kind = _CODES.get(split(_qualified(code.find(_VALUE)))[1], FaultCode.RECEIVER)
+        subcode = _qualified(code.find(f"{_SUBCODE}/{_VALUE}"))
+    reason = (payload.findtext(_TEXT) or "").strip()[:MAX_REASON]
+    detail = payload.find(_DETAIL)
+    octets = canonical(detail[0], content_prefixes(detail[0])) if detail is not None and len(detail) else b""
+    return Fault(kind, subcode, reason, octets if len(octets) <= MAX_DETAIL else b"")
+
+
+def understand(blocks: Iterable[etree._Element], known: frozenset[QName] | frozenset[str]) -> None:
+    """Raises RemoteError, a MustUnderstand fault, for a block that is meant for us, has to be understood and
+    is not `known` (SOAP 1.2 part 1 section 5.4.8)."""
+    for block in blocks:
+        if block.tag not in known and block.get(_MUST_UNDERSTAND, "0").strip() in ("1", "true"):
+            if block.get(_ROLE, "") not in _OURS:
+                continue
+            reason = f"a header block that has to be understood is not: {block.tag}"
+            raise RemoteError(Fault(FaultCode.MUST_UNDERSTAND, qname(SOAP12, "MustUnderstand"), reason[:MAX_REASON]))
+
+
+def _qualified(element: etree._Element | None) -> QName:
+    """A QName in content, its prefix resolved where it stands; empty when it has none."""
+    if element is None or not element.text:
+        return QName("")
+    prefix, colon, local = element.text.strip().rpartition(":")
+    namespace = element.nsmap.get(prefix if colon else None, "")
+    return qname(namespace, local)

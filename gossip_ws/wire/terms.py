@@ -1,0 +1,263 @@
+"""`g:Terms` and `g:Wanted`: on what terms a message may spread, as header blocks (docs/wire.md).
+
+Knows no envelope and no canonical form; reads elements, writes text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, NamedTuple, TypeVar
+
+from lxml import etree
+
+from gossip_ws.kernel.address import Binding
+from gossip_ws.kernel.errors import RemoteError, sender_fault
+from gossip_ws.kernel.names import GOSSIP, WSD, QName, qname
+from gossip_ws.kernel.terms import Budget, Filter, Priority, Style, Terms, Tier, Variant, Wanted
+from gossip_ws.wire.envelope import MAX_URI, Envelope, attribute, text
+from gossip_ws.wire.values import (
+    MAX_COUNT,
+    SOAP_ATTRIBUTES,
+    Attributes,
+    attributes,
+    clark,
+    integer,
+    malformed,
+    milliseconds,
+    one_of,
+    only,
+    required,
+    seconds,
+    time,
+    timestamp,
+)
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+MAX_ITEMS: Final = 8
+"""Budgets, types and scopes, each."""
+MAX_FILTER: Final = 8_192
+"""Octets of a filter."""
+MAX_LIFETIME: Final = 7 * 86_400.0
+"""Seconds from issue to expiry."""
+MAX_SPREAD: Final = 65_535
+"""The largest fanout or number of rounds that is read; what is done of it is capped far below, locally."""
+MAX_PREFIXES: Final = 16
+MAX_NAME: Final = 64
+"""Characters of a key id, a filter's name, a field's name."""
+
+TERMS: Final = qname(GOSSIP, "Terms")
+WANTED: Final = qname(GOSSIP, "Wanted")
+_BUDGET: Final = qname(GOSSIP, "Budget")
+_TYPE: Final = qname(GOSSIP, "Type")
+_SCOPE: Final = qname(GOSSIP, "Scope")
+_FILTER: Final = qname(GOSSIP, "Filter")
+_ID: Final = qname(WSD, "Id")
+
+
+def by_value(kind: type[E]) -> dict[str, E]:
+    """The members of an enumeration by how they are written."""
+    return {str(member.value): member for member in kind}
+
+
+VARIANTS: Final = by_value(Variant)
+STYLES: Final = by_value(Style)
+BINDINGS: Final = by_value(Binding)
+PRIORITIES: Final = by_value(Priority)
+TIERS: Final = by_value(Tier)
+
+_COMMON = SOAP_ATTRIBUTES | {_ID, "Variant", "Binding", "Priority", "MinReplies", "TimeoutMs", "MinGroup"}
+_FIXED = _COMMON | {"Style", "Originator", "Issued", "Expires", "Prefixes"}
+_ASKED = _COMMON | {"LifetimeMs"}
+_PREFIX = re.compile(r"[^\W\d][\w.\-]*|#default")
+
+
+class Sealed(NamedTuple):
+    """Terms as they were fixed, and the prefixes that the canonical form of the body keeps."""
+
+    terms: Terms
+    prefixes: tuple[str, ...]
+
+
+class _Targets(NamedTuple):
+    budgets: tuple[Budget, ...]
+    types: tuple[QName, ...]
+    scopes: tuple[str, ...]
+    filter: Filter | None
+
+
+def read_terms(element: etree._Element) -> Sealed:
+    """A `g:Terms` block. Raises RemoteError: Malformed, TooMany, FilterTooLarge, LifetimeTooLong."""
+    values = attributes(element)
+    only(values, _FIXED, "Terms")
+    if values.get(_ID) != "T":
+        malformed("wsd:Id of Terms is not T")
+    prefixes = tuple(values.get("Prefixes", "").split())
+    if len(prefixes) > MAX_PREFIXES:
+        raise too_many("prefixes", MAX_PREFIXES)
+    if not all(map(_PREFIX.fullmatch, prefixes)):
+        malformed("Prefixes is not a list of prefixes")
+    targets = _read_targets(element)
+    terms = Terms(
+        variant=one_of(values, "Variant", VARIANTS),
+        style=one_of(values, "Style", STYLES),
+        binding=one_of(values, "Binding", BINDINGS),
+        priority=one_of(values, "Priority", PRIORITIES),
+        budgets=targets.budgets,
+        types=targets.types,
+        scopes=targets.scopes,
+        originator=required(values, "Originator", MAX_NAME),
+        issued=time(values, "Issued"),
+        expires=time(values, "Expires"),
+        filter=targets.filter,
+        min_replies=integer(values, "MinReplies", MAX_COUNT, 0),
+        timeout=seconds(values, "TimeoutMs", 0.0),
+        min_group=integer(values, "MinGroup", MAX_COUNT, 1, least=1),
+    )
+    if terms.expires <= terms.issued:
+        malformed("Expires is not after Issued")
+    if terms.expires - terms.issued > MAX_LIFETIME:
+        raise sender_fault("LifetimeTooLong", f"a message lives at most {MAX_LIFETIME:.0f} s")
+    return Sealed(terms, prefixes)
+
+
+def write_terms(terms: Terms, prefixes: tuple[str, ...]) -> str:
+    """The block as text, not yet canonical; it declares what it uses."""
+    spread = f" Prefixes={attribute(' '.join(prefixes))}" if prefixes else ""
+    return (
+        f'<g:Terms xmlns:g="{GOSSIP}" xmlns:wsd="{WSD}" wsd:Id="T" Variant="{terms.variant.value}"'
+        f' Style="{terms.style.value}" Binding="{terms.binding.value}" Priority="{terms.priority.value}"'
+        f" Originator={attribute(terms.originator)} Issued={_quoted_time(terms.issued)}"
+        f' Expires={_quoted_time(terms.expires)} MinReplies="{terms.min_replies}"'
+        f' TimeoutMs="{milliseconds(terms.timeout)}" MinGroup="{terms.min_group}"{spread}>'
+        f"{_write_targets(terms.budgets, terms.types, terms.scopes, terms.filter)}</g:Terms>"
+    )
+
+
+def decode_wanted(envelope: Envelope) -> Wanted | None:
+    """What an unsigned caller asks for; None when it says nothing. Raises RemoteError as `read_terms`."""
+    element = envelope.header(WANTED)
+    if element is None:
+        return None
+    values = attributes(element)
+    only(values, _ASKED, "Wanted")
+    targets = _read_targets(element)
+    lifetime = _maybe(values, "LifetimeMs", lambda: seconds(values, "LifetimeMs"))
+    if lifetime == 0.0:
+        malformed("LifetimeMs is 0")
+    return Wanted(
+        variant=_maybe(values, "Variant", lambda: one_of(values, "Variant", VARIANTS)),
+        binding=_maybe(values, "Binding", lambda: one_of(values, "Binding", BINDINGS)),
+        priority=_maybe(values, "Priority", lambda: one_of(values, "Priority", PRIORITIES)),
+        budgets=targets.budgets,
+        types=targets.types,
+        scopes=targets.scopes,
+        filter=targets.filter,
+        lifetime=lifetime,
+        min_replies=_maybe(values, "MinReplies", lambda: integer(values, "MinReplies", MAX_COUNT)),
+        timeout=_maybe(values, "TimeoutMs", lambda: seconds(values, "TimeoutMs")),
+        min_group=_maybe(values, "MinGroup", lambda: integer(values, "MinGroup", MAX_COUNT, least=1)),
+    )
+
+
+def encode_wanted(wanted: Wanted) -> bytes:
+    """The header block by which a client asks for other terms than the device's defaults."""
+    written = {
+        "Variant": wanted.variant and wanted.variant.value,
+        "Binding": wanted.binding and wanted.binding.value,
+        "Priority": None if wanted.priority is None else wanted.priority.value,
+        "LifetimeMs": None if wanted.lifetime is None else milliseconds(wanted.lifetime),
+        "MinReplies": wanted.min_replies,
+        "TimeoutMs": None if wanted.timeout is None else milliseconds(wanted.timeout),
+        "MinGroup": wanted.min_group,
+    }
+    asked = "".join(f' {name}="{value}"' for name, value in written.items() if value is not None)
+    targets = _write_targets(wanted.budgets, wanted.types, wanted.scopes, wanted.filter)
+    return f'<g:Wanted xmlns:g="{GOSSIP}"{asked}>{targets}</g:Wanted>'.encode()
+
+
+def too_many(what: str, most: int) -> RemoteError:
+    """The fault of a list that is too long."""
+    return sender_fault("TooMany", f"more than {most} {what}")
+
+
+def _read_targets(element: etree._Element) -> _Targets:
+    budgets: list[Budget] = []
+    types: list[QName] = []
+    scopes: list[str] = []
+    filters: list[Filter] = []
+    for child in element:
+        tag = child.tag
+        if tag == _BUDGET:
+            values = attributes(child)
+            budgets.append(
+                Budget(
+                    one_of(values, "Tier", TIERS),
+                    integer(values, "Fanout", MAX_SPREAD),
+                    integer(values, "Rounds", MAX_SPREAD),
+                )
+            )
+        elif tag == _TYPE:
+            types.append(QName(clark(_content(child))))
+        elif tag == _SCOPE:
+            scopes.append(_content(child))
+        elif tag == _FILTER:
+            filters.append(_read_filter(child))
+        else:
+            malformed(f"unknown element: {child.tag}"[:160])
+    if max(len(budgets), len(types), len(scopes)) > MAX_ITEMS:
+        raise too_many("budgets, types or scopes", MAX_ITEMS)
+    if len({budget.tier for budget in budgets}) < len(budgets):
+        malformed("two budgets for one tier")
+    if len(filters) > 1:
+        malformed("more than one Filter")
+    return _Targets(tuple(budgets), tuple(types), tuple(scopes), filters[0] if filters else None)
+
+
+def _read_filter(element: etree._Element) -> Filter:
+    values = attributes(element)
+    stylesheet = element.text or ""
+    if len(element):
+        malformed("a stylesheet is carried as text, escaped or in a CDATA section")
+    if len(stylesheet.encode()) > MAX_FILTER:
+        raise sender_fault("FilterTooLarge", f"a filter has at most {MAX_FILTER} octets")
+    if "Name" not in values:
+        if not stylesheet.strip() or "GroupBy" in values:
+            malformed("a Filter is a Name, with a GroupBy or without, or a stylesheet")
+        return Filter(stylesheet=stylesheet)
+    if stylesheet.strip():
+        malformed("a Filter is a Name or a stylesheet, not both")
+    group_by = required(values, "GroupBy", MAX_NAME) if "GroupBy" in values else ""
+    return Filter(name=required(values, "Name", MAX_NAME), group_by=group_by)
+
+
+def _write_targets(
+    budgets: tuple[Budget, ...], types: tuple[QName, ...], scopes: tuple[str, ...], chosen: Filter | None
+) -> str:
+    parts = [f'<g:Budget Tier="{b.tier.value}" Fanout="{b.fanout}" Rounds="{b.rounds}"/>' for b in budgets]
+    parts += [f"<g:Type>{text(name)}</g:Type>" for name in types]
+    parts += [f"<g:Scope>{text(scope)}</g:Scope>" for scope in scopes]
+    if chosen is not None and chosen.name:
+        group_by = f" GroupBy={attribute(chosen.group_by)}" if chosen.group_by else ""
+        parts.append(f"<g:Filter Name={attribute(chosen.name)}{group_by}/>")
+    elif chosen is not None:
+        parts.append(f"<g:Filter>{text(chosen.stylesheet)}</g:Filter>")
+    return "".join(parts)
+
+
+def _content(element: etree._Element) -> str:
+    value = (element.text or "").strip()
+    if not value or len(value) > MAX_URI or len(element):
+        malformed(f"{element.tag} is empty, too long or not text")
+    return value
+
+
+def _quoted_time(wall: float) -> str:
+    return f'"{timestamp(wall)}"'
+
+
+def _maybe(values: Attributes, name: str, read: Callable[[], T]) -> T | None:
+    return read() if name in values else None
