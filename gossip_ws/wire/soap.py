@@ -50,7 +50,7 @@ _CODES: Final = {code.value: code for code in FaultCode}
 _PREFIXES: Final = {WSA: "wsa", DPWS: "dpws"}
 
 
-def fault_envelope(fault: Fault, relates_to: str = "") -> bytes:
+def fault_envelope(fault: Fault, relates_to: str = "", blocks: bytes = b"") -> bytes:
     """The envelope that tells `fault` to whoever sent the message `relates_to` (its wsa:MessageID, if any)."""
     namespace, local = split(fault.subcode)
     subcode = ""
@@ -64,7 +64,7 @@ def fault_envelope(fault: Fault, relates_to: str = "") -> bytes:
         f'<s12:Reason><s12:Text xml:lang="en">{text(fault.reason[:MAX_REASON])}</s12:Text></s12:Reason>'
     )
     action = ADDRESSING_FAULT_ACTION if namespace == WSA else FAULT_ACTION
-    return reply_envelope(action, relates_to, b"%b%b</s12:Fault>" % (head.encode(), detail))
+    return reply_envelope(action, relates_to, b"%b%b</s12:Fault>" % (head.encode(), detail), blocks)
 
 
 def reply_envelope(action: str, relates_to: str, body: bytes, blocks: bytes = b"") -> bytes:
