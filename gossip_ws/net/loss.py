@@ -1,0 +1,55 @@
+"""Loss on purpose, between an endpoint and any Network. Knows no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.ports import Frame, Handle, Network, Request, Respond, Response
+
+
+class Lossy:
+    """A Network that loses each outgoing datagram with `probability`; HTTP is left alone, as TCP repairs it.
+
+    `lost` counts. One multicast is one datagram: it reaches everybody or nobody.
+    """
+
+    def __init__(self, network: Network, probability: float, dice: Dice) -> None:
+        if not 0 <= probability <= 1:
+            raise LocalError(f"a probability is from 0 to 1: {probability}")
+        self.network = network
+        self.lost = 0
+        self._probability = probability
+        self._dice = dice
+
+    def send(self, frame: Frame, to: Address) -> None:
+        if to.binding is not Binding.UDP or self._survives():
+            self.network.send(frame, to)
+
+    def multicast(self, frame: Frame) -> None:
+        if self._survives():
+            self.network.multicast(frame)
+
+    def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
+        self.network.request(frame, to, timeout, done)
+
+    def handling(self, handle: Handle) -> Handle:
+        """`handle` with the same loss on the datagrams it responds with."""
+
+        def lossy(request: Request, respond: Respond) -> None:
+            def respond_or_lose(response: Response) -> None:
+                if not response.body or self._survives():
+                    respond(response)
+
+            over_udp = request.caller.source.binding is Binding.UDP
+            handle(request, respond_or_lose if over_udp else respond)
+
+        return lossy
+
+    def _survives(self) -> bool:
+        if self._dice.random() < self._probability:
+            self.lost += 1
+            return False
+        return True

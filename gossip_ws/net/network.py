@@ -1,0 +1,140 @@
+"""One device address on real sockets: the Network that an endpoint is given outside of tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.net.counters import Counters, Drop
+from gossip_ws.net.http_client import ClientLimits, HttpClient
+from gossip_ws.net.http_connection import ServerLimits
+from gossip_ws.net.http_server import HttpServer
+from gossip_ws.net.multicast import Group
+from gossip_ws.net.udp import BUFFER, UdpSocket, bound_socket
+from gossip_ws.ports import Caller, Frame, Handle, Request, Response
+
+
+class DeviceNetwork:
+    """`ports.Network` of one device at `host`, and the listeners that feed its handler.
+
+    `udp_port`, `http_port`: 0 lets the system choose, None leaves the binding without a listener. `group` is
+    where `multicast` sends, from the device's own socket. To be used within one event loop's thread.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        udp_port: int | None = 0,
+        http_port: int | None = 0,
+        group: Group | None = None,
+        buffer: int = BUFFER,
+        server: ServerLimits | None = None,
+        client: ClientLimits | None = None,
+    ) -> None:
+        self.host: Final = host
+        self.counters: Final = Counters()
+        self._ports = (udp_port, http_port)
+        self._group = group or Group()
+        self._buffer = buffer
+        self._server_limits = server
+        self._client_limits = client
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._handle: Handle | None = None
+        self._udp: UdpSocket | None = None
+        self._server: HttpServer | None = None
+        self._client: HttpClient | None = None
+
+    @property
+    def udp(self) -> Address | None:
+        """Where datagrams are taken, without path; None when not listening."""
+        return self._udp.address if self._udp else None
+
+    @property
+    def http(self) -> Address | None:
+        """Where HTTP is taken, without path; None when not listening."""
+        return self._server.address if self._server else None
+
+    async def open(self, handle: Handle) -> None:
+        """Listen. Raises LocalError, with nothing left open, when an address cannot be had."""
+        if self._client is not None:
+            raise LocalError(f"already open: {self.host}")
+        self._loop = asyncio.get_running_loop()
+        self._handle = handle
+        self._client = HttpClient(self.host, self.counters, self._client_limits)
+        udp_port, http_port = self._ports
+        try:
+            if udp_port is not None:
+                self._udp = UdpSocket(bound_socket(self.host, udp_port, self._buffer), self._datagram, self.counters)
+            if http_port is not None:
+                server = HttpServer(handle, self.counters, self._server_limits)
+                await server.open(self.host, http_port)
+                self._server = server
+        except LocalError:
+            await self.close(grace=0)
+            raise
+
+    async def close(self, grace: float = 1.0) -> None:
+        """Stop listening, let requests in hand finish for `grace` seconds, drop the rest. May be called twice."""
+        if self._udp is not None:
+            self._udp.close()
+            self._udp = None
+        server, self._server = self._server, None
+        client, self._client = self._client, None
+        if server is not None:
+            await server.close(grace)
+        if client is not None:
+            await client.close()
+
+    def send(self, frame: Frame, to: Address) -> None:
+        if not frame:
+            self.counters.drop(Drop.EMPTY)
+        elif to.binding is Binding.UDP:
+            if self._udp is None:
+                self.counters.drop(Drop.UNSUITABLE if self._client else Drop.CLOSED)
+            else:
+                self._udp.send(frame, to.host, to.port)
+        elif self._client is None:
+            self.counters.drop(Drop.CLOSED)
+        else:
+            self._client.send(frame, to)
+
+    def multicast(self, frame: Frame) -> None:
+        if self._udp is None:
+            self.counters.drop(Drop.UNSUITABLE if self._client else Drop.CLOSED)
+        elif self._udp.send(frame, self._group.host, self._group.port):
+            self.counters.multicast_sent += 1
+
+    def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
+        if self._client is not None and to.binding is Binding.HTTP and frame:
+            self._client.request(frame, to, timeout, done)
+            return
+        if self._client is None:
+            self.counters.drop(Drop.CLOSED)
+        else:
+            self.counters.drop(Drop.UNSUITABLE if frame else Drop.EMPTY)
+        if self._loop is None:
+            raise LocalError(f"not open: {self.host}")
+        self._loop.call_soon(done, None)
+
+    async def get(self, uri: str, within: float = 10.0) -> bytes | None:
+        """Fetch an `http` URI from this device's address; see `HttpClient.get`."""
+        if self._client is None:
+            raise LocalError(f"not open: {self.host}")
+        return await self._client.get(uri, within)
+
+    def _datagram(self, frame: Frame, source: Address) -> None:
+        if self._handle is not None:
+            self._handle(Request(frame, Caller(source, self.host)), partial(self._respond, source))
+
+    def _respond(self, source: Address, response: Response) -> None:
+        if not response.body:
+            return
+        if self._udp is None:
+            self.counters.drop(Drop.CLOSED)
+        else:
+            self._udp.send(response.body, source.host, source.port)
