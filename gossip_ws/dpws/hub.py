@@ -24,6 +24,8 @@ from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.kernel.scopes import ScopePath, scope_path
 
 K = TypeVar("K")
+# Prefixes are looked up to this depth, the rest compared one by one: a scope of a thousand segments costs little.
+_DEPTH = 32
 _NOBODY: dict[DeviceId, None] = {}
 
 
@@ -63,7 +65,7 @@ class DiscoveryHub:
             self._seeking_everywhere[owner] = None
         else:
             # One scope narrows enough; the seeker itself looks at all of them.
-            self._seeking_below.add(path, owner)
+            self._seeking_below.add(path[:_DEPTH], owner)
 
     def remove(self, owner: DeviceId) -> None:
         """Forget the owner's target service and seeker; unknown owners are no error."""
@@ -132,7 +134,7 @@ class DiscoveryHub:
         """Those that meet the criteria, looked for among the rarest thing asked for."""
         holders = [self._by_type.get(name) for name in wanted.types]
         holders += [self._by_scope.get(scope) for scope in wanted.exact]
-        holders += [self._by_prefix.get(path) if path else _NOBODY for path in wanted.paths]
+        holders += [self._by_prefix.get(path[:_DEPTH]) if path else _NOBODY for path in wanted.paths]
         for device in min(holders, key=len) if holders else tuple(self._services):
             service = self._services[device]
             if wanted.met_by(service.subject):
@@ -184,6 +186,6 @@ class _Index(Generic[K]):
 
 
 def _prefixes(scopes: tuple[str, ...]) -> set[ScopePath]:
-    """All that cover one of the scopes, from scheme and authority down."""
+    """What covers one of the scopes, from scheme and authority down to `_DEPTH`."""
     paths = (path for path in map(scope_path, scopes) if path is not None)
-    return {path[:length] for path in paths for length in range(2, len(path) + 1)}
+    return {path[:length] for path in paths for length in range(2, min(len(path), _DEPTH) + 1)}

@@ -1,0 +1,261 @@
+"""WS-Discovery on the wire: octets <-> the messages of `dpws.messages`.
+
+Knows no state and no rule of matching. Reading is strict where a message would be used wrongly (counts, sizes,
+numbers, an AppSequence that is missing) and takes what is unknown for an extension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from gossip_ws.dpws.messages import (
+    MAX_MATCHES,
+    MAX_SCOPES,
+    MAX_TYPES,
+    MAX_UINT32,
+    MAX_XADDRS,
+    AppSequence,
+    Bye,
+    Hello,
+    Message,
+    Probe,
+    ProbeMatches,
+    Resolve,
+    ResolveMatches,
+    Target,
+)
+from gossip_ws.kernel.errors import sender_fault
+from gossip_ws.kernel.names import WSA, WSD, DeviceId, qname
+from gossip_ws.wire.envelope import MAX_ENVELOPE, REPLY, Addressing, Envelope, attribute, build, parse, text
+from gossip_ws.wire.qnames import read_qnames, read_uri, read_uris, too_many, write_qnames
+
+MAX_ID: Final = 256
+"""Characters of a message id and octets of a device's: an answer repeats them, and has to fit a datagram."""
+
+_EPR = qname(WSA, "EndpointReference")
+_ADDRESS = qname(WSA, "Address")
+_MAX_DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The names of one generation of WS-Discovery. The draft of 2005/04 would be a second value of this type."""
+
+    wsd: str
+
+    def action(self, name: str) -> str:
+        return f"{self.wsd}/{name}"
+
+    def tag(self, name: str) -> str:
+        return qname(self.wsd, name)
+
+
+V2009: Final = Generation(WSD)
+"""WS-Discovery 1.1, the OASIS standard."""
+
+
+def encode(message: Message, generation: Generation = V2009) -> bytes:
+    """One envelope; every copy that is sent is these octets."""
+    wsd = generation.wsd
+    relates_to, app = "", None
+    match message:
+        case Hello(target=target):
+            name, app, relates_to = "Hello", message.app, message.relates_to
+            inner = _write_target(target)
+        case Bye():
+            name, app = "Bye", message.app
+            inner = _write_epr(message.device) + _write_version(message.metadata_version)
+        case Probe():
+            name = "Probe"
+            inner = write_qnames("wsd:Types", message.types) + _write_scopes(message.scopes, message.match_by)
+        case ProbeMatches():
+            name, app, relates_to = "ProbeMatches", message.app, message.relates_to
+            inner = "".join(f"<wsd:ProbeMatch>{_write_target(match)}</wsd:ProbeMatch>" for match in message.matches)
+        case Resolve():
+            name = "Resolve"
+            inner = _write_epr(message.device)
+        case ResolveMatches():
+            name, app, relates_to = "ResolveMatches", message.app, message.relates_to
+            found = message.match
+            inner = f"<wsd:ResolveMatch>{_write_target(found)}</wsd:ResolveMatch>" if found else ""
+    addressing = Addressing(
+        action=generation.action(name),
+        message_id=message.message_id,
+        to=message.to,
+        reply_to=message.reply_to if isinstance(message, Probe | Resolve) else "",
+        relates_to=((REPLY, relates_to),) if relates_to else (),
+    )
+    opening = f'<wsd:{name} xmlns:wsd="{wsd}" xmlns:wsa="{WSA}"'
+    body = f"{opening}>{inner}</wsd:{name}>" if inner else f"{opening}/>"
+    return build(addressing, body.encode(), _write_app(app, wsd).encode() if app else b"")
+
+
+def decode(received: bytes | Envelope, limit: int = MAX_ENVELOPE) -> Message | None:
+    """The message in an envelope (parsed already, or of at most `limit` octets); None when it is none of
+    discovery. Raises RemoteError when it is malformed or out of bounds."""
+    envelope = parse(received, limit) if isinstance(received, bytes) else received
+    for generation in (V2009,):
+        namespace, slash, name = envelope.addressing.action.rpartition("/")
+        if slash and namespace == generation.wsd and name in _READERS:
+            payload = envelope.payload
+            if payload is None or payload.tag != generation.tag(name):
+                raise sender_fault("Malformed", f"the Body of a {name} is not wsd:{name}")
+            message_id = envelope.addressing.message_id
+            if not message_id or len(message_id) > MAX_ID:
+                raise sender_fault("MessageAddressingHeaderRequired", "a MessageID is needed", namespace=WSA)
+            return _READERS[name](_Reader(generation, envelope, payload, message_id))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """One envelope while it is read."""
+
+    generation: Generation
+    envelope: Envelope
+    payload: etree._Element
+    message_id: str
+
+    def hello(self) -> Message:
+        # The only Hello that relates to something is a proxy's: suppression, by a relationship type of its own.
+        pairs = self.envelope.addressing.relates_to
+        return Hello(self.target(self.payload), self.app(), self.message_id, self.to(), pairs[0][1] if pairs else "")
+
+    def bye(self) -> Message:
+        version = self.child(self.payload, "MetadataVersion")
+        number = None if version is None else _uint(version.text, "MetadataVersion")
+        return Bye(_read_epr(self.payload), self.app(), self.message_id, number, self.to())
+
+    def probe(self) -> Message:
+        types, scopes = self.child(self.payload, "Types"), self.child(self.payload, "Scopes")
+        match_by = scopes.get("MatchBy", "").strip() if scopes is not None else ""
+        return Probe(
+            message_id=self.message_id,
+            types=() if types is None else read_qnames(types, "Types", MAX_TYPES),
+            scopes=() if scopes is None else read_uris(scopes.text, "Scopes", MAX_SCOPES),
+            match_by=read_uri(match_by, "MatchBy") if match_by else "",
+            to=self.to(),
+            reply_to=self.envelope.addressing.reply_to,
+        )
+
+    def probe_matches(self) -> Message:
+        found = self.payload.findall(self.generation.tag("ProbeMatch"))
+        if len(found) > MAX_MATCHES:
+            raise too_many("matches", MAX_MATCHES)
+        matches = tuple(self.target(match) for match in found)
+        return ProbeMatches(matches, self.app(), self.message_id, self.relates_to(), self.to())
+
+    def resolve(self) -> Message:
+        return Resolve(_read_epr(self.payload), self.message_id, self.to(), self.envelope.addressing.reply_to)
+
+    def resolve_matches(self) -> Message:
+        found = self.child(self.payload, "ResolveMatch")
+        match = None if found is None else self.target(found)
+        return ResolveMatches(match, self.app(), self.message_id, self.relates_to(), self.to())
+
+    def target(self, element: etree._Element) -> Target:
+        types, scopes = self.child(element, "Types"), self.child(element, "Scopes")
+        xaddrs, version = self.child(element, "XAddrs"), self.child(element, "MetadataVersion")
+        if version is None:
+            raise sender_fault("Malformed", "MetadataVersion is missing")
+        return Target(
+            device=_read_epr(element),
+            types=() if types is None else read_qnames(types, "Types", MAX_TYPES),
+            scopes=() if scopes is None else read_uris(scopes.text, "Scopes", MAX_SCOPES),
+            xaddrs=() if xaddrs is None else read_uris(xaddrs.text, "XAddrs", MAX_XADDRS),
+            metadata_version=_uint(version.text, "MetadataVersion"),
+        )
+
+    def app(self) -> AppSequence:
+        block = self.envelope.header(qname(self.generation.wsd, "AppSequence"))
+        if block is None:
+            raise sender_fault("Malformed", "AppSequence is missing (WS-Discovery 1.1 section 7)")
+        sequence = block.get("SequenceId", "").strip()
+        return AppSequence(
+            _uint(block.get("InstanceId"), "InstanceId"),
+            _uint(block.get("MessageNumber"), "MessageNumber"),
+            read_uri(sequence, "SequenceId", MAX_ID) if sequence else "",
+        )
+
+    def relates_to(self) -> str:
+        related = [target for kind, target in self.envelope.addressing.relates_to if kind == REPLY]
+        if len(related) != 1 or not 0 < len(related[0]) <= MAX_ID:
+            raise sender_fault("InvalidAddressingHeader", "an answer relates to one message", namespace=WSA)
+        return related[0]
+
+    def to(self) -> str:
+        return self.envelope.addressing.to
+
+    def child(self, element: etree._Element, name: str) -> etree._Element | None:
+        return _one(element, self.generation.tag(name))
+
+
+_READERS: Final[dict[str, Callable[[_Reader], Message]]] = {
+    "Hello": _Reader.hello,
+    "Bye": _Reader.bye,
+    "Probe": _Reader.probe,
+    "ProbeMatches": _Reader.probe_matches,
+    "Resolve": _Reader.resolve,
+    "ResolveMatches": _Reader.resolve_matches,
+}
+
+
+def _one(element: etree._Element, tag: str) -> etree._Element | None:
+    found = element.findall(tag)
+    if len(found) > 1:
+        raise sender_fault("Malformed", f"more than once: {tag}")
+    return found[0] if found else None
+
+
+def _read_epr(element: etree._Element) -> DeviceId:
+    reference = _one(element, _EPR)
+    address = None if reference is None else _one(reference, _ADDRESS)
+    return DeviceId(read_uri(None if address is None else address.text, "the endpoint's address", MAX_ID))
+
+
+def _uint(value: str | None, what: str) -> int:
+    """An xs:unsignedInt. Raises RemoteError."""
+    digits = (value or "").strip()
+    if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS:
+        number = int(digits)
+        if number <= MAX_UINT32:
+            return number
+    raise sender_fault("Malformed", f"{what} is no unsigned 32-bit integer: {digits[:32]!r}")
+
+
+def _write_target(target: Target) -> str:
+    xaddrs = f"<wsd:XAddrs>{text(' '.join(target.xaddrs))}</wsd:XAddrs>" if target.xaddrs else ""
+    return "".join(
+        (
+            _write_epr(target.device),
+            write_qnames("wsd:Types", target.types),
+            _write_scopes(target.scopes),
+            xaddrs,
+            _write_version(target.metadata_version),
+        )
+    )
+
+
+def _write_epr(device: DeviceId) -> str:
+    return f"<wsa:EndpointReference><wsa:Address>{text(device)}</wsa:Address></wsa:EndpointReference>"
+
+
+def _write_scopes(scopes: tuple[str, ...], match_by: str = "") -> str:
+    if not scopes:
+        return ""
+    rule = f" MatchBy={attribute(match_by)}" if match_by else ""
+    return f"<wsd:Scopes{rule}>{text(' '.join(scopes))}</wsd:Scopes>"
+
+
+def _write_version(version: int | None) -> str:
+    return "" if version is None else f"<wsd:MetadataVersion>{version}</wsd:MetadataVersion>"
+
+
+def _write_app(app: AppSequence, wsd: str) -> str:
+    sequence = f" SequenceId={attribute(app.sequence)}" if app.sequence else ""
+    numbers = f'InstanceId="{app.instance_id}"{sequence} MessageNumber="{app.message_number}"'
+    return f'<wsd:AppSequence xmlns:wsd="{wsd}" {numbers}/>'
