@@ -33,6 +33,7 @@ from gossip_ws.services._spyne import (
     rpc,
     srpc,
 )
+from gossip_ws.services.builtin import builtin_wsdl
 from gossip_ws.services.contract import Call, call, state
 from gossip_ws.services.gossip import aggregate, gossip_enabled, push
 from gossip_ws.services.hosting import SpyneHosted
@@ -67,6 +68,7 @@ __all__ = [
     "UnsignedInteger32",
     "Uuid",
     "aggregate",
+    "builtin_wsdl",
     "call",
     "gossip_enabled",
     "push",

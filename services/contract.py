@@ -171,8 +171,10 @@ class Contract:
             raise _invalid(f"the Body is empty, {operation.name} wants a {operation.request}")
         if payload.tag != operation.request:
             raise _invalid(f"action {operation.action} does not go with the body {payload.tag}")
-        if not self._schema.validate(payload):
-            raise _invalid(str(self._schema.errorlogger.last_error.message))
+        try:
+            self._schema.assertValid(payload)
+        except etree.DocumentInvalid as error:
+            raise _invalid(str(error)) from None
         try:
             body = self._server.answer(payload, told)
         except RemoteError:

@@ -1,0 +1,19 @@
+"""The services that this project brings, and their contracts as files."""
+
+from __future__ import annotations
+
+from gossip_ws.kernel.names import METERING, PEERS, TARIFF
+from gossip_ws.services.contract import contract
+from gossip_ws.services.interface import PLACEHOLDER
+from gossip_ws.services.metering import MeteringService
+from gossip_ws.services.peering import PeerService
+from gossip_ws.services.tariff import TariffService
+
+
+def builtin_wsdl() -> dict[str, bytes]:
+    """File name -> WSDL at a placeholder address: what `gossip_ws.wsdl` carries as package data."""
+    return {
+        "tariff.wsdl": contract(TariffService, TARIFF).wsdl(PLACEHOLDER),
+        "metering.wsdl": contract(MeteringService, METERING).wsdl(PLACEHOLDER),
+        "peering.wsdl": contract(PeerService, PEERS).wsdl(PLACEHOLDER),
+    }
