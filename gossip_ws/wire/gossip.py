@@ -6,6 +6,7 @@ path serialises no tree: what the origin fixed travels on as the octets that wer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
@@ -48,10 +49,9 @@ from gossip_ws.wire.terms import (
     TERMS,
     TIERS,
     WANTED,
-    Sealed,
+    TermsReader,
     decode_wanted,
     encode_wanted,
-    read_terms,
     too_many,
     write_terms,
 )
@@ -65,7 +65,6 @@ from gossip_ws.wire.values import (
     octets,
     one_of,
     only,
-    required,
     seconds,
     truth,
 )
@@ -84,27 +83,45 @@ _ANCESTOR: Final = qname(GOSSIP, "Ancestor")
 _SECURITY: Final = qname(WSD, "Security")
 _SIGNATURE: Final = qname(WSD, "Sig")
 _KNOWN: Final = ADDRESSING_HEADERS | {_HOP, TERMS, _SECURITY, WANTED, REPORT}
+_FIXED_PART: Final = frozenset((_ACTION, TERMS, _SECURITY))
 _HOP_ATTRIBUTES = SOAP_ATTRIBUTES | frozenset(["Sender", "Tier", "Rounds", "Hops", "AgeMs", "RemainingMs", "Receipt"])
 _PREAMBLE: Final = b"gossip-ws 1\n"
 _REFS: Final = "A T B"
 _SIGNATURE_LENGTH: Final = 64
+_KEY_ID: Final = re.compile("[0-9a-f]{32}")
 
-_START: Final = (
-    f'<s12:Envelope xmlns:s12="{SOAP12}" xmlns:wsa="{WSA}" xmlns:wsd="{WSD}"><s12:Header>'
-    f"<wsa:To>{GOSSIP}</wsa:To><wsa:MessageID>"
-)
+_HEAD: Final = f'<s12:Envelope xmlns:s12="{SOAP12}" xmlns:wsa="{WSA}" xmlns:wsd="{WSD}"><s12:Header>'
+_HEAD_OCTETS: Final = _HEAD.encode()
+_START: Final = f"{_HEAD}<wsa:To>{GOSSIP}</wsa:To><wsa:MessageID>"
 _BODY: Final = b'</s12:Header><s12:Body wsd:Id="B">'
 _END: Final = b"</s12:Body></s12:Envelope>"
 # What `_START` declares: a listed prefix of these is declared around every body, whoever made it.
 _DECLARED: Final = frozenset(("s12", "wsa", "wsd"))
 
-_MAX_TERMS: Final = 256
-_MAX_TERMS_OCTETS: Final = 2_048
+# A frame up to its fixed part exactly as `_write_hop` writes it: the way in which devices hear one another.
+# Nothing in it can open what it does not close, so what follows it stands where it stood in the frame that
+# it was first read from.
+_PLAIN: Final = rb"[^\"<&\x00-\x1f\x7f-\xff]"
+_RELAYED: Final = re.compile(
+    re.escape(_START.encode())
+    + rb"urn:uuid:[0-9a-f-]{36}</wsa:MessageID>"
+    + rb'<g:Hop xmlns:g="%b" Sender="(%b{1,256})" Tier="(wan|fan|han)"' % (GOSSIP.encode(), _PLAIN)
+    + rb' Rounds="([0-9]{1,5})" Hops="([0-9]{1,4})" AgeMs="([0-9]{1,8})"'
+    + rb'(?: RemainingMs="([0-9]{1,8})")?( Receipt="true")?>'
+    + rb"((?:<g:Ancestor>%b{1,256}</g:Ancestor>){0,12})</g:Hop>" % _PLAIN
+)
+_TIERS: Final = {tier.value.encode(): tier for tier in Tier}
+_BETWEEN: Final = "</g:Ancestor><g:Ancestor>"
+_EDGE: Final = len("<g:Ancestor>")
+
+_MAX_REMEMBERED: Final = 512 * 1024
 
 
 class XmlCodec:
-    """The Codec of ports. One serves all devices of a process: it holds nothing but a memory of decoded
-    terms, 256 of at most 2,048 octets each, the oldest forgotten first; longer ones are read every time.
+    """The Codec of ports. One serves all devices of a process: it holds nothing but a memory of contents
+    by their sealed octets, 512 KiB of them at most, the oldest forgotten first, so that the second copy of
+    a message costs no parsing, and what TermsReader remembers. What is in it was well-formed; that says
+    nothing of who made it.
 
     Content that arrives without a `g:Hop`, signed by a client that is no device, is given a Hop whose
     sender is the empty device id, `hops` and `age` 0, and the tier and all rounds of the terms' first
@@ -112,14 +129,30 @@ class XmlCodec:
     """
 
     def __init__(self) -> None:
-        self._terms: dict[bytes, Sealed] = {}
+        self._contents: dict[bytes, Content] = {}
+        self._remembered = 0
+        self._terms = TermsReader()
 
     def decode(self, frame: Frame) -> Message | None:
         """None when the envelope carries no gossip. Raises RemoteError when it is malformed or out of bounds."""
-        headers, payload = unwrap(frame)
-        found = {block.tag: block for block in headers}
+        if len(frame) > MAX_ENVELOPE:
+            raise sender_fault("TooLarge", f"envelope of {len(frame)} octets, at most {MAX_ENVELOPE} are taken")
+        relayed = _RELAYED.match(frame)
+        if relayed is not None:
+            fixed_part = frame[relayed.end() :]
+            remembered = self._contents.get(fixed_part)
+            if remembered is not None:
+                return Gossip(remembered, _relayed_hop(relayed, remembered.terms))
+            headers, payload = unwrap(_HEAD_OCTETS + fixed_part)
+            found = {block.tag: block for block in headers}
+        if relayed is None or len(found) < len(headers) or not found.keys() <= _FIXED_PART:
+            relayed = None
+            headers, payload = unwrap(frame)
+            found = {block.tag: block for block in headers}
         fixed = found.get(TERMS)
         if fixed is None:
+            if relayed is not None or _HOP in found:
+                malformed("a Hop without Terms")
             return self._between_nodes(found, headers, payload)
         if len(found) < len(headers):
             # Only RelatesTo may repeat; this finds what else does.
@@ -134,12 +167,16 @@ class XmlCodec:
             malformed("gossip without a wsa:Action, or one that is too long")
         signature = _read_signature(found[_SECURITY]) if _SECURITY in found else None
         content = self._content(action, fixed, payload, signature)
-        hop = found.get(_HOP)
-        if hop is not None:
-            return Gossip(content, _read_hop(hop, content.terms))
-        if len(content.sealed) > MAX_ENVELOPE - HEADROOM:
+        if relayed is not None:
+            hop = _relayed_hop(relayed, content.terms)
+        elif _HOP in found:
+            hop = _read_hop(found[_HOP], content.terms)
+        elif len(content.sealed) > MAX_ENVELOPE - HEADROOM:
             raise _too_large(len(content.sealed))
-        return Gossip(content, _entry_hop(content.terms))
+        else:
+            hop = _entry_hop(content.terms)
+        self._remember(content)
+        return Gossip(content, hop)
 
     def encode(self, message: Message) -> Frame:
         """With a fresh wsa:MessageID. The same bytes serve every target.
@@ -167,7 +204,7 @@ class XmlCodec:
         # Read back as any receiver will: in the namespaces of the envelope, within the limits.
         fixed = write_terms(terms, prefixes).encode()
         head, _ = _action(action)
-        frame = b"".join((_START.encode(), b"</wsa:MessageID>", head, fixed, _BODY, body, _END))
+        frame = b"".join((_HEAD_OCTETS, head, fixed, _BODY, body, _END))
         headers, payload = unwrap(frame, MAX_ENVELOPE - HEADROOM)
         content = self._content(action, headers[-1], payload, None)
         signature = sign(content.id)
@@ -181,14 +218,12 @@ class XmlCodec:
         self, action: str, fixed: etree._Element, payload: etree._Element | None, signature: Signature | None
     ) -> Content:
         terms_octets = canonical(fixed)
-        known = self._terms.get(terms_octets)
-        if known is None:
-            known = self._remember(terms_octets, read_terms(fixed))
+        terms, prefixes = self._terms.read(fixed, terms_octets)
         body = b""
         if payload is not None:
-            body = canonical(payload, known.prefixes)
-            if known.prefixes and not _DECLARED.isdisjoint(known.prefixes):
-                _check_stable(body, known.prefixes)
+            body = canonical(payload, prefixes)
+            if prefixes and not _DECLARED.isdisjoint(prefixes):
+                _check_stable(body, prefixes)
         head, hashed = _action(action)
         sizes = len(terms_octets).to_bytes(8, "big"), len(body).to_bytes(8, "big")
         digest = sha256(b"".join((_PREAMBLE, hashed, sizes[0], terms_octets, sizes[1], body))).digest()
@@ -196,24 +231,25 @@ class XmlCodec:
         return Content(
             id=GossipId(digest),
             action=action,
-            terms=known.terms,
+            terms=terms,
             body=body,
             signature=signature,
             sealed=b"".join((head, terms_octets, security, _BODY, body, _END)),
         )
 
-    def _remember(self, terms_octets: bytes, sealed: Sealed) -> Sealed:
-        if len(terms_octets) <= _MAX_TERMS_OCTETS:
-            if len(self._terms) >= _MAX_TERMS:
-                del self._terms[next(iter(self._terms))]
-            self._terms[terms_octets] = sealed
-        return sealed
+    def _remember(self, content: Content) -> None:
+        if content.sealed in self._contents:
+            return
+        self._contents[content.sealed] = content
+        self._remembered += len(content.sealed)
+        while self._remembered > _MAX_REMEMBERED:
+            oldest = next(iter(self._contents))
+            del self._contents[oldest]
+            self._remembered -= len(oldest)
 
     def _between_nodes(
         self, found: dict[str, etree._Element], headers: tuple[etree._Element, ...], payload: etree._Element | None
     ) -> Message | None:
-        if _HOP in found:
-            malformed("a Hop without Terms")
         action = (found[_ACTION].text or "").strip() if _ACTION in found else ""
         namespace, _, name = action.rpartition(":")
         if namespace != GOSSIP or name not in NODE_MESSAGES:
@@ -231,28 +267,33 @@ def _action(action: str) -> tuple[bytes, bytes]:
 
 def _check_stable(body: bytes, prefixes: tuple[str, ...]) -> None:
     """A body that borrows `wsa` from a client's own envelope would read, and hash, differently in ours."""
-    _, payload = unwrap(b"".join((_START.encode(), b"</wsa:MessageID>", _BODY, body, _END)), 2 * MAX_ENVELOPE)
+    _, payload = unwrap(b"".join((_HEAD_OCTETS, _BODY, body, _END)), 2 * MAX_ENVELOPE)
     if payload is None or canonical(payload, prefixes) != body:
         malformed(f"Prefixes of {sorted(_DECLARED)} have to be declared by the Body's element itself")
 
 
 def _write_signature(signature: Signature) -> bytes:
+    value = base64(signature.value)
     return (
-        f'<wsd:Security><wsd:Sig Scheme="{SCHEME}" KeyId={attribute(signature.key_id)} Refs="{_REFS}"'
-        f' Sig="{base64(signature.value)}"/></wsd:Security>'
+        f'<wsd:Security><wsd:Sig Scheme="{SCHEME}" KeyId="{signature.key_id}" Refs="{_REFS}" Sig="{value}"/>'
+        "</wsd:Security>"
     ).encode()
 
 
 def _read_signature(security: etree._Element) -> Signature:
-    if len(security) != 1 or security[0].tag != _SIGNATURE:
+    block = security[0] if len(security) == 1 else None
+    if block is None or block.tag != _SIGNATURE:
         malformed("wsd:Security does not hold one wsd:Sig")
-    values = attributes(security[0])
+    values = attributes(block)
     if values.get("Scheme") != SCHEME or values.get("Refs") != _REFS:
         malformed(f"not a signature of the scheme {SCHEME} over {_REFS}")
+    key_id = values.get("KeyId", "")
+    if not _KEY_ID.fullmatch(key_id):
+        malformed("KeyId is not 32 hexadecimal digits")
     value = octets(values, "Sig", _SIGNATURE_LENGTH)
     if len(value) != _SIGNATURE_LENGTH:
         malformed(f"a signature has {_SIGNATURE_LENGTH} octets")
-    return Signature(required(values, "KeyId", 64), value)
+    return Signature(key_id, value)
 
 
 def _entry_hop(terms: Terms) -> Hop:
@@ -271,13 +312,33 @@ def _write_hop(hop: Hop) -> str:
     )
 
 
+def _relayed_hop(relayed: re.Match[bytes], terms: Terms) -> Hop:
+    """What `_read_hop` reads, of a frame that `_RELAYED` matches."""
+    sender, tier_name, rounds, hops, age, remaining, receipt, ancestors = relayed.groups()
+    tier = _TIERS[tier_name]
+    left = int(rounds)
+    if left > terms.budget(tier).rounds:
+        raise _over_budget(left, tier)
+    chain = ancestors.decode()[_EDGE : -_EDGE - 1].split(_BETWEEN) if ancestors else ()
+    return Hop(
+        DeviceId(sender.decode()),
+        tier,
+        left,
+        int(hops),
+        int(age) / 1000,
+        int(remaining) / 1000 if remaining else 0.0,
+        tuple(map(DeviceId, chain)),
+        receipt is not None,
+    )
+
+
 def _read_hop(element: etree._Element, terms: Terms) -> Hop:
     values = attributes(element)
     only(values, _HOP_ATTRIBUTES, "Hop")
     tier = one_of(values, "Tier", TIERS)
     rounds = integer(values, "Rounds", MAX_SPREAD)
     if rounds > terms.budget(tier).rounds:
-        raise sender_fault("OverBudget", f"{rounds} rounds left in {tier.value}, where the terms give fewer")
+        raise _over_budget(rounds, tier)
     if len(element) > MAX_ANCESTORS:
         raise too_many("ancestors", MAX_ANCESTORS)
     ancestors = []
@@ -295,6 +356,10 @@ def _read_hop(element: etree._Element, terms: Terms) -> Hop:
         ancestors=tuple(ancestors),
         receipt=truth(values, "Receipt"),
     )
+
+
+def _over_budget(rounds: int, tier: Tier) -> RemoteError:
+    return sender_fault("OverBudget", f"{rounds} rounds left in {tier.value}, where the terms give fewer")
 
 
 def _too_large(size: int) -> RemoteError:

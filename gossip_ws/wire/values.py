@@ -99,9 +99,13 @@ def truth(values: Attributes, name: str) -> bool:
 
 def time(values: Attributes, name: str) -> float:
     """`2026-11-21T03:15:25.123456Z` as wall seconds."""
-    value = values.get(name)
-    if value is None or not _TIME.fullmatch(value):
-        malformed(f"{name} is not a time in UTC that ends with Z: {value!r:.64}")
+    return when(name, values.get(name, ""))
+
+
+def when(name: str, value: str) -> float:
+    """`value`, which stands in the attribute `name`, as `time` reads it."""
+    if not _TIME.fullmatch(value):
+        malformed(f"{name} is not a time in UTC that ends with Z: {value[:64]!r}")
     try:
         return datetime.fromisoformat(value).timestamp()
     except ValueError as error:
