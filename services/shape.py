@@ -36,10 +36,7 @@ def reading(kind: Any, low: float, high: float, **facets: Any) -> Any:
 
 def element_name(model: Any, namespace: str) -> QName:
     """The qualified name of the element that carries a message of this model."""
-    space = model.Attributes.sub_ns
-    if not isinstance(space, str):
-        space = model.get_namespace()
-    return qname(space if isinstance(space, str) else namespace, model.get_element_name())
+    return qname(_space(model.Attributes.sub_ns, model.get_namespace(), namespace), model.get_element_name())
 
 
 def shape_of(out_message: Any, namespace: str) -> Shape | None:
@@ -105,10 +102,14 @@ def _members(structure: Any) -> list[tuple[str, Any]]:
 
 
 def _child(parent: Any, name: str, model: Any, namespace: str) -> QName:
-    space = model.Attributes.sub_ns
-    if not isinstance(space, str):
-        space = parent.get_namespace()
-    return qname(space if isinstance(space, str) else namespace, model.Attributes.sub_name or name)
+    space = _space(model.Attributes.sub_ns, parent.get_namespace(), namespace)
+    return qname(space, model.Attributes.sub_name or name)
+
+
+def _space(declared: Any, inherited: Any, target: str) -> str:
+    """Spyne says "the service's own namespace" with a class, and "not declared" with None."""
+    space = inherited if declared is None else declared
+    return space if isinstance(space, str) else target
 
 
 def _is_structure(model: Any) -> bool:
