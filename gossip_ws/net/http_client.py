@@ -146,9 +146,10 @@ class HttpClient:
         if self._open >= self._limits.connections:
             if not self._idle:
                 return False
-            next(iter(self._idle)).retire()
-            if self._open >= self._limits.connections:
-                return False
+            link = next(iter(self._idle))
+            # Not by `gone`: the room is for this exchange, not for whoever is first in the backlog.
+            self._detach(link)
+            link.retire()
         target.open += 1
         self._open += 1
         exchange.dial = self._loop.create_task(self._connect(target, exchange))
@@ -215,8 +216,11 @@ class HttpClient:
 
     def gone(self, link: Link) -> None:
         """The link is closed or about to be; may be reported twice."""
-        if link not in self._links:
-            return
+        if link in self._links:
+            self._detach(link)
+            self._serve_backlog()
+
+    def _detach(self, link: Link) -> None:
         self._links.discard(link)
         if link in self._idle:
             del self._idle[link]
@@ -224,7 +228,6 @@ class HttpClient:
         link.target.open -= 1
         self._open -= 1
         self._forget(link.target)
-        self._serve_backlog()
 
     def answered(self, exchange: Exchange, status: int, body: bytes) -> None:
         self.counters.http_received += bool(body)

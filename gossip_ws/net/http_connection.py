@@ -248,6 +248,8 @@ class Connection(asyncio.Protocol):
             octets += len(name) + len(value) + 4
             if name == b"content-length":
                 length = int(value)
+        if not request.http_version.startswith(b"1."):
+            return 505, Drop.MALFORMED
         # h11 bounds only headers that arrive in pieces.
         if octets > self._server.limits.headers:
             return 431, Drop.HEADERS

@@ -170,7 +170,9 @@ class Link(asyncio.Protocol):
         self._reused = True
         status, body = self._status, bytes(self._body)
         self._body = bytearray()
-        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+        both_done = self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
+        # What follows a response unasked would be taken for the next one.
+        if both_done and not self._h11.trailing_data[0]:
             self._h11.start_next_cycle()
             self._client.rest(self)
         else:
