@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -32,6 +33,18 @@ SPREAD_FROM: Final = 540
 """Meters: from here on a population has at least `SPREAD` substations."""
 SPREAD: Final = 4
 _SUFFIX = ".json.gz"
+# What a file of the wrong shape makes gzip, json and the reading below raise.
+_MALFORMED = (
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +213,7 @@ def load(code: str | Path) -> Grid:
             raise LocalError(f"cannot read the grid {code}: {error.strerror}") from None
     try:
         return _grid(json.loads(_unpack(packed)))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
+    except _MALFORMED as error:
         raise LocalError(f"{code} is no grid file: {error}") from None
 
 
@@ -280,6 +293,9 @@ def _substation(area: Any, scope: str, medium: tuple[float, ...], profiles: Prof
     metered, used = area["meters"], area["appliances"]
     if not {*metered["profile"], *used["profile"]} <= set(profiles.names):
         raise ValueError("a device without a profile")
+    if min([0, *used["meter"], *used["bus"], *metered["bus"], area["medium_voltage_bus"]]) < 0:
+        # Beyond the end is an IndexError; before the start Python counts from behind.
+        raise ValueError("a place below 0")
     behind: list[list[Appliance]] = [[] for _ in metered["bus"]]
     for home, bus, kind, profile, power, reactive, capacity in zip(
         *(used[name] for name in ("meter", "bus", "kind", "profile", "power", "reactive", "capacity")), strict=True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from gossip_ws.kernel.errors import LocalError
@@ -44,10 +45,10 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """Bands that cover the day without gap or overlap, in order.
+    """Bands in order, without overlap; a minute in none of them has no price.
 
     start, end: wall seconds between which it is in force. A higher version of the same id supersedes.
-    Raises LocalError when it ends before it starts, is below version 0 or has no price for some minute.
+    Raises LocalError when it ends before it starts, is below version 0 or has no band.
     """
 
     id: str
@@ -61,24 +62,25 @@ class Tariff:
             raise LocalError(f"a tariff needs an id and a version from 0 on: {self.id!r}, {self.version}")
         if not self.start < self.end:
             raise LocalError(f"the tariff {self.id} ends before it starts")
-        edges = [0, *(band.end for band in self.bands)]
-        if [band.start for band in self.bands] != edges[:-1] or edges[-1] != DAY:
-            raise LocalError(f"the bands of the tariff {self.id} do not cover the day in order, once")
+        if not self.bands or any(before.end > after.start for before, after in pairwise(self.bands)):
+            raise LocalError(f"the tariff {self.id} needs bands in order and without overlap")
 
     def prices(self) -> Prices:
-        """The mean price of each period, every minute counting the same. Exact up to Decimal's 28 digits."""
+        """The mean price of each period, every priced minute counting the same, to Decimal's 28 digits.
+
+        A period without a price counts as dear as the dearest band: nobody moves there to save.
+        """
         first, second, third = (self._mean(p * PERIOD, (p + 1) * PERIOD) for p in range(PERIODS))
         return first, second, third
 
-    def price(self, minute: int) -> Decimal:
-        """The price in force at a minute of the day, 0 to 1439. Raises LocalError beyond."""
-        for band in self.bands:
-            if band.start <= minute < band.end:
-                return band.price
-        raise LocalError(f"not a minute of the day: {minute}")
+    def price(self, minute: int) -> Decimal | None:
+        """The price in force at a minute of the day, if there is one."""
+        return next((band.price for band in self.bands if band.start <= minute < band.end), None)
 
     def _mean(self, start: int, end: int) -> Decimal:
-        total = Decimal(0)
+        total, priced = Decimal(0), 0
         for band in self.bands:
-            total += band.price * max(0, min(end, band.end) - max(start, band.start))
-        return total / (end - start)
+            minutes = max(0, min(end, band.end) - max(start, band.start))
+            total += band.price * minutes
+            priced += minutes
+        return total / priced if priced else max(band.price for band in self.bands)

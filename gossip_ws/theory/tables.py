@@ -1,7 +1,8 @@
 """Defaults of fanout and rounds by population, as plain data: made by `planner.defaults`, kept to it by a test.
 
 Literal, because a meter that starts has better to do than to walk Markov chains. Rows are (population,
-fanout, rounds); a population is rounded up to the next row, beyond the last the last row holds.
+fanout, rounds); a population is rounded up to the next row, beyond the last the last row holds, and who
+has fewer peers than the fanout sends to all of them.
 """
 
 from __future__ import annotations
@@ -60,11 +61,3 @@ FIELD_AREA: Final[Table] = (
 )
 """99 % of the live devices by the push alone, 10 % loss, 10 % crashed; the roster and repair bring the rest.
 Among meters."""
-
-
-def look_up(table: Table, population: int) -> tuple[int, int]:
-    """(fanout, rounds) for a population, rounded up to a row of the table."""
-    for at_most, fanout, rounds in table:
-        if population <= at_most:
-            return fanout, rounds
-    return table[-1][1:]

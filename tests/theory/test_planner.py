@@ -1,0 +1,79 @@
+"""What the planner promises is kept, and the shipped tables are what it says."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.theory import coverage, exact, tables
+from gossip_ws.theory.planner import (
+    POPULATIONS,
+    Goal,
+    dead,
+    defaults,
+    fanout_for_all,
+    fanout_for_coverage,
+    rounds_for,
+)
+
+
+def test_the_shipped_tables_are_the_planners() -> None:
+    assert defaults() == tables.WIDE_AREA
+    assert defaults(goal=Goal.COVERAGE, target=0.99) == tables.FIELD_AREA
+
+
+def test_known_plans() -> None:
+    assert fanout_for_all(100, 0.05, 0.05) == 13
+    assert fanout_for_all(1000, 0.1, 0.1) == 17
+
+
+@pytest.mark.parametrize("n", [8, 20, 32, 60])
+def test_the_chain_plans_below_the_closed_form_and_keeps_the_promise(n: int) -> None:
+    fanout = fanout_for_all(n, 0.1, 0.1)
+    assert fanout < coverage.fanout_all_reached(n, 0.1, 0.1, 0.999)
+    gone = dead(n, 0.1)
+    assert exact.reached(n, fanout, Fraction(1, 10), gone)[-1] >= Fraction(999, 1000)
+    assert exact.reached(n, fanout - 1, Fraction(1, 10), gone)[-1] < Fraction(999, 1000)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 9, 17, 33, 60])
+def test_the_planned_rounds_lose_next_to_nothing(n: int) -> None:
+    for choose in (fanout_for_all, fanout_for_coverage):
+        fanout = choose(n, 0.1, 0.1)
+        rounds = rounds_for(n, fanout, 0.1, 0.1)
+        limited = exact.mean_coverage(n, fanout, 0.1, dead(n, 0.1), rounds)
+        assert exact.mean_coverage(n, fanout, 0.1, dead(n, 0.1)) - limited < 1e-3
+
+
+@pytest.mark.parametrize("goal", Goal)
+def test_never_more_than_the_others_there_are(goal: Goal) -> None:
+    for n, fanout, rounds in defaults(goal=goal, loss=0.3, crashed=0.3):
+        assert fanout <= n - 1
+        assert rounds <= max(0, n - 1)
+
+
+@pytest.mark.parametrize("goal", Goal)
+def test_a_population_rounded_up_gets_no_less(goal: Goal) -> None:
+    rows = defaults(goal=goal)
+    assert [n for n, _, _ in rows] == list(POPULATIONS)
+    for column in (1, 2):
+        values = [row[column] for row in rows]
+        assert values == sorted(values)
+
+
+def test_alone_there_is_nothing_to_do() -> None:
+    assert defaults((1,)) == ((1, 0, 0),)
+
+
+def test_core_caps_are_not_exceeded() -> None:
+    """docs/wire.md: 64 peers and 32 rounds, whatever the terms say."""
+    for table in (tables.WIDE_AREA, tables.FIELD_AREA):
+        assert all(fanout <= 64 and rounds <= 32 for _, fanout, rounds in table)
+
+
+def test_bad_probabilities() -> None:
+    for bad in ({"loss": 1.0}, {"target": 1.0}, {"crashed": -0.1}):
+        with pytest.raises(LocalError):
+            defaults(**bad)
