@@ -1,0 +1,245 @@
+"""Transforms of a hosted service's WSDL 1.1 (SOAP 1.2, document/literal): the policy that says which
+operations gossip, and the WSDL of the shadow Gossip Service. Bytes to bytes; knows no service.
+
+The shadow's portType has a name of its own, `Gossip` appended: it holds the gossip-enabled operations
+only, and two definitions of one name would contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from gossip_ws.kernel.contract import GossipPolicy, Operation
+from gossip_ws.kernel.errors import LocalError, sender_fault
+from gossip_ws.kernel.names import DPWS, GOSSIP, qname
+from gossip_ws.wire.envelope import MAX_URI, parser
+from gossip_ws.wire.terms import BINDINGS, MAX_NAME, MAX_SPREAD, PRIORITIES, VARIANTS
+from gossip_ws.wire.values import (
+    MAX_COUNT,
+    Attributes,
+    attributes,
+    integer,
+    malformed,
+    milliseconds,
+    one_of,
+    required,
+    seconds,
+)
+
+WSDL11: Final = "http://schemas.xmlsoap.org/wsdl/"
+WSDL_SOAP12: Final = "http://schemas.xmlsoap.org/wsdl/soap12/"
+WSP: Final = "http://www.w3.org/ns/ws-policy"
+"""WS-Policy 1.5."""
+WSU: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
+MAX_WSDL: Final = 1_048_576
+"""Octets of a WSDL that is read."""
+SUFFIX: Final = "Gossip"
+POPULATION: Final = "population"
+"""The value of Fanout and Rounds that follow the population's size."""
+
+_POLICY: Final = qname(WSP, "Policy")
+_REFERENCE: Final = qname(WSP, "PolicyReference")
+_ID: Final = qname(WSU, "Id")
+_PROFILE: Final = qname(DPWS, "Profile")
+_ASSERTION: Final = qname(GOSSIP, "Gossip")
+_DEFINITIONS: Final = qname(WSDL11, "definitions")
+_DOCUMENTATION: Final = qname(WSDL11, "documentation")
+_PORT_TYPE: Final = qname(WSDL11, "portType")
+_BINDING: Final = qname(WSDL11, "binding")
+_SERVICE: Final = qname(WSDL11, "service")
+_PORT: Final = qname(WSDL11, "port")
+_OPERATION: Final = qname(WSDL11, "operation")
+_SOAP_BINDING: Final = qname(WSDL_SOAP12, "binding")
+_SOAP_ADDRESS: Final = qname(WSDL_SOAP12, "address")
+_PROFILE_ID: Final = "DevicesProfile"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a hosted service is, and where its shadow: each WSDL tells both."""
+
+    hosted: str
+    shadow: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """What a WSDL says of one gossip-enabled operation."""
+
+    operation: str
+    policy: GossipPolicy
+    addresses: Addresses
+
+
+def annotate(wsdl: bytes, operations: Iterable[Operation], addresses: Addresses) -> bytes:
+    """The WSDL with the devices profile asserted on its SOAP 1.2 binding, and a gossip assertion on each
+    operation that has a policy.
+
+    Annotating twice is annotating once. Raises LocalError when the WSDL is none, or lacks an operation.
+    """
+    root = _read_local(wsdl)
+    _assert(root, [operation for operation in operations if operation.policy is not None], addresses)
+    return _write(root)
+
+
+def shadow(wsdl: bytes, operations: Iterable[Operation], addresses: Addresses) -> bytes:
+    """The WSDL of the shadow Gossip Service, derived from that of the hosted service: the operations that
+    have a policy, on the same messages and types, at the shadow's address. Raises LocalError as `annotate`, and when
+    no operation gossips."""
+    root = _read_local(wsdl)
+    enabled = [operation for operation in operations if operation.policy is not None]
+    if not enabled:
+        raise LocalError("a service without a gossip-enabled operation has no shadow")
+    names = {operation.name for operation in enabled}
+    for parent in (*root.findall(_PORT_TYPE), *root.findall(_BINDING)):
+        for operation in parent.findall(_OPERATION):
+            if operation.get("name") not in names:
+                parent.remove(operation)
+    for element in (*root.findall(_PORT_TYPE), *root.findall(_BINDING), *root.findall(_SERVICE)):
+        _append(element, "name")
+    for binding in root.findall(_BINDING):
+        _append(binding, "type")
+    for port in root.iter(_PORT):
+        _append(port, "name")
+        _append(port, "binding")
+        for soap_address in port.findall(_SOAP_ADDRESS):
+            soap_address.set("location", addresses.shadow)
+    if "name" in root.attrib:
+        _append(root, "name")
+    _assert(root, enabled, addresses)
+    return _write(root)
+
+
+def read_policies(wsdl: bytes) -> tuple[Advertised, ...]:
+    """What a WSDL, the original's or the shadow's, says of gossip, in the order of its binding. Raises
+    RemoteError when it is no WSDL or an assertion cannot be read."""
+    root = _read(wsdl)
+    if root is None:
+        raise sender_fault("Malformed", f"not a WSDL 1.1 document of at most {MAX_WSDL} octets")
+    policies = {policy.get(_ID, ""): policy for policy in root.findall(_POLICY)}
+    found = []
+    for binding in _soap_bindings(root):
+        for operation in binding.findall(_OPERATION):
+            for reference in operation.findall(_REFERENCE):
+                policy = policies.get(reference.get("URI", "").removeprefix("#"))
+                for assertion in policy.iter(_ASSERTION) if policy is not None else ():
+                    found.append(_read_assertion(attributes(assertion), operation.get("name", "")))
+    return tuple(found)
+
+
+def _assert(root: etree._Element, operations: list[Operation], addresses: Addresses) -> None:
+    for stale in (*root.findall(_POLICY), *root.iter(_REFERENCE)):
+        parent = stale.getparent()
+        name = stale.get(_ID) or stale.get("URI", "").removeprefix("#")
+        if parent is not None and name.startswith((_PROFILE_ID, f"{SUFFIX}-")):
+            parent.remove(stale)
+    bindings = list(_soap_bindings(root))
+    if not bindings:
+        raise LocalError("the WSDL has no SOAP 1.2 binding")
+    profile = etree.Element(_PROFILE, nsmap={"dpws": DPWS})
+    policies = [_policy(_PROFILE_ID, profile)]
+    for operation in operations:
+        assertion = etree.Element(_ASSERTION, _write_assertion(operation, addresses), {"g": GOSSIP})
+        policies.append(_policy(f"{SUFFIX}-{operation.name}", assertion))
+    for binding in bindings:
+        _refer(binding, _PROFILE_ID)
+        bound = {operation.get("name"): operation for operation in binding.findall(_OPERATION)}
+        for operation in operations:
+            if operation.name not in bound:
+                raise LocalError(f"the WSDL's binding has no operation {operation.name}")
+            _refer(bound[operation.name], f"{SUFFIX}-{operation.name}")
+    place = _after_documentation(root)
+    for offset, policy in enumerate(policies):
+        root.insert(place + offset, policy)
+
+
+def _policy(name: str, assertion: etree._Element) -> etree._Element:
+    policy = etree.Element(_POLICY, {str(_ID): name}, {"wsp": WSP, "wsu": WSU})
+    policy.append(assertion)
+    return policy
+
+
+def _refer(element: etree._Element, name: str) -> None:
+    element.insert(_after_documentation(element), etree.Element(_REFERENCE, {"URI": f"#{name}"}, {"wsp": WSP}))
+
+
+def _after_documentation(element: etree._Element) -> int:
+    # WSDL 1.1 has documentation first, extensions next, what is its own last.
+    return 1 if len(element) and element[0].tag == _DOCUMENTATION else 0
+
+
+def _write_assertion(operation: Operation, addresses: Addresses) -> dict[str, str]:
+    policy = operation.policy or GossipPolicy()
+    return {
+        "Operation": operation.name,
+        "Variant": policy.variant.value,
+        "Fanout": POPULATION if policy.fanout is None else str(policy.fanout),
+        "Rounds": POPULATION if policy.rounds is None else str(policy.rounds),
+        **({"Scope": policy.scope} if policy.scope else {}),
+        "Binding": policy.binding.value,
+        "Priority": str(policy.priority.value),
+        **({"Aggregate": policy.aggregate} if policy.aggregate else {}),
+        "LifetimeMs": str(milliseconds(policy.lifetime)),
+        "TimeoutMs": str(milliseconds(policy.timeout)),
+        "MinGroup": str(policy.min_group),
+        "Hosted": addresses.hosted,
+        "Shadow": addresses.shadow,
+    }
+
+
+def _read_assertion(values: Attributes, operation: str) -> Advertised:
+    if values.get("Operation") != operation:
+        malformed(f"a gossip assertion of another operation than {operation}")
+    policy = GossipPolicy(
+        variant=one_of(values, "Variant", VARIANTS),
+        fanout=_spread(values, "Fanout"),
+        rounds=_spread(values, "Rounds"),
+        scope=required(values, "Scope") if "Scope" in values else "",
+        binding=one_of(values, "Binding", BINDINGS),
+        priority=one_of(values, "Priority", PRIORITIES),
+        aggregate=required(values, "Aggregate", MAX_NAME) if "Aggregate" in values else "",
+        lifetime=seconds(values, "LifetimeMs"),
+        timeout=seconds(values, "TimeoutMs"),
+        min_group=integer(values, "MinGroup", MAX_COUNT, least=1),
+    )
+    addresses = Addresses(required(values, "Hosted", MAX_URI), required(values, "Shadow", MAX_URI))
+    return Advertised(operation, policy, addresses)
+
+
+def _spread(values: Attributes, name: str) -> int | None:
+    return None if values.get(name) == POPULATION else integer(values, name, MAX_SPREAD)
+
+
+def _soap_bindings(root: etree._Element) -> Iterator[etree._Element]:
+    return (binding for binding in root.findall(_BINDING) if binding.find(_SOAP_BINDING) is not None)
+
+
+def _append(element: etree._Element, name: str) -> None:
+    element.set(name, element.get(name, "") + SUFFIX)
+
+
+def _read(wsdl: bytes) -> etree._Element | None:
+    if len(wsdl) > MAX_WSDL:
+        return None
+    try:
+        root = etree.fromstring(wsdl, parser())
+    except (etree.XMLSyntaxError, ValueError, LookupError):
+        return None
+    if root.tag != _DEFINITIONS or root.getroottree().docinfo.internalDTD is not None:
+        return None
+    return root
+
+
+def _read_local(wsdl: bytes) -> etree._Element:
+    root = _read(wsdl)
+    if root is None:
+        raise LocalError(f"not a WSDL 1.1 document of at most {MAX_WSDL} octets")
+    return root
+
+
+def _write(root: etree._Element) -> bytes:
+    return etree.tostring(root, xml_declaration=True, encoding="utf-8")

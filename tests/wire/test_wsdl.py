@@ -1,0 +1,133 @@
+"""The policy in both WSDLs, and the shadow's WSDL, as zeep and our own clients read them."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import replace
+from importlib.resources import files
+
+import pytest
+from lxml import etree
+
+from gossip_ws.kernel.address import Binding
+from gossip_ws.kernel.contract import GossipPolicy, Operation
+from gossip_ws.kernel.errors import LocalError, RemoteError
+from gossip_ws.kernel.names import QName
+from gossip_ws.kernel.terms import Priority, Style
+from gossip_ws.wire.wsdl import WSDL11, Addresses, Advertised, annotate, read_policies, shadow
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import zeep
+
+TARIFF = "urn:gossip-ws:2026:tariff"
+WHERE = Addresses("http://127.0.0.1:9/tariff", "http://127.0.0.1:9/tariff/gossip")
+PLAIN = files("gossip_ws.wsdl").joinpath("tariff.wsdl").read_bytes()
+
+SET = Operation(
+    "SetTariff",
+    f"{TARIFF}:SetTariff",
+    Style.ONE_WAY,
+    QName(f"{{{TARIFF}}}SetTariff"),
+    policy=GossipPolicy(fanout=3, priority=Priority.STATUS, scope="grid://city/a&b", lifetime=1.5),
+)
+GET = Operation("GetTariff", f"{TARIFF}:GetTariff", Style.REQUEST_RESPONSE, QName(f"{{{TARIFF}}}GetTariff"))
+
+
+def load(wsdl: bytes) -> zeep.Client:
+    class Offline(zeep.Transport):
+        def load(self, url: str) -> bytes:
+            raise AssertionError(f"asked for {url}")
+
+    return zeep.Client(io.BytesIO(wsdl), transport=Offline())
+
+
+def operations(client: zeep.Client) -> dict[str, list[str]]:
+    return {
+        f"{service.name}.{port.name} {port.binding_options['address']}": sorted(port.binding._operations)
+        for service in client.wsdl.services.values()
+        for port in service.ports.values()
+    }
+
+
+def test_both_are_read_by_zeep_and_the_shadow_holds_the_gossiping_operations_only() -> None:
+    original = load(annotate(PLAIN, (SET, GET), WHERE))
+    address = "urn:gossip-ws:2026:address"
+    assert operations(original) == {f"Tariff.Tariff {address}": ["GetTariff", "SetTariff"]}
+    derived = load(shadow(PLAIN, (SET, GET), WHERE))
+    assert operations(derived) == {f"TariffGossip.TariffGossip {WHERE.shadow}": ["SetTariff"]}
+
+
+def test_a_client_makes_the_same_request_from_either() -> None:
+    tariff = {
+        "id": "t", "version": 1, "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z",
+        "band": [{"fromMinute": 0, "toMinute": 1440, "price": 1}],
+    }  # fmt: skip
+    bodies = []
+    for wsdl in (annotate(PLAIN, (SET, GET), WHERE), shadow(PLAIN, (SET, GET), WHERE)):
+        client = load(wsdl)
+        message = client.create_message(client.service, "SetTariff", tariff=tariff)
+        bodies.append(etree.tostring(message[-1], method="c14n"))
+    assert bodies[0] == bodies[1]
+
+
+def test_what_is_asserted_is_read_back_from_either() -> None:
+    wanted = (Advertised("SetTariff", SET.policy or GossipPolicy(), WHERE),)
+    assert read_policies(annotate(PLAIN, (SET, GET), WHERE)) == wanted
+    assert read_policies(shadow(PLAIN, (SET, GET), WHERE)) == wanted
+
+
+def test_every_field_of_a_policy_survives() -> None:
+    policy = GossipPolicy(
+        rounds=7, binding=Binding.HTTP, aggregate="mean", timeout=0.25, min_group=5, priority=Priority.PROTECTION
+    )
+    both = (replace(SET, policy=GossipPolicy()), replace(GET, policy=policy))
+    found = read_policies(annotate(PLAIN, both, WHERE))
+    assert [(one.operation, one.policy) for one in found] == [("SetTariff", GossipPolicy()), ("GetTariff", policy)]
+
+
+def test_the_profile_is_asserted_on_the_binding_and_a_plain_service_gossips_nothing() -> None:
+    wsdl = annotate(PLAIN, (GET,), WHERE)
+    assert read_policies(wsdl) == ()
+    root = etree.fromstring(wsdl)
+    references = root.findall(f"{{{WSDL11}}}binding/{{http://www.w3.org/ns/ws-policy}}PolicyReference")
+    assert [reference.get("URI") for reference in references] == ["#DevicesProfile"]
+    profile = "{http://docs.oasis-open.org/ws-dd/ns/dpws/2009/01}Profile"
+    assert len(root.findall(f"{{http://www.w3.org/ns/ws-policy}}Policy/{profile}")) == 1
+
+
+def test_annotating_twice_is_annotating_once() -> None:
+    once = annotate(PLAIN, (SET, GET), WHERE)
+    assert annotate(once, (SET, GET), WHERE) == once
+    assert shadow(once, (SET, GET), WHERE) == shadow(PLAIN, (SET, GET), WHERE)
+
+
+def test_a_shadow_needs_an_operation_that_gossips_and_that_the_wsdl_has() -> None:
+    with pytest.raises(LocalError, match="no shadow"):
+        shadow(PLAIN, (GET,), WHERE)
+    with pytest.raises(LocalError, match="Unknown"):
+        annotate(PLAIN, (replace(SET, name="Unknown"),), WHERE)
+    with pytest.raises(LocalError, match="not a WSDL"):
+        annotate(b"<x/>", (SET,), WHERE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'Fanout="3"', b'Fanout="-3"'),
+        (b'Fanout="3"', b'Fanout="99999999999999999999"'),
+        (b'Fanout="3"', b'Fanout="many"'),
+        (b'Rounds="population"', b""),
+        (b'Variant="eager-push"', b'Variant="telepathy"'),
+        (b'Operation="SetTariff"', b'Operation="GetTariff"'),
+        (b'LifetimeMs="1500"', b'LifetimeMs="1e3"'),
+        (b"</wsdl:definitions>", b""),
+        (b"?>", b"?><!DOCTYPE x [<!ENTITY e 'x'>]>"),
+    ],
+)
+def test_a_wsdl_from_the_network_that_says_nonsense_is_the_senders_fault(old: bytes, new: bytes) -> None:
+    wsdl = annotate(PLAIN, (SET, GET), WHERE)
+    assert old in wsdl
+    with pytest.raises(RemoteError):
+        read_policies(wsdl.replace(old, new, 1))
