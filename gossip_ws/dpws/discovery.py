@@ -37,7 +37,7 @@ from gossip_ws.kernel.errors import LocalError, sender_fault
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DEVICE, WSA, DeviceId, QName
 
-MAX_DESCRIPTION = 2_800
+MAX_DESCRIPTION = 2_400
 """Octets of id, types, scopes and addresses together: what leaves a datagram of MAX_UDP_ENVELOPE_SIZE (4,096)
 room for the envelope around them."""
 
