@@ -95,7 +95,7 @@ class Named:
         root = read(value.value)
         groups = self._own(root) if value.own else self._received(root, value.contributors)
         for row in groups.values():
-            if not all(map(self.aggregate.possible, row.cells, self.shape.fields, [row.devices] * len(row.cells))):
+            if not all(map(self.aggregate.fits, row.cells, self.shape.fields, [row.devices] * len(row.cells))):
                 raise ValueError("outside of what its contributors could give")
         return groups
 

@@ -190,6 +190,13 @@ class Aggregate:
             return [cell for value in values for cell in (value, 1)]
         return values
 
+    def fits(self, cells: Cells, field: Field, devices: int) -> bool:
+        """Could `devices` devices have given these cells, in values and in number?"""
+        occurrences = len(cells) // 2 if self.name == "mean" else len(cells)
+        if occurrences < field.least or (field.most is not None and occurrences > field.most):
+            return False
+        return self.possible(cells, field, devices)
+
     def read(self, texts: list[str], number: Number) -> Cells:
         """Cells as they travel. Raises ValueError."""
         if self.name == "count":

@@ -24,13 +24,16 @@ class Field:
 
     The n-th occurrence is combined with the n-th. `low` and `high`, when given, are the range that the
     service declares for one device: a combined value outside of what its contributors could give is
-    refused.
+    refused. So is a row with fewer occurrences than `least` or more than `most`: merged with others it would
+    make a response that its schema does not allow.
     """
 
     name: QName
     number: Number
     low: float | None = None
     high: float | None = None
+    least: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
