@@ -138,18 +138,30 @@ def content_prefixes(element: etree._Element) -> tuple[str, ...]:
     """The prefixes that qualified names in the content of `element` may use: `xsi:type`, a QName's text.
 
     No schema is asked, so every `prefix:` whose prefix is declared counts: one too many is harmless, one
-    too few would leave a name without its namespace. Sorted; `#default` for an unprefixed `xsi:type`.
+    too few would leave a name without its namespace. Sorted. Raises RemoteError for an `xsi:type` without a
+    prefix in a default namespace that no element's name uses: lxml's canonical form cannot keep that.
     """
     found: set[str] = set()
     for node in element.iter():
         kind = node.get(_XSI_TYPE)
-        if kind is not None and ":" not in kind and None in node.nsmap:
-            found.add("#default")
+        if kind is not None and ":" not in kind and not _keeps_default(node, element):
+            raise sender_fault("Malformed", f"xsi:type without a prefix: {kind[:64]!r}")
         for value in (node.text, None if node is element else node.tail, *node.values()):
             if isinstance(value, str) and ":" in value:
                 declared = node.nsmap
                 found.update(prefix for prefix in _QUALIFIER.findall(value) if prefix in declared)
     return tuple(sorted(found))
+
+
+def _keeps_default(node: etree._Element, top: etree._Element) -> bool:
+    """Is there no default namespace at `node`, or does an element from there up to `top` render it?"""
+    default = node.nsmap.get(None)
+    current: etree._Element | None = node
+    while default and current is not None:
+        if not current.prefix and current.nsmap.get(None) == default:
+            return True
+        current = None if current is top else current.getparent()
+    return not default
 
 
 def message_id() -> str:

@@ -81,7 +81,7 @@ _TIMES = re.compile(
 )
 _MAX_KNOWN: Final = 64
 _MAX_OCTETS: Final = 2_048
-_PREFIX = re.compile(r"[^\W\d][\w.\-]*|#default")
+_PREFIX = re.compile(r"[^\W\d][\w.\-]*")
 
 
 class Sealed(NamedTuple):
