@@ -304,12 +304,18 @@ def _entry_hop(terms: Terms) -> Hop:
 def _write_hop(hop: Hop) -> str:
     remaining = f' RemainingMs="{milliseconds(hop.remaining)}"' if hop.remaining else ""
     receipt = ' Receipt="true"' if hop.receipt else ""
-    ancestors = "".join([f"<g:Ancestor>{text(one)}</g:Ancestor>" for one in hop.ancestors])
+    ancestors = "".join([f"<g:Ancestor>{text(one)}</g:Ancestor>" for one in hop.ancestors]) if hop.ancestors else ""
     return (
-        f'{_START}{message_id()}</wsa:MessageID><g:Hop xmlns:g="{GOSSIP}" Sender={attribute(hop.sender)}'
+        f"{_START}{message_id()}{_open_hop(hop.sender)}"
         f' Tier="{hop.tier.value}" Rounds="{hop.rounds}" Hops="{hop.hops}" AgeMs="{milliseconds(hop.age)}"'
         f"{remaining}{receipt}>{ancestors}</g:Hop>"
     )
+
+
+@lru_cache(maxsize=1024)
+def _open_hop(sender: DeviceId) -> str:
+    """A process has few devices that send."""
+    return f'</wsa:MessageID><g:Hop xmlns:g="{GOSSIP}" Sender={attribute(sender)}'
 
 
 def _relayed_hop(relayed: re.Match[bytes], terms: Terms) -> Hop:
