@@ -194,7 +194,8 @@ class XmlCodec:
 
         The terms of the result are as they read on the wire: whole microseconds and milliseconds. Raises
         RemoteError when the envelope, the filter or a list is too large or the terms are not possible:
-        they may be what a caller wanted; LocalError when `body` is not one XML element or empty.
+        they may be what a caller wanted; LocalError when `body` is neither empty nor one XML element, or what
+        `sign` gives is no signature.
         """
         try:
             element = etree.fromstring(body, parser()) if body else None
@@ -209,6 +210,8 @@ class XmlCodec:
         content = self._content(action, headers[-1], payload, None)
         signature = sign(content.id)
         if signature is not None:
+            if not _KEY_ID.fullmatch(signature.key_id) or len(signature.value) != _SIGNATURE_LENGTH:
+                raise LocalError(f"not an Ed25519 signature by a key id of 32 hexadecimal digits: {signature.key_id}")
             content = self._content(action, headers[-1], payload, signature)
         if len(content.sealed) > MAX_ENVELOPE - HEADROOM:
             raise _too_large(len(content.sealed))

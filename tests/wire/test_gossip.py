@@ -323,6 +323,12 @@ def test_a_body_that_is_no_element_is_the_callers_error() -> None:
         content(body=b"<a/><b/>")
 
 
+def test_what_is_no_signature_is_not_sent() -> None:
+    for bad in (Signature("somebody", b"x" * 64), Signature(KEY, b"x")):
+        with pytest.raises(LocalError):
+            XmlCodec().seal(ACTION, TERMS, BODY, lambda _, bad=bad: bad)
+
+
 # What comes from the network.
 
 NOT_A_NUMBER = ["-1", "+1", "1e3", "0x1", " 1", "1_0", "", "many", "99999999999999999999", "\u0663", "\u00b2"]
