@@ -6,6 +6,7 @@ from lxml import etree
 
 from gossip_ws.core.peers import Peer
 from gossip_ws.kernel.errors import RemoteError, sender_fault
+from gossip_ws.kernel.names import QName
 from gossip_ws.ports import Frame
 from gossip_ws.services.peer_client import (
     GET_PEERS,
@@ -28,8 +29,8 @@ class PeerDirectory:
     def registered(self, reply: Frame) -> tuple[float, Peer]:
         return parse_register_reply(_payload(reply))
 
-    def ask(self, limit: int) -> Frame:
-        return build(Addressing(action=GET_PEERS, message_id=message_id()), get_peers_request(limit=limit))
+    def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int) -> Frame:
+        return build(Addressing(action=GET_PEERS, message_id=message_id()), get_peers_request(types, scopes, limit))
 
     def peers(self, reply: Frame) -> tuple[Peer, ...]:
         return parse_get_peers_reply(_payload(reply))

@@ -46,9 +46,6 @@ class NodeConfig:
     http: Address | None = None
     incarnation: int = 0
     """Grows with every start; peers believe the newest."""
-    actions: frozenset[str] = frozenset()
-    """The operations that this device hosts: what it can deliver and contribute to."""
-
     seeds: tuple[Address, ...] = ()
     """Peer Services to enrol with, tried in order, where multicast does not reach."""
     peer_service: Address | None = None

@@ -9,7 +9,7 @@ from gossip_ws.core.peers import Peer
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault
-from gossip_ws.kernel.names import GossipId
+from gossip_ws.kernel.names import DeviceId, GossipId, QName
 from gossip_ws.kernel.terms import Filter
 
 
@@ -62,9 +62,11 @@ class Enrol:
 
 @dataclass(frozen=True, slots=True)
 class AskPeers:
-    """Ask a Peer Service for this device's peers. Completion: `Node.peers_told`."""
+    """Ask a Peer Service for peers that have all `types` and lie in `scopes`. Completion: `Node.peers_told`."""
 
     service: Address
+    types: tuple[QName, ...]
+    scopes: tuple[str, ...]
     limit: int
 
 
@@ -108,10 +110,18 @@ class PullNews:
 
 
 @dataclass(frozen=True, slots=True)
+class ChallengeAgain:
+    """Resend the challenge; stale once it was met or the entry is gone."""
+
+    device: DeviceId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolAgain:
     """Register or refresh; stale when `turn` has moved on."""
 
     turn: int
 
 
-Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | PullNews | EnrolAgain
+Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | PullNews | ChallengeAgain | EnrolAgain

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gossip_ws.core.config import NodeConfig
-from gossip_ws.core.effects import AskPeers, Effect, Enrol, EnrolAgain
+from gossip_ws.core.effects import AskPeers, ChallengeAgain, Effect, Enrol, EnrolAgain
 from gossip_ws.core.messages import Challenge, ChallengeMet
-from gossip_ws.core.peers import Peer, PeerTable
+from gossip_ws.core.peers import Peer, PeerTable, Relation
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -15,10 +17,22 @@ from gossip_ws.kernel.names import DeviceId
 
 ASK_LIMIT = 64
 """Peers asked for at once: their entries have to fit an envelope."""
+_STRANGER_WAIT = 1.0
+"""Seconds between two questions to the Peer Service because of strangers: they may be forged."""
 _FIRST_RETRY = 0.5
 _LONGEST_RETRY = 30.0
 _NONCE_BITS = 128
-_CHALLENGE_LIFE = 10.0
+_CHALLENGES = 5
+"""Challenges sent before an address counts as one that does not answer: 0.01 % at 10 % loss each way."""
+_CHALLENGE_RETRY = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A challenge that was not met yet, and the address that it goes to."""
+
+    nonce: bytes
+    address: Address
 
 
 class Registrar:
@@ -28,7 +42,7 @@ class Registrar:
         self._config = config
         self._table = table
         self._dice = dice
-        self._challenges: dict[DeviceId, tuple[bytes, float]] = {}
+        self._challenges: dict[DeviceId, _Open] = {}
 
     def register(self, peer: Peer, now: Instant) -> tuple[float, list[Effect]]:
         """(lease in s, effects). Raises RemoteError when the entry is malformed or over a quota."""
@@ -49,25 +63,37 @@ class Registrar:
             raise receiver_fault("QuotaReached", "the Peer Service is full")
         if self._table.is_proven(peer.device):
             return lease, []
-        self._forget_stale(now)
+        held_open = self._challenges.get(peer.device)
+        if held_open is not None and held_open.address == address:
+            return lease, []
         nonce = self._dice.getrandbits(_NONCE_BITS).to_bytes(_NONCE_BITS // 8, "big")
-        self._challenges[peer.device] = (nonce, now.monotonic + _CHALLENGE_LIFE)
-        return lease, [Send(Challenge(self._config.device, nonce), (address,))]
+        self._challenges[peer.device] = _Open(nonce, address)
+        return lease, self._challenge(peer.device, 1)
 
     def met(self, message: ChallengeMet, now: Instant) -> list[Effect]:
         """The nonce came back: whoever registered does receive at the address it named."""
-        nonce, _ = self._challenges.get(message.sender, (b"", 0.0))
-        if not nonce or nonce != message.nonce:
+        held = self._challenges.get(message.sender)
+        if held is None or held.nonce != message.nonce:
             return [Dropped("challenge not met")]
         del self._challenges[message.sender]
         self._table.prove(message.sender)
         return []
 
-    def _forget_stale(self, now: Instant) -> None:
-        for device in [device for device, (_, until) in self._challenges.items() if until <= now.monotonic]:
-            del self._challenges[device]
-            if not self._table.is_proven(device):
-                self._table.forget(device)
+    def again(self, timer: ChallengeAgain) -> list[Effect]:
+        if timer.device not in self._challenges:
+            return []
+        if timer.attempt <= _CHALLENGES:
+            return self._challenge(timer.device, timer.attempt)
+        del self._challenges[timer.device]
+        self._table.forget(timer.device)
+        return [Dropped("registered address does not answer")]
+
+    def _challenge(self, device: DeviceId, attempt: int) -> list[Effect]:
+        held = self._challenges[device]
+        return [
+            Send(Challenge(self._config.device, held.nonce), (held.address,)),
+            SetTimer(ChallengeAgain(device, attempt + 1), _CHALLENGE_RETRY * 2.0 ** (attempt - 1)),
+        ]
 
 
 class Enrolment:
@@ -132,9 +158,19 @@ class Enrolment:
         """What the Peer Service holds. It vouches that their addresses answered."""
         until = now.monotonic + 2 * self._config.peers_max_age
         for peer in peers:
-            if peer.device != self._config.device:
+            # A registrar also knows its own equals; those are no parents of ours.
+            equal = self._table.relation_of(peer) is Relation.EQUAL
+            if peer.device != self._config.device and (equal or self._config.peer_service is not None):
                 self._table.put(peer, until, proven=True)
         return []
+
+    def stranger(self, now: Instant) -> list[Effect]:
+        """An equal asked us that we do not know: it registered after we last looked."""
+        service = self._config.peer_service or self._asked_of
+        if service is None or now.monotonic - self._last_ask < _STRANGER_WAIT:
+            return []
+        self._last_ask = float("-inf")
+        return self._ask(service, now)
 
     def stale(self, now: Instant) -> list[Effect]:
         """Ask again when what is held is older than configured (seed 002 section III.A)."""
@@ -149,7 +185,11 @@ class Enrolment:
         if now.monotonic - self._last_ask < self._config.peers_max_age:
             return []
         self._last_ask = now.monotonic
-        return [AskPeers(service, ASK_LIMIT)]
+        config = self._config
+        if config.peer_service is not None:
+            # It stands in for the one on this device: whoever is in this device's area.
+            return [AskPeers(service, (), config.scopes, ASK_LIMIT)]
+        return [AskPeers(service, config.types, (), ASK_LIMIT)]
 
     def _enrol(self, now: Instant) -> list[Effect]:
         self._told_subtree = self._table.subtree

@@ -6,11 +6,13 @@ verified, and what it returns is carried out by `endpoint`.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
     AskAgain,
+    ChallengeAgain,
     Deadline,
     Effect,
     EnrolAgain,
@@ -58,16 +60,17 @@ class _Served:
 
 
 class Node:
-    """One device's gossip protocol."""
+    """One device's gossip protocol. `hosted`: the actions that it can deliver and contribute to."""
 
-    def __init__(self, config: NodeConfig, dice: Dice, booted: Instant) -> None:
+    def __init__(self, config: NodeConfig, dice: Dice, booted: Instant, hosted: Container[str]) -> None:
         self.config = config
+        self._hosted = hosted
         self.peers = PeerTable(config.role, config.peer_limit)
         self._dice = dice
         self._booted = booted
         self._seen = Seen(config.seen_limit)
         self._recent = Recent(config.store_limit)
-        self._requests = Requests(config, self.peers, dice)
+        self._requests = Requests(config, self.peers, dice, hosted)
         self._registrar = Registrar(config, self.peers, dice)
         self._enrolment = Enrolment(config, self.peers, dice)
         self._served: dict[GossipId, _Served] = {}
@@ -120,6 +123,8 @@ class Node:
                 return self._requests.deadline(timer.id, now)
             case PullNews():
                 return self._pull_news(now)
+            case ChallengeAgain():
+                return self._registrar.again(timer)
             case EnrolAgain():
                 return self._enrolment.again(timer, now)
 
@@ -185,7 +190,7 @@ class Node:
         if content.terms.style is Style.REQUEST_RESPONSE:
             unknown = self._from_peer(hop.sender, source)
             if unknown:
-                return unknown
+                return [*unknown, *self._enrolment.stranger(now)]
             if content.terms.issued < self._booted.wall:
                 # It may have answered before it went down: it must not be counted again.
                 return [*self._receipt_for(gossip, Standing.DECLINED), Dropped("older than this boot")]
@@ -204,7 +209,7 @@ class Node:
 
     def _deliver(self, content: Content) -> list[Effect]:
         terms = content.terms
-        if content.action not in self.config.actions or not (
+        if content.action not in self._hosted or not (
             set(terms.types).issubset(self.config.types) and any_covers(terms.scopes, self.config.scopes)
         ):
             return []

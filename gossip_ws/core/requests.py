@@ -6,7 +6,7 @@ when first read, a child's partial is taken once, and what a node has sent up ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -54,6 +54,7 @@ class Asked:
     hop: Hop
     joined: bool = False
     closed: bool = False
+    refused: bool = False
     tally: Tally = field(default_factory=Tally)
     value: bytes = b""
 
@@ -77,8 +78,9 @@ class Request:
 class Requests:
     """The open requests of one node."""
 
-    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice) -> None:
+    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice, hosted: Container[str]) -> None:
         self._config = config
+        self._hosted = hosted
         self._table = table
         self._dice = dice
         self._open: dict[GossipId, Request] = {}
@@ -168,9 +170,7 @@ class Requests:
                 # Its value comes by another way: neither awaited nor expected here.
                 asked.closed = True
             case _:
-                asked.closed = True
-                subtree = self._expected(request, asked.peer)
-                asked.tally = Tally(expected=subtree, failed=subtree)
+                asked.closed = asked.refused = True
         return self._settle(receipt.about, now)
 
     def partial(self, partial: Partial, now: Instant) -> list[Effect]:
@@ -280,7 +280,7 @@ class Requests:
     def _is_target(self, request: Request) -> bool:
         terms, config = request.content.terms, self._config
         return (
-            request.content.action in config.actions
+            request.content.action in self._hosted
             and set(terms.types).issubset(config.types)
             and any_covers(terms.scopes, config.scopes)
         )
@@ -324,11 +324,17 @@ class Requests:
             own = isinstance(request.own, Input)
             faulted = isinstance(request.own, Fault)
             total += Tally(contributors=int(own), expected=1, failed=int(faulted), missing=int(not own and not faulted))
+        refused = 0
         for asked in request.asked.values():
-            if asked.closed:
+            subtree = self._expected(request, asked.peer)
+            if asked.closed and not asked.refused:
                 total += asked.tally
+            elif self._table.relation_of(asked.peer) is Relation.EQUAL:
+                # Other equals asked it too: only whoever stands for the whole tier may say that it is lost.
+                refused += subtree if asked.refused else 0
+            elif asked.refused:
+                total += Tally(expected=subtree, failed=subtree)
             else:
-                subtree = self._expected(request, asked.peer)
                 total += Tally(expected=subtree, missing=subtree)
         if request.from_below and not request.content.terms.types:
             # Whoever stands for the upper tier knows of registered devices that no branch accounted for.
@@ -339,7 +345,8 @@ class Requests:
                 if peer.device != request.parent and any_covers(request.content.terms.scopes, peer.scopes)
             )
             unaccounted = max(known - total.expected, 0)
-            total += Tally(expected=unaccounted, missing=unaccounted)
+            failed = min(refused, unaccounted)
+            total += Tally(expected=unaccounted, failed=failed, missing=unaccounted - failed)
         return total
 
     def _conclude(self, request: Request, value: bytes | Fault, tally: Tally) -> list[Effect]:

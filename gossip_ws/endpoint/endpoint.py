@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from gossip_ws.core.effects import Answer, AskPeers, Combine, Effect, Enrol, Invoke
@@ -56,15 +56,22 @@ class World:
     directory: Directory
 
 
-@dataclass(slots=True)
 class Hosting:
     """Which hosted service serves which action."""
 
-    services: tuple[HostedService, ...]
-    by_action: dict[str, HostedService] = field(init=False)
+    def __init__(self, services: Iterable[HostedService] = ()) -> None:
+        self.services: list[HostedService] = []
+        self.by_action: dict[str, HostedService] = {}
+        for service in services:
+            self.add(service)
 
-    def __post_init__(self) -> None:
-        self.by_action = {action: service for service in self.services for action in service.operations}
+    def add(self, service: HostedService) -> None:
+        """Raises LocalError when a path or an action is taken already."""
+        taken = any(service.path == other.path for other in self.services)
+        if taken or not self.by_action.keys().isdisjoint(service.operations):
+            raise LocalError(f"two hosted services at one path or with one action: {service.path}")
+        self.services.append(service)
+        self.by_action.update(dict.fromkeys(service.operations, service))
 
     def operation(self, action: str) -> Operation | None:
         service = self.by_action.get(action)
@@ -97,7 +104,7 @@ class Endpoint:
         return self.node.peers
 
     @property
-    def self_peer(self) -> Peer:
+    def own(self) -> Peer:
         return self.node.self_peer
 
     def register(self, peer: Peer, source: Address) -> float:
@@ -105,10 +112,8 @@ class Endpoint:
         self._carry_out(effects)
         return lease
 
-    def forget(self, device: DeviceId) -> bool:
-        known = self.node.peers.is_proven(device)
+    def forget(self, device: DeviceId) -> None:
         self._carry_out(self.node.forget(device))
-        return known
 
     def originate(self, action: str, body: bytes) -> None:
         """Start a one-way gossip of this device's own, signed by it."""
@@ -171,10 +176,17 @@ class Endpoint:
         content = world.codec.seal(operation.action, terms, body, world.verifier.sign)
         self._originate(content, waiting, delivered=delivered)
 
-    def invoke(self, operation: Operation, envelope: Frame, issuer: str, done: Callable[[Outcome], None]) -> None:
+    def invoke(
+        self,
+        operation: Operation,
+        envelope: Frame,
+        issuer: str,
+        done: Callable[[Outcome], None],
+        source: Address | None = None,
+    ) -> None:
         """Call the hosted service of this device."""
         service = self.hosting.by_action[operation.action]
-        service.invoke(Invocation(operation, envelope, issuer, self.world.clock.now()), done)
+        service.invoke(Invocation(operation, envelope, issuer, self.world.clock.now(), source), done)
 
     # -- effects -------------------------------------------------------------------------------
 
@@ -285,7 +297,9 @@ class Endpoint:
                 return
             self._carry_out(self.node.peers_told(peers, self.world.clock.now()))
 
-        self.world.network.request(directory.ask(effect.limit), effect.service, ENROL_TIMEOUT, done)
+        self.world.network.request(
+            directory.ask(effect.types, effect.scopes, effect.limit), effect.service, ENROL_TIMEOUT, done
+        )
 
 
 _HEADROOM = 1_024

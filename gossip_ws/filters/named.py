@@ -81,7 +81,7 @@ class Named:
         return Combination(self._response(rows) if final else self._partial(rows), tuple(sorted(refused)))
 
     def _merge(self, into: _Groups, more: _Groups) -> _Groups:
-        merged = dict(into)
+        merged = dict(into)  # A refused input leaves no trace in `into`.
         for group, row in more.items():
             held = merged.get(group)
             merged[group] = row if held is None else held.merged(row, self.aggregate.across, held.devices + row.devices)

@@ -25,7 +25,7 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from itertools import zip_longest
-from math import isfinite
+from math import ceil, floor, isfinite
 from typing import Final
 
 from gossip_ws.kernel.contract import Field, Number
@@ -102,44 +102,52 @@ def _higher(a: Value, b: Value) -> Value:
 
 @lru_cache(maxsize=256)
 def _range(field: Field) -> tuple[Value, Value]:
+    """What one device can give."""
     if field.number is Number.DOUBLE:
         return (
-            -_LARGEST_DOUBLE if field.low is None else max(-_LARGEST_DOUBLE, field.low),
-            _LARGEST_DOUBLE if field.high is None else min(_LARGEST_DOUBLE, field.high),
+            -_LARGEST_DOUBLE if field.low is None else max(-_LARGEST_DOUBLE, float(field.low)),
+            _LARGEST_DOUBLE if field.high is None else min(_LARGEST_DOUBLE, float(field.high)),
         )
     # repr: the range is declared as 0.1, not as the double next to it.
-    return (
-        -_LARGEST if field.low is None else max(-_LARGEST, Decimal(repr(field.low))),
-        _LARGEST if field.high is None else min(_LARGEST, Decimal(repr(field.high))),
-    )
+    low = -_LARGEST if field.low is None else max(-_LARGEST, Decimal(repr(field.low)))
+    high = _LARGEST if field.high is None else min(_LARGEST, Decimal(repr(field.high)))
+    return (ceil(low), floor(high)) if field.number is Number.INTEGER else (low, high)
 
 
-def _within(value: Value, low: Value, high: Value, times_low: int, times_high: int, number: Number) -> bool:
-    if number is Number.DOUBLE:
-        floor, ceiling = float(low) * times_low, float(high) * times_high
-        slack = _TOLERANCE * max(abs(floor), abs(ceiling)) if times_low > 1 or times_high > 1 else 0.0
-        return floor - slack <= value <= ceiling + slack
-    return _EXACT.multiply(Decimal(low), times_low) <= value <= _EXACT.multiply(Decimal(high), times_high)
+def _times(bound: Value, times: int) -> Value:
+    return _EXACT.multiply(bound, times) if isinstance(bound, Decimal) else bound * times
+
+
+def _inside(values: Cells, low: Value, high: Value) -> bool:
+    return all(low <= value <= high for value in values)
 
 
 def _possible_sum(cells: Cells, field: Field, devices: int) -> bool:
     low, high = _range(field)
     # Not every device need have this occurrence: at least one has.
-    times_low = devices if low < 0 else 1
-    times_high = devices if high > 0 else 1
-    return all(_within(value, low, high, times_low, times_high, field.number) for value in cells)
+    least = _times(low, devices) if low < 0 else low
+    most = _times(high, devices) if high > 0 else high
+    return _inside(cells, *_loosened(least, most, devices))
+
+
+def _loosened(low: Value, high: Value, additions: int) -> tuple[Value, Value]:
+    if additions == 1 or not (isinstance(low, float) and isinstance(high, float)):
+        return low, high
+    slack = _TOLERANCE * max(abs(low), abs(high))
+    return low - slack, high + slack
 
 
 def _possible_value(cells: Cells, field: Field, devices: int) -> bool:
-    low, high = _range(field)
-    return all(_within(value, low, high, 1, 1, field.number) for value in cells)
+    return _inside(cells, *_range(field))
 
 
 def _possible_mean(cells: Cells, field: Field, devices: int) -> bool:
     low, high = _range(field)
     for total, values in zip(cells[::2], cells[1::2], strict=True):
         times = int(values)
-        if not 1 <= times <= devices * MAX_ROWS or not _within(total, low, high, times, times, field.number):
+        if not 1 <= times <= devices * MAX_ROWS:
+            return False
+        if not _inside([total], *_loosened(_times(low, times), _times(high, times), times)):
             return False
     return True
 

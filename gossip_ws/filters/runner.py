@@ -33,8 +33,7 @@ TIMEOUT: Final = 1.0
 """Seconds for one job: about 5,000 times what ten replies take."""
 _START: Final = 10.0
 """Seconds for a worker to get ready; 0.1 on an idle machine."""
-_BACK_OFF: Final = 0.1
-_BACK_OFF_MAX: Final = 5.0
+_BACK_OFF_DOUBLINGS: Final = 6
 
 
 class Passes(StrEnum):
@@ -216,14 +215,18 @@ class AsyncRunner:
     """Runs under the running event loop and never blocks it, but for starting a process (a few ms).
 
     One job at a time; at most `queue` jobs of `octets` octets together wait, what comes beyond fails as
-    busy. A worker that dies is replaced after a back-off that doubles from 0.1 s to 5 s until a job succeeds.
+    busy. A worker that dies is replaced after a back-off that starts at `back_off` seconds and doubles, six times at most,
+    until a job succeeds.
     `close` it before the loop ends.
     """
 
-    def __init__(self, timeout: float = TIMEOUT, queue: int = 1_024, octets: int = 4 * 1024 * 1024) -> None:
+    def __init__(
+        self, timeout: float = TIMEOUT, queue: int = 1_024, octets: int = 4 * 1024 * 1024, back_off: float = 0.1
+    ) -> None:
         self._timeout = timeout
         self._limit = queue
         self._octets = octets
+        self._back_off = back_off
         self._jobs: deque[tuple[Job, Callable[[Result], None]]] = deque()
         self._waiting = 0
         self._task: asyncio.Task[None] | None = None
@@ -328,8 +331,8 @@ class AsyncRunner:
 
     def _died(self, loop: asyncio.AbstractEventLoop) -> None:
         self._drop()
-        self._not_before = loop.time() + min(_BACK_OFF_MAX, _BACK_OFF * 2.0**self._deaths)
-        self._deaths = min(self._deaths + 1, 16)
+        self._not_before = loop.time() + self._back_off * 2**self._deaths
+        self._deaths = min(self._deaths + 1, _BACK_OFF_DOUBLINGS)
 
     def _drop(self) -> None:
         if self._worker is not None:

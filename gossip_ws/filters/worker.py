@@ -1,8 +1,8 @@
 """The process in which stylesheets run: reads jobs from file descriptor 0, writes results to 1.
 
-Run by path, never imported by what it runs in: it imports lxml and nothing of this library, holds no key, no
-environment and no open file, and limits itself before it reads the first job. It trusts no stylesheet; its
-host kills it when a job takes too long, and starts another.
+Run by path (its host imports the frame formats only): it imports lxml and nothing of this library, holds no key, no
+environment and no open file but its own size in /proc, and limits itself before it reads the first job. It
+trusts no stylesheet; its host kills it when a job takes too long, and starts another.
 
     python -I -S -E worker.py DIRECTORY_OF_LXML MEMORY OUTPUT
 
@@ -28,7 +28,7 @@ LEAVING = 0x80
 _NAMESPACE = "urn:gossip-ws:2026"
 _REPLIES = f"{{{_NAMESPACE}}}Replies"
 _REPLY = f"{{{_NAMESPACE}}}Reply"
-_GROWTH_KIB = 12 * 1024
+_GROWTH = 12 * 1024 * 1024
 _CPU_SECONDS = 3
 _COMPILED = 16
 
@@ -56,11 +56,9 @@ def write(status: int, payload: bytes) -> None:
         frame = frame[os.write(1, frame) :]
 
 
-def confine(memory: int) -> None:
+def confine(statm: int, memory: int) -> None:
     """No more memory than given, no new file, no growing file, no child, no core dump."""
-    with open("/proc/self/statm") as statm:
-        mapped = int(statm.read().split()[0]) * resource.getpagesize()
-    limit(resource.RLIMIT_AS, mapped + memory)
+    limit(resource.RLIMIT_AS, pages(statm)[0] * resource.getpagesize() + memory)
     for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
         limit(kind, 0)
 
@@ -78,8 +76,10 @@ def allow_cpu() -> None:
     limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + _CPU_SECONDS, keep=True)
 
 
-def grown(start_kib: int) -> bool:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > start_kib + _GROWTH_KIB
+def pages(statm: int) -> tuple[int, int]:
+    """Mapped and resident now. Not ru_maxrss: that begins with what the host had when it forked."""
+    mapped, resident = os.pread(statm, 128, 0).split()[:2]
+    return int(mapped), int(resident)
 
 
 def main() -> None:
@@ -143,8 +143,9 @@ def main() -> None:
         except (etree.LxmlError, WrongFilterError) as error:
             str(error)
     compiled.clear()
-    confine(memory)
-    start_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    statm = os.open("/proc/self/statm", os.O_RDONLY)
+    confine(statm, memory)
+    largest = pages(statm)[1] + _GROWTH // resource.getpagesize()
     write(READY, b"")
     while True:
         stylesheet_size, document_size, passes, contributors = JOB.unpack(read(JOB.size))
@@ -154,7 +155,7 @@ def main() -> None:
             status, payload = OK, run(stylesheet, document, passes, contributors)
         except (etree.LxmlError, WrongFilterError, ValueError, MemoryError) as error:
             status, payload = WRONG, (str(error) or type(error).__name__).encode()[:300]
-        leaving = grown(start_kib)
+        leaving = pages(statm)[1] > largest
         write(status | LEAVING if leaving else status, payload)
         if leaving:
             os._exit(0)

@@ -42,11 +42,10 @@ def node(name: str, *peers: Peer, **settings: object) -> Node:
         role=ROLES[name.rstrip("0123456789")],
         scopes=("grid://t",),
         udp=address(name),
-        actions=frozenset({ACTION}),
         wide=FanoutTable(((1_000_000, 3, 2),)),
         field=FanoutTable(((1_000_000, 2, 1),)),
     )
-    built = Node(replace(config, **settings), Random(7), NOW)  # type: ignore[arg-type]
+    built = Node(replace(config, **settings), Random(7), NOW, {ACTION})  # type: ignore[arg-type]
     for known in peers:
         assert built.peers.put(known, NOW.monotonic + 1e9, proven=True)
     return built

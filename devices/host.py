@@ -1,0 +1,206 @@
+"""A device as a whole: listeners, node, hosted services and their shadows, discovery. The composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+from secrets import randbits
+from typing import Any
+
+from gossip_ws.core.config import FanoutTable, NodeConfig
+from gossip_ws.core.node import Node
+from gossip_ws.core.peers import Role
+from gossip_ws.devices.load import Load
+from gossip_ws.dpws.discovery import TargetService
+from gossip_ws.dpws.messages import Target
+from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
+from gossip_ws.endpoint.description import DeviceDescription
+from gossip_ws.endpoint.discovery import Discovery, Listener, Wish
+from gossip_ws.endpoint.endpoint import Endpoint, Hosting, World
+from gossip_ws.endpoint.server import DEVICE_PATH, GOSSIP_PATH, SoapServer
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.names import DEVICE, GRID, DeviceId, QName, qname
+from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.multicast import Group
+from gossip_ws.net.network import DeviceNetwork
+from gossip_ws.ports import Codec, Combiner, Gossip, HostedService, Network, Request, Respond, Response, Store, Verifier
+from gossip_ws.services.directory import PeerDirectory
+from gossip_ws.services.metering import metering_service
+from gossip_ws.services.peering import peer_service
+from gossip_ws.services.tariff import TariffStore, tariff_service
+from gossip_ws.theory.tables import FIELD_AREA, WIDE_AREA
+from gossip_ws.wire.gossip import XmlCodec
+
+WIDE = FanoutTable(WIDE_AREA)
+"""Where sampling alone has to reach everyone: with probability 0.999 at 10 % loss and 10 % crashed."""
+FIELD = FanoutTable(FIELD_AREA)
+"""Where the parent serves its whole roster: sampling that would reach half by itself is insurance enough."""
+
+PARENT_ROLE = {Role.METER: Role.SUBSTATION, Role.APPLIANCE: Role.METER}
+ServiceFactory = Callable[[Gossip], HostedService]
+"""Makes a vendor's own hosted service for a device, given what it may ask of gossip."""
+
+
+def role_type(role: Role) -> QName:
+    """The DPWS device type of a role."""
+    return qname(GRID, role.value)
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """What one device is. `host` is the address it listens at; ports of 0 let the system choose.
+
+    `scopes`: its place in the grid, from which its parent's follows. `seeds`: Peer Services to enrol with.
+    `discover`: say Hello, answer Probes, and look for the parent by multicast when there are no seeds.
+    `node`: fields of NodeConfig that differ from the defaults.
+    """
+
+    device: DeviceId
+    role: Role
+    scopes: tuple[str, ...]
+    host: str
+    udp_port: int = 0
+    http_port: int = 0
+    group: Group = field(default_factory=Group)
+    seeds: tuple[Address, ...] = ()
+    peer_service: Address | None = None
+    discover: bool = True
+    incarnation: int = 0
+    friendly_name: str = ""
+    node: dict[str, Any] = field(default_factory=dict)
+
+
+class Host:
+    """One device on real sockets. Build it, `open` it, `close` it; all in one event loop's thread."""
+
+    def __init__(
+        self,
+        settings: HostSettings,
+        load: Load,
+        verifier: Verifier,
+        combiner: Combiner,
+        *,
+        listener: Listener | None = None,
+        store: Store | None = None,
+        codec: Codec | None = None,
+        services: tuple[ServiceFactory, ...] = (),
+        wrap: Callable[[Network], Network] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.load = load
+        self.tariffs = TariffStore(store)
+        self.tariffs.listeners.append(load.adapt)
+        if self.tariffs.current is not None:
+            load.adapt(self.tariffs.current)
+        self.network = DeviceNetwork(
+            settings.host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group
+        )
+        self._verifier = verifier
+        self._combiner = combiner
+        self._listener = listener
+        self._codec = codec or XmlCodec()
+        self._extra = services
+        self._wrap = wrap or (lambda network: network)
+        self._server: SoapServer | None = None
+        self._endpoint: Endpoint | None = None
+        self._discovery: Discovery | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Raises LocalError before `open`."""
+        if self._endpoint is None:
+            raise LocalError(f"not open: {self.settings.host}")
+        return self._endpoint
+
+    @property
+    def http(self) -> Address:
+        """Where HTTP is taken, without path. Raises LocalError before `open`."""
+        if self.network.http is None:
+            raise LocalError(f"not open: {self.settings.host}")
+        return self.network.http
+
+    async def open(self) -> None:
+        """Listen, announce, enrol. Raises LocalError when an address cannot be had."""
+        settings = self.settings
+        await self.network.open(self._handle)
+        clock, dice = LoopClock(), Random(randbits(64))
+        network = self._wrap(self.network)
+        hosting = Hosting((tariff_service(self.tariffs), metering_service(self.load)))
+        types = (DEVICE, role_type(settings.role))
+        udp, http = self.network.udp, self.network.http
+        config = NodeConfig(
+            device=settings.device,
+            role=settings.role,
+            types=types,
+            scopes=settings.scopes,
+            udp=udp.at(GOSSIP_PATH) if udp else None,
+            http=http.at(GOSSIP_PATH) if http else None,
+            incarnation=settings.incarnation,
+            seeds=settings.seeds,
+            peer_service=settings.peer_service,
+            wide=WIDE,
+            field=FIELD,
+        )
+        given = World(network, self._codec, self._verifier, clock, self._combiner, PeerDirectory())
+        node = Node(replace(config, **settings.node), dice, clock.now(), hosting.by_action.keys())
+        endpoint = Endpoint(node, hosting, given)
+        hosting.add(peer_service(endpoint))
+        for make in self._extra:
+            hosting.add(make(endpoint))
+        self._endpoint = endpoint
+        if settings.discover:
+            self._discovery = self._announce(types, network, clock, dice, endpoint)
+        description = DeviceDescription(
+            settings.device,
+            types,
+            ThisModel((Text("gossip_ws", "en"),), (Text(settings.role.value, "en"),)),
+            ThisDevice((Text(settings.friendly_name or settings.scopes[0], "en"),)),
+            self.http,
+            tuple(hosting.services),
+            self._discovery,
+        )
+        self._server = SoapServer(endpoint, description)
+        endpoint.up()
+        if self._discovery is not None:
+            self._discovery.start()
+
+    async def close(self) -> None:
+        """Say Bye, stop listening."""
+        if self._discovery is not None:
+            self._discovery.stop()
+            if self._listener is not None:
+                self._listener.remove(self.settings.device)
+        await self.network.close()
+
+    def _announce(
+        self, types: tuple[QName, ...], network: Network, clock: LoopClock, dice: Random, endpoint: Endpoint
+    ) -> Discovery:
+        settings = self.settings
+        target = Target(settings.device, types, settings.scopes, (str(self.http.at(DEVICE_PATH)),))
+        discovery = Discovery(
+            TargetService(target, instance_id=settings.incarnation, dice=dice),
+            network,
+            clock,
+            dice,
+            parent=None if settings.seeds else parent_wish(settings.role, settings.scopes),
+            enrol=endpoint.service_found,
+        )
+        if self._listener is not None:
+            self._listener.add(discovery)
+        return discovery
+
+    def _handle(self, request: Request, respond: Respond) -> None:
+        if self._server is None:
+            respond(Response(503))
+        else:
+            self._server.handle(request, respond)
+
+
+def parent_wish(role: Role, scopes: tuple[str, ...]) -> Wish | None:
+    """Whom a device of this role in this place belongs to: the next tier's device of the scope above its own."""
+    if role not in PARENT_ROLE or not scopes:
+        return None
+    above = scopes[0].rpartition("/")[0]
+    return Wish((role_type(PARENT_ROLE[role]),), (above,)) if "//" in above else None

@@ -1,0 +1,99 @@
+"""What a device tells of itself: WS-Transfer Get, GetMetadata, directed discovery, and its WSDLs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossip_ws.dpws.metadata import Host, Hosted, Metadata, Relationship, ThisDevice, ThisModel
+from gossip_ws.endpoint.discovery import Discovery
+from gossip_ws.endpoint.server import DEVICE_PATH, GOSSIP_PATH
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.errors import sender_fault
+from gossip_ws.kernel.names import WSA, DeviceId, QName, qname, split
+from gossip_ws.ports import HostedService
+from gossip_ws.wire import discovery as discovery_codec
+from gossip_ws.wire.envelope import Envelope
+from gossip_ws.wire.metadata import (
+    GET,
+    GET_METADATA,
+    GET_METADATA_RESPONSE,
+    GET_RESPONSE,
+    of_service,
+    read_get_metadata,
+    write_get_metadata_response,
+    write_get_response,
+)
+from gossip_ws.wire.soap import reply_envelope
+from gossip_ws.wire.wsdl import Addresses, annotate, shadow
+
+_XML = "text/xml; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One hosted service, or the shadow of one, at its path."""
+
+    service: HostedService
+    hosted: Hosted
+    is_shadow: bool
+
+
+class DeviceDescription:
+    """Answers for one device at `http` (its address without path). `discovery` is None where it is not announced."""
+
+    def __init__(
+        self,
+        device: DeviceId,
+        types: tuple[QName, ...],
+        model: ThisModel,
+        this: ThisDevice,
+        http: Address,
+        services: tuple[HostedService, ...],
+        discovery: Discovery | None,
+    ) -> None:
+        self._http = http
+        self._discovery = discovery
+        self._pages: dict[str, _Page] = {}
+        for service in services:
+            self._add(service, service.path, is_shadow=False)
+            if any(operation.policy is not None for operation in service.operations.values()):
+                self._add(service, service.path + GOSSIP_PATH, is_shadow=True)
+        hosted = tuple(page.hosted for page in self._pages.values())
+        self.metadata = Metadata(model, this, Relationship(Host(device, types), hosted))
+
+    def answer(self, path: str, envelope: Envelope, source: Address) -> bytes | None:
+        message = discovery_codec.decode(envelope)
+        if message is not None:
+            if self._discovery is None or path not in ("", DEVICE_PATH):
+                raise sender_fault("ActionNotSupported", "no discovery at this address", namespace=WSA)
+            return self._discovery.unicast(message, source)
+        relates_to = envelope.addressing.message_id
+        action = envelope.addressing.action
+        if action == GET and path == DEVICE_PATH:
+            return reply_envelope(GET_RESPONSE, relates_to, write_get_response(self.metadata))
+        page = self._pages.get(path)
+        if action == GET_METADATA and page is not None and self.metadata.relationship is not None:
+            dialect = read_get_metadata(envelope.payload)
+            told = of_service(self.metadata.relationship, page.hosted.service_id, wsdl=self._wsdl(page))
+            return reply_envelope(GET_METADATA_RESPONSE, relates_to, write_get_metadata_response(told, dialect))
+        return None
+
+    def document(self, path: str, query: str) -> tuple[bytes, str] | None:
+        page = self._pages.get(path)
+        return (self._wsdl(page), _XML) if page is not None and query.lower() == "wsdl" else None
+
+    def _add(self, service: HostedService, path: str, *, is_shadow: bool) -> None:
+        port_type, service_id = service.port_type, service.service_id
+        if is_shadow:
+            namespace, local = split(port_type)
+            port_type, service_id = qname(namespace, local + "Gossip"), service_id + ":gossip"
+        hosted = Hosted((str(self._http.at(path)),), (port_type,), service_id)
+        self._pages[path] = _Page(service, hosted, is_shadow)
+
+    def _wsdl(self, page: _Page) -> bytes:
+        service = page.service
+        plain, gossip = str(self._http.at(service.path)), str(self._http.at(service.path + GOSSIP_PATH))
+        operations = tuple(service.operations.values())
+        addresses = Addresses(plain, gossip)
+        wsdl = service.wsdl(plain)
+        return shadow(wsdl, operations, addresses) if page.is_shadow else annotate(wsdl, operations, addresses)

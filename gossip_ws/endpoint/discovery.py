@@ -1,0 +1,216 @@
+"""Carries the effects of WS-Discovery out for one device, and finds the Peer Service it belongs to.
+
+Multicast is heard once a process, by `Listener`, and shared by all devices behind it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gossip_ws.dpws.discovery import HelloDue, MatchDue, TargetService
+from gossip_ws.dpws.effects import Effect, For, Found, Lost, Multicast, ProbeEnded, Unicast
+from gossip_ws.dpws.hub import DiscoveryHub
+from gossip_ws.dpws.messages import Message, Probe, Resolve, Target
+from gossip_ws.dpws.repetition import schedule
+from gossip_ws.dpws.seeker import Seeker
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.errors import LocalError, RemoteError
+from gossip_ws.kernel.names import PEERS, DeviceId, QName, qname
+from gossip_ws.ports import Clock, Frame, Network
+from gossip_ws.wire.discovery import decode, encode
+from gossip_ws.wire.envelope import Addressing, build, message_id, parse
+from gossip_ws.wire.metadata import GET, read_get_response
+
+PEER_PORT_TYPE: Final = qname(PEERS, "Peers")
+REPEAT: Final = 1
+"""MULTICAST_UDP_REPEAT and UNICAST_UDP_REPEAT of DPWS 1.1."""
+_GET_TIMEOUT = 5.0
+_PROBE_AGAIN = 15.0
+"""Seconds between two Probes for a parent that nobody answered; longer than MATCH_TIMEOUT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What kind of device this one belongs to: whose Peer Service it enrols with."""
+
+    types: tuple[QName, ...]
+    scopes: tuple[str, ...]
+
+
+class Discovery:
+    """One device's part in WS-Discovery. `enrol` is told the address of a Peer Service that was found."""
+
+    def __init__(
+        self,
+        target: TargetService,
+        network: Network,
+        clock: Clock,
+        dice: Dice,
+        *,
+        parent: Wish | None = None,
+        enrol: Callable[[Address], None] | None = None,
+    ) -> None:
+        self.target = target
+        self.counters: Counter[str] = Counter()
+        self.seeker = Seeker(dice=dice, own=target.device, types=parent.types, scopes=parent.scopes) if parent else None
+        self._network = network
+        self._clock = clock
+        self._dice = dice
+        self._parent = parent
+        self._enrol = enrol
+        self._asked: set[DeviceId] = set()
+        self._running = False
+
+    def start(self) -> None:
+        """Announce the device, and look for its parent."""
+        self._running = True
+        self.carry_out(self.target.start())
+        self._probe()
+
+    def stop(self) -> None:
+        """Say Bye."""
+        self._running = False
+        self.carry_out(self.target.stop())
+
+    def unicast(self, message: Message, source: Address) -> bytes:
+        """A discovery message that came to this device alone; the reply envelope for a request, else empty.
+
+        Raises RemoteError for an unknown matching rule.
+        """
+        now = self._clock.now()
+        if isinstance(message, Probe | Resolve):
+            return encode(self.target.directed(message, now))
+        if self.seeker is not None:
+            self.carry_out(self.seeker.receive(message, source, now))
+        return b""
+
+    def carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Multicast():
+                    frame = encode(effect.message)
+                    self._repeated(lambda frame=frame: self._network.multicast(frame))  # type: ignore[misc]
+                case Unicast(to=to):
+                    frame = encode(effect.message)
+                    self._repeated(lambda frame=frame, to=to: self._network.send(frame, to))  # type: ignore[misc]
+                case SetTimer():
+                    self._clock.call_later(effect.delay, lambda timer=effect.timer: self._expired(timer))  # type: ignore[misc]
+                case Found(target=found):
+                    self._found(found)
+                case ProbeEnded():
+                    if not effect.found:
+                        self._clock.call_later(_PROBE_AGAIN * self._dice.uniform(0.5, 1.0), self._probe)
+                case Lost(device=device):
+                    self._asked.discard(device)
+                case Dropped():
+                    self.counters[effect.reason] += 1
+
+    def _expired(self, timer: Any) -> None:
+        now = self._clock.now()
+        if isinstance(timer, HelloDue | MatchDue):
+            self.carry_out(self.target.timer(timer, now))
+        elif self.seeker is not None:
+            self.carry_out(self.seeker.timer(timer, now))
+
+    def _repeated(self, send: Callable[[], None]) -> None:
+        for delay in schedule(REPEAT, self._dice):
+            if delay:
+                self._clock.call_later(delay, send)
+            else:
+                send()
+
+    def _probe(self) -> None:
+        if self._running and self.seeker is not None and self._parent is not None and not self._asked:
+            now = self._clock.now()
+            self.carry_out(self.seeker.probe(now, types=self._parent.types, scopes=self._parent.scopes))
+
+    def _found(self, target: Target) -> None:
+        """Ask a possible parent where its Peer Service is (WS-Transfer Get), once."""
+        if self._enrol is None or target.device in self._asked:
+            return
+        address = _first_http(target)
+        if address is None:
+            return
+        self._asked.add(target.device)
+        frame = build(Addressing(action=GET, message_id=message_id(), to=target.device), b"")
+
+        def done(reply: Frame | None) -> None:
+            service = _peer_service(reply)
+            if service is None:
+                self.counters["no Peer Service found"] += 1
+                self._asked.discard(target.device)
+            elif self._enrol is not None:
+                self._enrol(service)
+
+        self._network.request(frame, address, _GET_TIMEOUT, done)
+
+
+class Listener:
+    """What a process's multicast listener calls: each message is parsed once, for all devices behind it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.hub = DiscoveryHub()
+        self.counters: Counter[str] = Counter()
+        self._clock = clock
+        self._members: dict[DeviceId, Discovery] = {}
+
+    @property
+    def members(self) -> Mapping[DeviceId, Discovery]:
+        return self._members
+
+    def add(self, member: Discovery) -> None:
+        device = member.target.device
+        self.hub.add(member.target)
+        if member.seeker is not None:
+            self.hub.follow(device, member.seeker)
+        self._members[device] = member
+
+    def remove(self, device: DeviceId) -> None:
+        self.hub.remove(device)
+        self._members.pop(device, None)
+
+    def receive(self, frame: Frame, source: Address) -> None:
+        """Junk is counted and dropped."""
+        try:
+            message = decode(frame)
+        except RemoteError as error:
+            self.counters[error.fault.subcode.rpartition("}")[2]] += 1
+            return
+        if message is None:
+            self.counters["not discovery"] += 1
+            return
+        for effect in self.hub.receive(message, source, self._clock.now()):
+            if isinstance(effect, For):
+                self._members[effect.owner].carry_out((effect.effect,))
+            else:
+                self.counters[effect.reason] += 1
+
+
+def _first_http(target: Target) -> Address | None:
+    for uri in target.xaddrs:
+        try:
+            address = Address.parse(uri)
+        except LocalError:
+            continue
+        if address.binding is Binding.HTTP:
+            return address
+    return None
+
+
+def _peer_service(reply: Frame | None) -> Address | None:
+    """Where the device that answered a Get has its Peer Service."""
+    if reply is None:
+        return None
+    try:
+        relationship = read_get_response(parse(reply).payload).relationship
+        for hosted in relationship.hosted if relationship is not None else ():
+            if PEER_PORT_TYPE in hosted.types:
+                return Address.parse(hosted.addresses[0])
+    except (RemoteError, LocalError):
+        pass
+    return None

@@ -1,0 +1,261 @@
+"""What a device's listeners are handed: routes by path and Action, speaks WS-Addressing around every service.
+
+A hosted service's own address gets today's behaviour; its shadow's gets the same operation spread or
+gathered. `/gossip` is where relays send to. Datagrams have no path: they are told apart by their headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Protocol
+
+from gossip_ws.core.messages import Gossip, Tally
+from gossip_ws.endpoint.endpoint import Endpoint
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.contract import Operation
+from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
+from gossip_ws.kernel.names import WSA, GossipId
+from gossip_ws.kernel.terms import Style, Wanted
+from gossip_ws.ports import HostedService, Outcome, Reply, Request, Respond, Response
+from gossip_ws.wire.envelope import Envelope, canonical, content_prefixes, parse
+from gossip_ws.wire.nodes import encode_report
+from gossip_ws.wire.soap import ADDRESSING_HEADERS, fault_envelope, reply_envelope, understand
+from gossip_ws.wire.terms import WANTED, decode_wanted
+
+GOSSIP_PATH: Final = "/gossip"
+DEVICE_PATH: Final = "/device"
+ANONYMOUS: Final = WSA + "/anonymous"
+_ACCEPTED: Final = Response(202)
+_KNOWN = ADDRESSING_HEADERS | {WANTED}
+
+
+class Description(Protocol):
+    """Answers what DPWS asks of a device itself: metadata, directed probes, WSDL."""
+
+    def answer(self, path: str, envelope: Envelope, source: Address) -> bytes | None:
+        """The reply envelope, empty where none is owed, or None when the message is none of description's.
+
+        Raises RemoteError.
+        """
+
+    def document(self, path: str, query: str) -> tuple[bytes, str] | None:
+        """(body, content type) of a GET, or None."""
+
+
+class _Side(Enum):
+    HOSTED = "hosted"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    service: HostedService
+    side: _Side
+
+
+class SoapServer:
+    """One device's front: `handle` is what UDP and HTTP listeners call."""
+
+    def __init__(self, endpoint: Endpoint, description: Description) -> None:
+        self.endpoint = endpoint
+        self._description = description
+        self._routes: dict[str, _Route] = {}
+        for service in endpoint.hosting.services:
+            self._routes[service.path] = _Route(service, _Side.HOSTED)
+            if any(operation.policy is not None for operation in service.operations.values()):
+                self._routes[service.path + GOSSIP_PATH] = _Route(service, _Side.SHADOW)
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        """Never raises for what came from outside."""
+        if not request.method:
+            self._datagram(request, respond)
+        elif request.method == "GET":
+            found = self._description.document(request.path, request.query)
+            respond(Response(200, *found) if found is not None else Response(404))
+        else:
+            self._post(request, respond)
+
+    # -- SOAP-over-UDP -------------------------------------------------------------------------
+
+    def _datagram(self, request: Request, respond: Respond) -> None:
+        """Junk and faults get no answer: a datagram's source proves nothing."""
+        endpoint = self.endpoint
+        try:
+            message = endpoint.world.codec.decode(request.frame)
+            if message is not None:
+                endpoint.gossip(message, request.caller)
+                return
+            envelope = parse(request.frame)
+            described = self._description.answer("", envelope, request.caller.source)
+            if described is not None:
+                respond(Response(200, described))
+                return
+            route, operation = self._by_action(envelope)
+            self._call(route, operation, envelope, request, respond)
+        except RemoteError as error:
+            self._count(error.fault)
+
+    def _by_action(self, envelope: Envelope) -> tuple[_Route, Operation]:
+        """Over UDP wsa:To carries the path, wsa:Action the operation."""
+        action, to = envelope.addressing.action, envelope.addressing.to
+        path = "/" + to.partition("://")[2].partition("/")[2]
+        route = self._routes.get(path)
+        if route is None or action not in route.service.operations:
+            raise _action_not_supported(action)
+        return route, route.service.operations[action]
+
+    # -- HTTP ----------------------------------------------------------------------------------
+
+    def _post(self, request: Request, respond: Respond) -> None:
+        relates_to = ""
+        route = self._routes.get(request.path)
+        try:
+            if route is None and request.path not in (GOSSIP_PATH, DEVICE_PATH):
+                respond(Response(404))
+                return
+            if request.path == GOSSIP_PATH or (route is not None and route.side is _Side.SHADOW):
+                message = self.endpoint.world.codec.decode(request.frame)
+                if message is not None:
+                    self._gossip(message, request, respond)
+                    return
+            envelope = parse(request.frame)
+            relates_to = envelope.addressing.message_id
+            understand(envelope.headers, _KNOWN)
+            self._check_addressing(envelope)
+            described = self._description.answer(request.path, envelope, request.caller.source)
+            if described is not None:
+                respond(Response(200, described) if described else _ACCEPTED)
+                return
+            if route is None:
+                raise _action_not_supported(envelope.addressing.action)
+            self._call(route, _operation(route, envelope), envelope, request, respond)
+        except RemoteError as error:
+            self._count(error.fault)
+            respond(_fault_response(error.fault, relates_to))
+
+    def _gossip(self, message: object, request: Request, respond: Respond) -> None:
+        if isinstance(message, Gossip):
+            entry = not message.hop.sender
+            operation = self.endpoint.hosting.operation(message.content.action)
+            if entry and message.content.terms.style is Style.REQUEST_RESPONSE:
+                if operation is None:
+                    raise _action_not_supported(message.content.action)
+                self.endpoint.gossip(message, request.caller, self._report(operation, "", respond))
+                return
+        self.endpoint.gossip(message, request.caller)  # type: ignore[arg-type]
+        respond(_ACCEPTED)
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def _call(
+        self, route: _Route, operation: Operation, envelope: Envelope, request: Request, respond: Respond
+    ) -> None:
+        """Raises RemoteError before anything was done."""
+        endpoint, caller = self.endpoint, request.caller
+        relates_to = envelope.addressing.message_id
+        policy = operation.policy
+        if route.side is _Side.SHADOW and policy is None:
+            raise _action_not_supported(operation.action)
+        if route.side is _Side.SHADOW or (policy is not None and operation.style is Style.ONE_WAY):
+            # What changes a device is closed to strangers at the original's address as well.
+            endpoint.world.verifier.authorise(operation.action, caller)
+        if route.side is _Side.HOSTED:
+            endpoint.invoke(
+                operation,
+                request.frame,
+                caller.user,
+                self._reply(operation, relates_to, request, respond),
+                caller.source,
+            )
+            return
+        if envelope.payload is None:
+            raise sender_fault("Malformed", "an empty Body is no call of an operation")
+        body = canonical(envelope.payload, content_prefixes(envelope.payload))
+        wanted = decode_wanted(envelope) or Wanted()
+        if operation.style is Style.REQUEST_RESPONSE:
+            endpoint.start(operation, body, wanted, self._report(operation, relates_to, respond))
+            return
+
+        # The service here judges first: what it refuses is told to the caller and goes nowhere.
+        def judged(outcome: Outcome) -> None:
+            try:
+                if isinstance(outcome, Fault):
+                    raise RemoteError(outcome)
+                endpoint.start(operation, body, wanted, delivered=True)
+            except RemoteError as error:
+                self._count(error.fault)
+                respond(_fault_response(error.fault, relates_to))
+            else:
+                respond(_ACCEPTED)
+
+        # The device signs for the caller: here as everywhere, the issuer is the one that signed.
+        endpoint.invoke(operation, request.frame, endpoint.world.verifier.originator, judged, caller.source)
+
+    def _reply(
+        self, operation: Operation, relates_to: str, request: Request, respond: Respond
+    ) -> Callable[[Outcome], None]:
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, Reply):
+                if operation.style is Style.ONE_WAY:
+                    respond(_ACCEPTED)
+                else:
+                    respond(Response(200, reply_envelope(operation.reply_action, relates_to, outcome.body)))
+            else:
+                self._count(outcome)
+                # A datagram gets no fault back: its source may be forged.
+                respond(_fault_response(outcome, relates_to) if request.method else Response(400))
+
+        return done
+
+    def _report(
+        self, operation: Operation, relates_to: str, respond: Respond
+    ) -> Callable[[bytes | Fault, GossipId, Tally], None]:
+        def answered(value: bytes | Fault, id: GossipId, tally: Tally) -> None:
+            if isinstance(value, Fault):
+                respond(_fault_response(value, relates_to, encode_report(id, tally)))
+            else:
+                body = reply_envelope(operation.reply_action, relates_to, value, encode_report(id, tally))
+                respond(Response(200, body))
+
+        return answered
+
+    # -- WS-Addressing -------------------------------------------------------------------------
+
+    def _check_addressing(self, envelope: Envelope) -> None:
+        addressing = envelope.addressing
+        for reply_to in (addressing.reply_to, addressing.fault_to):
+            if reply_to not in ("", ANONYMOUS):
+                # DPWS 1.1 R0031: over HTTP the reply goes back on the same exchange, nowhere else.
+                raise sender_fault(
+                    "OnlyAnonymousAddressSupported", "over HTTP only the anonymous ReplyTo is served", namespace=WSA
+                )
+
+    def _count(self, fault: Fault) -> None:
+        self.endpoint.counters[fault.subcode.rpartition("}")[2]] += 1
+
+
+def _operation(route: _Route, envelope: Envelope) -> Operation:
+    """By wsa:Action where it was sent; a plain legacy message is dispatched by its body."""
+    operations = route.service.operations
+    action = envelope.addressing.action
+    if action:
+        if action not in operations:
+            raise _action_not_supported(action)
+        return operations[action]
+    for operation in operations.values():
+        if envelope.payload is not None and envelope.payload.tag == operation.request:
+            return operation
+    name = envelope.payload.tag if envelope.payload is not None else "an empty Body"
+    raise _action_not_supported(str(name))
+
+
+def _action_not_supported(action: str) -> RemoteError:
+    return sender_fault("ActionNotSupported", f"not an operation of this service: {action}", namespace=WSA)
+
+
+def _fault_response(fault: Fault, relates_to: str, blocks: bytes = b"") -> Response:
+    # SOAP 1.2 part 2 section 7.5.1.2: Sender is 400, everything else 500.
+    status = 400 if fault.code is FaultCode.SENDER else 500
+    return Response(status, fault_envelope(fault, relates_to, blocks))

@@ -1,0 +1,102 @@
+"""A device in the simulator: the real node and endpoint on a simulated clock and network."""
+
+from __future__ import annotations
+
+from random import Random
+
+from gossip_ws.core.config import NodeConfig
+from gossip_ws.core.messages import Tally
+from gossip_ws.core.node import Node
+from gossip_ws.core.peers import Peer
+from gossip_ws.endpoint.endpoint import Endpoint, Hosting
+from gossip_ws.endpoint.endpoint import World as Given
+from gossip_ws.filters.combiner import FilterCombiner
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
+from gossip_ws.kernel.names import GossipId
+from gossip_ws.kernel.terms import Wanted
+from gossip_ws.ports import Caller, Codec, Combiner, Frame, HostedService, Verifier
+from gossip_ws.security.development import DevelopmentVerifier
+from gossip_ws.sim.parcels import ObjectCodec, ObjectDirectory, Parcel, PeersAsked, PeersTold, Registered, Registration
+from gossip_ws.sim.world import HostClock, HostNetwork, World
+
+
+class SimDevice:
+    """One device, up from construction. Its address is `config.udp`."""
+
+    def __init__(
+        self,
+        world: World,
+        config: NodeConfig,
+        services: tuple[HostedService, ...],
+        *,
+        codec: Codec | None = None,
+        verifier: Verifier | None = None,
+        combiner: Combiner | None = None,
+    ) -> None:
+        if config.udp is None:
+            raise LocalError("a simulated device needs a soap.udp address")
+        self.world = world
+        self.config = config
+        self.address: Address = config.udp
+        self._codec = codec or ObjectCodec()
+        # Its own dice: what one device does then does not depend on how often another one throws.
+        dice = Random(world.dice.getrandbits(64))
+        hosting = Hosting(services)
+        given = Given(
+            HostNetwork(world, self.address),
+            self._codec,
+            verifier or DevelopmentVerifier(),
+            HostClock(world, self.address.host),
+            combiner or FilterCombiner(),
+            ObjectDirectory(),
+        )
+        self.endpoint = Endpoint(Node(config, dice, world.now(), hosting.by_action.keys()), hosting, given)
+        world.attach(self.address.host, self)
+        self.endpoint.up()
+
+    @property
+    def peer(self) -> Peer:
+        return self.endpoint.own
+
+    def receive(self, frame: Frame, source: Address) -> None:
+        try:
+            message = self._codec.decode(frame)
+            if message is not None:
+                self.endpoint.gossip(message, Caller(source, self.address.host))
+        except RemoteError as error:
+            self.endpoint.counters[error.fault.subcode] += 1
+
+    def answer(self, frame: Frame, source: Address) -> Frame | None:
+        match frame.content if isinstance(frame, Parcel) else None:
+            case Registration(peer):
+                try:
+                    lease = self.endpoint.register(peer, source)
+                except RemoteError as error:
+                    self.endpoint.counters[error.fault.subcode] += 1
+                    return None
+                return Parcel.of(Registered(lease, self.peer))
+            case PeersAsked(types, scopes, limit):
+                return Parcel.of(PeersTold(self.endpoint.peers.select(types, scopes, limit)))
+            case _:
+                return None
+
+    def push(self, action: str, body: bytes, wanted: Wanted | None = None) -> None:
+        """Originate a one-way message here."""
+        operation = self.endpoint.hosting.operation(action)
+        if operation is None:
+            raise LocalError(f"not hosted: {action}")
+        self.endpoint.start(operation, body, wanted or Wanted())
+
+    def pull(self, action: str, body: bytes, wanted: Wanted | None = None) -> list[tuple[bytes | Fault, Tally]]:
+        """Originate a request here; the answer is appended to the returned list when it comes."""
+        operation = self.endpoint.hosting.operation(action)
+        if operation is None:
+            raise LocalError(f"not hosted: {action}")
+        answers: list[tuple[bytes | Fault, Tally]] = []
+
+        def waiting(value: bytes | Fault, _: GossipId, tally: Tally) -> None:
+            answers.append((value, tally))
+
+        self.endpoint.start(operation, body, wanted or Wanted(), waiting)
+        return answers

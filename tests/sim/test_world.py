@@ -1,0 +1,181 @@
+"""The same node and endpoint, thousands at a time, under loss, crashes and partitions."""
+
+import pytest
+
+from gossip_ws.core.config import FanoutTable, NodeConfig
+from gossip_ws.core.messages import Tally
+from gossip_ws.core.peers import Role
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.names import DeviceId
+from gossip_ws.sim.device import SimDevice
+from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, NumberService, notify_request, read_response
+from gossip_ws.sim.world import Weather, World
+
+PUSH = notify_request("news")
+
+
+def address(host: str) -> Address:
+    return Address(Binding.UDP, host, 3702, "/gossip")
+
+
+def device_id(number: int) -> DeviceId:
+    return DeviceId(f"urn:uuid:{number:08x}-0000-4000-8000-000000000000")
+
+
+def swarm(world: World, size: int, fanout: int, rounds: int, **settings):
+    """`size` equals that all know one another, each with its number as value."""
+    table = FanoutTable(((1_000_000, fanout, rounds),))
+    services = [NumberService(number) for number in range(size)]
+    devices = [
+        SimDevice(
+            world,
+            NodeConfig(
+                device=device_id(number),
+                role=Role.SUBSTATION,
+                udp=address(f"n{number}"),
+                wide=table,
+                **settings,
+            ),
+            (services[number],),
+        )
+        for number in range(size)
+    ]
+    peers = [device.peer for device in devices]
+    for device in devices:
+        for peer in peers:
+            if peer.device != device.config.device:
+                device.endpoint.peers.put(peer, 1e9, proven=True)
+    return devices, services
+
+
+def grid(world: World, substations: int, meters: int, appliances: int, **settings):
+    """An information system, its substations, their meters and appliances, that enrol by themselves."""
+    devices, services = [], []
+
+    def add(role: Role, host: str, scope: str, seeds: tuple[Address, ...]) -> SimDevice:
+        service = NumberService(len(devices) + 1)
+        config = NodeConfig(
+            device=device_id(len(devices)),
+            role=role,
+            scopes=(scope,),
+            udp=address(host),
+            seeds=seeds,
+            wide=FanoutTable(((1_000_000, 6, 4),)),
+            field=FanoutTable(((1_000_000, 2, 1),)),
+            peers_per_host=4096,
+            **settings,
+        )
+        services.append(service)
+        devices.append(SimDevice(world, config, (service,)))
+        return devices[-1]
+
+    top = add(Role.INFORMATION_SYSTEM, "is", "grid://t", ())
+    for s in range(substations):
+        ssc = add(Role.SUBSTATION, f"ssc{s}", f"grid://t/{s}", (top.address,))
+        for m in range(meters):
+            meter = add(Role.METER, f"sm{s}.{m}", f"grid://t/{s}/{m}", (ssc.address,))
+            for a in range(appliances):
+                add(Role.APPLIANCE, f"ied{s}.{m}.{a}", f"grid://t/{s}/{m}/{a}", (meter.address,))
+    known = world.run_until(lambda: sum(peer.subtree for peer in top.endpoint.peers) == len(devices) - 1, 120)
+    assert known, "every device's registration reaches the top"
+    return devices, services
+
+
+def test_a_push_reaches_a_thousand_equals_and_each_delivers_once():
+    world = World(1)
+    devices, services = swarm(world, 1000, 14, 10)
+    devices[0].push(NOTIFY, PUSH)
+    world.run(until=2)
+    assert {service.notified for service in services} == {1}
+
+
+def test_one_seed_gives_one_trace_and_another_seed_another():
+    def trace(seed: int):
+        world = World(seed, Weather(loss=0.1), trace=True)
+        devices, _ = swarm(world, 50, 4, 4)
+        devices[0].push(NOTIFY, PUSH)
+        world.run(until=30)
+        return world.trace
+
+    assert trace(5) == trace(5)
+    assert trace(5) != trace(6)
+
+
+def test_the_old_defaults_reach_a_seventh_of_a_thousand():
+    """f=5, r=3: at most 5 + 25 + 125 of 1,000, by mean field 14.3 %. Defaults must follow the population."""
+    reached = []
+    for seed in range(5):
+        world = World(seed)
+        devices, services = swarm(world, 1000, 5, 3, pull_period=1e6)
+        devices[0].push(NOTIFY, PUSH)
+        world.run(until=5)
+        reached.append(sum(service.notified for service in services) / 1000)
+    assert 0.125 < sum(reached) / len(reached) < 0.157
+
+
+def test_a_pull_over_a_swarm_counts_each_device_once():
+    world = World(2)
+    devices, _ = swarm(world, 300, 14, 10)
+    answers = devices[0].pull(READ, READ_REQUEST)
+    world.run(until=15)
+    assert answers == [(read_response(sum(range(300))), Tally(300, 300))]
+
+
+def test_a_grid_enrols_and_pulls_exactly():
+    world = World(3)
+    devices, _ = grid(world, 4, 10, 2)
+    answers = devices[0].pull(READ, READ_REQUEST)
+    world.run_until(lambda: bool(answers), world.time + 15)
+    size = 1 + 4 * (1 + 10 * 3)
+    assert answers == [(read_response(size * (size + 1) // 2), Tally(size, size))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_loss_is_repaired_and_sums_stay_exact_over_their_contributors(seed):
+    world = World(seed, Weather(loss=0.15))
+    devices, services = grid(world, 3, 8, 2)
+    devices[0].push(NOTIFY, PUSH)
+    assert world.run_until(lambda: all(service.notified == 1 for service in services), world.time + 60)
+    answers = devices[0].pull(READ, READ_REQUEST)
+    world.run_until(lambda: bool(answers), world.time + 15)
+    (value, tally) = answers[0]
+    assert tally.contributors + tally.missing + tally.failed + tally.uncertain == tally.expected == len(devices)
+    if tally.missing == 0:
+        assert value == read_response(sum(service.value for service in services))
+
+
+def test_a_crashed_substation_is_missing_with_its_area_and_the_rest_exact():
+    world = World(4)
+    devices, services = grid(world, 3, 5, 1)
+    area = [device for device in devices if "grid://t/1" in device.config.scopes[0]]
+    world.crash("ssc1")
+    answers = devices[0].pull(READ, READ_REQUEST)
+    world.run_until(lambda: bool(answers), world.time + 15)
+    (value, tally) = answers[0]
+    assert tally == Tally(len(devices) - len(area), len(devices), missing=len(area))
+    ids = {device.config.device for device in area}
+    live = sum(s.value for d, s in zip(devices, services, strict=True) if d.config.device not in ids)
+    assert value == read_response(live)
+
+
+def test_a_partition_heals_and_the_push_gets_across():
+    world = World(5)
+    devices, services = swarm(world, 40, 8, 6)
+    inside = [f"n{number}" for number in range(20)]
+    world.partition(inside)
+    devices[0].push(NOTIFY, PUSH)
+    world.run(until=5)
+    assert [service.notified for service in services] == [1] * 20 + [0] * 20
+    world.heal()
+    assert world.run_until(lambda: all(service.notified == 1 for service in services), 120)
+
+
+def test_registration_is_challenged_at_the_address_it_names():
+    """Somebody registers in another's name, or from where nobody answers: it is never given out."""
+    world = World(6)
+    devices, _ = grid(world, 1, 2, 0)
+    top = devices[0].endpoint
+    ghost = devices[2].peer.__class__(device_id(999), Role.METER, (), ("grid://t/0/9",), address("nowhere"), None, 1, 0)
+    top.register(ghost, address("sm0.0"))
+    world.run(until=world.time + 20)
+    assert top.peers.get(ghost.device) is None
