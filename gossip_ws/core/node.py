@@ -180,6 +180,8 @@ class Node:
     def _gossip(self, gossip: Gossip, source: Address, now: Instant) -> list[Effect]:
         content, hop = gossip.content, gossip.hop
         if content.id in self._requests:
+            if self._from_peer(hop.sender, source):
+                return [Dropped("unknown sender"), *self._enrolment.stranger(now)]
             return [*self._requests.again(gossip, now), Dropped("duplicate")]
         if content.id in self._seen:
             return [*self._receipt_for(gossip, Standing.TAKEN), Dropped("duplicate")]

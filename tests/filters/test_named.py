@@ -222,6 +222,27 @@ def test_a_declared_decimal_range_is_decimal() -> None:
     assert b"0.3<" in made.value
 
 
+@pytest.mark.parametrize("high", [0.1, 1])
+def test_doubles_at_the_edge_of_their_range_may_round_beyond_it(high: float) -> None:
+    shape = Shape(q("Response"), (), q("Demand"), (), (Field(q("voltage"), Number.DOUBLE, 0, high),), (q("voltage"),))
+    value = Input(f'<Response xmlns="{NS}"><Demand><voltage>{high}</voltage></Demand></Response>'.encode(), 1, True)
+    combiner = Named.fit(Filter(name="sum"), shape)
+    made = combiner.combine((value,) * 7, False)
+    text = made.value.replace(b"0.7", b"0.7000000000000001").replace(b"7.0<", b"7.000000000000001<")
+    assert combiner.combine((partial(text, 7),), True).refused == ()
+    assert combiner.combine((partial(text.replace(b"0000", b"1000"), 7),), True).refused == (0,)
+
+
+def test_occurrences_that_the_schema_forbids_are_refused() -> None:
+    field = Field(q("energyWh"), Number.INTEGER, least=2, most=2)
+    shape = Shape(q("Response"), (q("Result"),), q("Demand"), (), (field,), (q("energyWh"),))
+    for name in ("sum", "mean", "count"):
+        combiner = Named.fit(Filter(name=name), shape)
+        made = combiner.combine((own(row("a", 1)), own(row("a", 1, 2)), own(row("a", 1, 2, 3))), False)
+        assert made.refused == (0, 2)
+        assert combiner.combine((partial(made.value, 1),), True).refused == ()
+
+
 def test_junk_groups_cannot_crowd_out_the_own_value() -> None:
     template = '<g:Row N="1"><g:Key>k{}</g:Key><g:Key/><g:Values>1</g:Values><g:Values/><g:Values/></g:Row>'
     junk = raw("".join(template.format(number) for number in range(32)))

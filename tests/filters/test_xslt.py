@@ -221,7 +221,8 @@ def test_the_worker_is_small_bare_and_limited(runner: BlockingRunner) -> None:
     assert int(found["Max address space"]) < 128 * 2**20
     with open(f"/proc/{runner.pid}/environ", "rb") as file:
         assert file.read() == b""
-    assert sorted(os.listdir(f"/proc/{runner.pid}/fd")) == ["0", "1", "2"]
+    assert sorted(os.listdir(f"/proc/{runner.pid}/fd")) == ["0", "1", "2", "3"]
+    assert os.readlink(f"/proc/{runner.pid}/fd/3").endswith("/statm")
     with open(f"/proc/{runner.pid}/status", encoding="ascii") as file:
         resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
     assert resident < 24 * 1024
@@ -235,7 +236,10 @@ def test_a_worker_that_has_grown_is_replaced(runner: BlockingRunner) -> None:
         + "".join(f'<xsl:variable name="v{n + 1}" select="concat($v{n}, $v{n})"/>' for n in range(11))
         + '<a><xsl:value-of select="string-length($v11)"/></a>'
     )
-    assert run(runner, text, MANY) == b"<a>10240000</a>"
+    for _ in range(10):
+        assert run(runner, text, MANY) == b"<a>10240000</a>"
+        if runner.pid is None:
+            break
     assert runner.pid is None
     run(runner, sheet("<fine/>"))
     assert runner.pid not in {None, before}
@@ -308,12 +312,12 @@ def test_many_jobs_under_a_loop_in_order() -> None:
     assert asyncio.run(story()) == [f'<a n="{number}"></a>'.encode() for number in range(50)]
 
 
-def test_a_hanging_filter_leaves_the_loop_free_and_the_next_waits_out_the_back_off() -> None:
+def test_a_hanging_filter_leaves_the_loop_free_and_the_back_off_lets_nobody_in() -> None:
     async def story() -> None:
-        runner = AsyncRunner(timeout=0.2)
+        runner = AsyncRunner(timeout=0.2, back_off=600.0)
         try:
             assert await later(runner, sheet("<fine/>")) == b"<fine></fine>"
-            hanging = asyncio.create_task(later(runner, HANG, MANY))
+            hanging = asyncio.create_task(later(runner, SILENT_HANG, MANY))
             turns = 0
             while not hanging.done():
                 await asyncio.sleep(0)
@@ -321,10 +325,6 @@ def test_a_hanging_filter_leaves_the_loop_free_and_the_next_waits_out_the_back_o
             assert trouble(hanging.result()) is Trouble.SLOW
             assert turns > 100
             assert trouble(await later(runner, sheet("<fine/>"))) is Trouble.BUSY
-            async with asyncio.timeout(10):
-                while isinstance(result := await later(runner, sheet("<fine/>")), Failure):
-                    assert result.trouble is Trouble.BUSY
-            assert result == b"<fine></fine>"
         finally:
             runner.close()
 
@@ -368,7 +368,7 @@ def test_closing_answers_everyone_and_leaves_no_process() -> None:
         runner = AsyncRunner()
         await later(runner, sheet("<fine/>"))
         pid = runner.pid
-        running = [asyncio.create_task(later(runner, HANG, MANY)) for _ in range(3)]
+        running = [asyncio.create_task(later(runner, SILENT_HANG, MANY)) for _ in range(3)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         runner.close()
