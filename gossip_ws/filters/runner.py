@@ -214,10 +214,9 @@ class BlockingRunner:
 class AsyncRunner:
     """Runs under the running event loop and never blocks it, but for starting a process (a few ms).
 
-    One job at a time; at most `queue` jobs of `octets` octets together wait, what comes beyond fails as
-    busy. A worker that dies is replaced after a back-off that starts at `back_off` seconds and doubles, six times at most,
-    until a job succeeds.
-    `close` it before the loop ends.
+    One job at a time; at most `queue` jobs of `octets` octets together wait, what comes beyond fails as busy.
+    A worker that dies is replaced after `back_off` seconds, twice as many for each further death (six times
+    at most), until a job succeeds. `close` it before the loop ends.
     """
 
     def __init__(
