@@ -108,6 +108,7 @@ class Enrolment:
         self._turn = 0
         self._failures = 0
         self._told_subtree = 0
+        self._hurrying = False
         self._last_ask = float("-inf")
         self._asked_of: Address | None = None
         self.registrar: DeviceId | None = None
@@ -131,23 +132,27 @@ class Enrolment:
 
     def subtree_changed(self) -> list[Effect]:
         """Somebody registered or left below: tell the registrar soon, once for a burst of them."""
-        if not self.is_enrolled or self._table.subtree == self._told_subtree:
+        if not self.is_enrolled or self._hurrying or self._table.subtree == self._told_subtree:
             return []
-        self._told_subtree = self._table.subtree
-        return self._later(self._dice.uniform(0.2, 0.4))
+        return self._hurry()
 
     def enrolled(self, lease: float, registrar: Peer, now: Instant) -> list[Effect]:
         """The Peer Service took us in for `lease` seconds and said who it is."""
         self._failures = 0
         self.registrar = registrar.device
         self._table.put(registrar, now.monotonic + 2 * lease, proven=True)
-        effects = self._later(lease / 3 * self._dice.uniform(0.8, 1.0))
+        if self._table.subtree != self._told_subtree:
+            # Somebody came while the registration was on its way.
+            effects = self._hurry()
+        else:
+            effects = self._later(lease / 3 * self._dice.uniform(0.8, 1.0))
         service = self._services[self._next % len(self._services)]
         return effects + self._ask(service, now)
 
     def failed(self, now: Instant) -> list[Effect]:
         """No answer, or a fault: the next one, later each time."""
         self._failures += 1
+        self._hurrying = False
         self._next += 1
         if self._failures >= 2 * len(self._services):
             self.registrar = None
@@ -193,7 +198,12 @@ class Enrolment:
 
     def _enrol(self, now: Instant) -> list[Effect]:
         self._told_subtree = self._table.subtree
+        self._hurrying = False
         return [Enrol(self._services[self._next % len(self._services)], self_peer(self._config, self._told_subtree))]
+
+    def _hurry(self) -> list[Effect]:
+        self._hurrying = True
+        return self._later(self._dice.uniform(0.2, 0.4))
 
     def _later(self, delay: float) -> list[Effect]:
         self._turn += 1

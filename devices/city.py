@@ -1,0 +1,313 @@
+"""A city of devices on this machine: brings them up in several processes, pushes one tariff, pulls the demand.
+
+Whoever pushes and pulls here is a plain SOAP client that knows nothing of gossip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_urlsafe
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from gossip_ws.devices.city_worker import Assignment
+from gossip_ws.devices.legacy import LegacyClient, Pulled
+from gossip_ws.grid.population import Population, choose, load
+from gossip_ws.kernel.errors import GossipError, LocalError
+from gossip_ws.security.keys import PrivateKey
+from gossip_ws.security.passwords import PasswordHash
+
+PERIODS = ("00-08", "08-16", "16-24")
+PRICES = ("0.12", "0.30", "0.38")
+"""EUR/kWh of the three periods in the tariff that is pushed: the night is cheap."""
+USER = "operator"
+ENROL_LIMIT = 120.0
+PUSH_LIMIT = 60.0
+"""Seconds; waited for, then reported as it is."""
+SETTLE = 0.5
+"""Seconds after everyone was reached, for the last duplicates to be counted."""
+_LINE_LIMIT = 1 << 20
+
+
+class CityError(GossipError):
+    """The city did not come up; `reason` is for a person to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class CityPlan:
+    """What city to build. `processes`: for the substations; the information system has one of its own."""
+
+    meters: int = 540
+    seed: int = 1
+    grid: str = "1-MVLV-rural-all-2-sw"
+    day: str = "2016-01-19"
+    processes: int = 2
+
+    def population(self) -> Population:
+        """Raises LocalError for a grid, a number of meters or a day that is not there."""
+        population = choose(load(self.grid), self.meters, self.seed)
+        if self.day not in population.profiles.days:
+            days = population.profiles.days
+            raise LocalError(f"no profiles for {self.day!r}; there are {days[0]} to {days[-1]}, one week a season")
+        return population
+
+
+@dataclass(slots=True)
+class PushReport:
+    """`seconds_half` and `seconds_all` are None when not reached within `PUSH_LIMIT`."""
+
+    live: int
+    reached: int
+    seconds_half: float | None
+    seconds_all: float | None
+    envelopes: int
+    duplicates: int
+
+
+@dataclass(slots=True)
+class PullReport:
+    """Values and truth are whole Wh of the three periods; the value is None when there was no answer."""
+
+    periods: tuple[str, ...]
+    value_wh: list[int] | None
+    truth_wh: list[int]
+    contributors: int
+    expected: int
+    missing: int
+    failed: int
+    seconds: float
+
+    @property
+    def is_good(self) -> bool:
+        return (
+            self.value_wh == self.truth_wh and self.missing == self.failed == 0 and self.contributors == self.expected
+        )
+
+
+@dataclass(slots=True)
+class CityReport:
+    devices: dict[str, int]
+    pull_before: PullReport
+    push: PushReport
+    pull: PullReport
+    legacy: dict[str, bool] = field(default_factory=dict)
+    """By role: does a plain client find the new tariff at a device's original address?"""
+
+    @property
+    def is_good(self) -> bool:
+        total = sum(self.devices.values())
+        return (
+            self.push.reached == self.push.live == total
+            and all(pull.is_good and pull.contributors == total for pull in (self.pull_before, self.pull))
+            and all(self.legacy.values())
+        )
+
+
+class City:
+    """The processes of one city. `async with` it."""
+
+    def __init__(self, plan: CityPlan, progress: Callable[[str], None]) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._population = plan.population()
+        self._workers: list[_Worker] = []
+        self._folder = TemporaryDirectory(prefix="gossip-ws-city-")
+        self._password = token_urlsafe(16)
+
+    @property
+    def devices(self) -> dict[str, int]:
+        counts = self._population.counts()
+        return {
+            "IS": counts.information_systems,
+            "SSC": counts.substations,
+            "SM": counts.meters,
+            "IED": counts.appliances,
+        }
+
+    async def __aenter__(self) -> City:
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(worker.close() for worker in self._workers))
+        self._folder.cleanup()
+
+    async def run(self) -> CityReport:
+        """Pull, push, pull again, and ask some devices as a stranger would."""
+        addresses = await self._top.ask("addresses")
+        top = addresses["InformationSystem"]
+        operator = LegacyClient(USER, self._password)
+        before = await self._pull(operator, top)
+        push = await self._push(operator, top)
+        after = await self._pull(operator, top)
+        self._progress("asking single devices for their tariff")
+        legacy = {}
+        for role, address in {**addresses, **await self._workers[-1].ask("addresses")}.items():
+            held = await asyncio.to_thread(LegacyClient().tariff, f"{address}/Tariff")
+            legacy[role] = held == (self._tariff_id, 1)
+        return CityReport(self.devices, before, push, after, legacy)
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    @property
+    def _top(self) -> _Worker:
+        return self._workers[0]
+
+    @property
+    def _tariff_id(self) -> str:
+        return f"city-{self._plan.seed}"
+
+    async def _open(self) -> None:
+        plan, population = self._plan, self._population
+        key = PrivateKey.generate()
+        key_file = Path(self._folder.name) / "information-system.pem"
+        key.save(key_file)
+        # Own network and own multicast port: several cities on one machine must not hear each other.
+        pid = os.getpid()
+        common: dict[str, Any] = {
+            "grid": plan.grid,
+            "meters": plan.meters,
+            "seed": plan.seed,
+            "day": plan.day,
+            "network": f"127.{64 + pid % 128}",
+            "group_port": 20_000 + pid % 10_000,
+            "public_key": key.public.pem().decode(),
+        }
+        total = population.counts().total
+        self._progress(f"starting {total} devices")
+        top = Assignment(
+            **common, key_file=str(key_file), user=USER, password_hash=str(PasswordHash.of(self._password))
+        )
+        self._workers.append(await _Worker.start(top))
+        await self._top.opened()
+        seed = (await self._top.ask("addresses"))["InformationSystem"] + "/Peers"
+        processes = max(1, min(plan.processes, len(population.substations)))
+        for number in range(processes):
+            areas = tuple(range(number, len(population.substations), processes))
+            self._workers.append(await _Worker.start(Assignment(**common, areas=areas, seed_address=seed)))
+        for worker in self._workers[1:]:
+            await worker.opened()
+        deadline = time.monotonic() + ENROL_LIMIT
+        while (known := await self._top.ask("known")) < total - 1:
+            self._progress(f"discovered and enrolled: {known + 1} of {total}")
+            if time.monotonic() > deadline:
+                raise CityError(f"only {known + 1} of {total} devices enrolled within {ENROL_LIMIT:g} s")
+            await asyncio.sleep(0.1)
+
+    async def _push(self, operator: LegacyClient, top: str) -> PushReport:
+        self._progress("pushing a tariff")
+        total = sum(self.devices.values())
+        before = await self._counters()
+        started = time.monotonic()
+        await asyncio.to_thread(operator.push, f"{top}/Tariff", self._tariff_id, 1, PRICES)
+        while (reached := len(await self._accepted())) < total and time.monotonic() < started + PUSH_LIMIT:
+            self._progress(f"tariff held by {reached} of {total}")
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(SETTLE)
+        times = [at - started for at in await self._accepted()]
+        after = await self._counters()
+        return PushReport(
+            live=total,
+            reached=len(times),
+            seconds_half=round(times[(total - 1) // 2], 4) if len(times) > (total - 1) // 2 else None,
+            seconds_all=round(times[-1], 4) if len(times) == total else None,
+            envelopes=after["sent"] - before["sent"],
+            duplicates=after["duplicate"] - before["duplicate"],
+        )
+
+    async def _pull(self, operator: LegacyClient, top: str) -> PullReport:
+        self._progress("pulling the demand")
+        started = time.monotonic()
+        pulled: Pulled = await asyncio.to_thread(operator.pull, f"{top}/Metering", self._plan.day)
+        seconds = time.monotonic() - started
+        truth = [sum(column) for column in zip(*[await worker.ask("truth") for worker in self._workers], strict=True)]
+        tally = pulled.tally
+        return PullReport(
+            PERIODS,
+            pulled.energy,
+            truth,
+            tally.contributors,
+            tally.expected,
+            tally.missing,
+            tally.failed,
+            round(seconds, 4),
+        )
+
+    async def _accepted(self) -> list[float]:
+        times: list[float] = []
+        for worker in self._workers:
+            times += await worker.ask("accepted")
+        return sorted(times)
+
+    async def _counters(self) -> dict[str, int]:
+        total = {"sent": 0, "duplicate": 0}
+        for worker in self._workers:
+            counters = await worker.ask("counters")
+            for name in total:
+                total[name] += counters.get(name, 0)
+        return total
+
+
+class _Worker:
+    """The parent's end of one worker process."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, assignment: Assignment) -> _Worker:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gossip_ws.devices.city_worker", stdin=PIPE, stdout=PIPE, limit=_LINE_LIMIT
+        )
+        worker = cls(process)
+        await worker._tell(assignment.write())
+        return worker
+
+    async def opened(self) -> None:
+        await self._reply()
+
+    async def ask(self, command: str) -> Any:
+        await self._tell(command)
+        return await self._reply()
+
+    async def close(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 10)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _tell(self, line: str) -> None:
+        if self._process.stdin is None:
+            raise CityError("a worker has no input")
+        self._process.stdin.write(line.encode() + b"\n")
+        try:
+            await self._process.stdin.drain()
+        except ConnectionError:
+            raise CityError("a worker process ended") from None
+
+    async def _reply(self) -> Any:
+        line = await self._process.stdout.readline() if self._process.stdout is not None else b""
+        if not line:
+            raise CityError("a worker process ended")
+        reply = json.loads(line)
+        if isinstance(reply, dict) and "error" in reply:
+            raise CityError(str(reply["error"]))
+        return reply

@@ -1,0 +1,258 @@
+"""One process of the city: some substation areas, or the information system, on real sockets.
+
+Told what to do by lines of JSON on its standard input, answers each with one line on its standard output.
+Run as `python -m gossip_ws.devices.city_worker`; `city` starts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from gossip_ws.core.peers import Role
+from gossip_ws.devices.host import Host, HostSettings
+from gossip_ws.devices.load import Load, no_tasks
+from gossip_ws.endpoint.discovery import Listener
+from gossip_ws.filters.combiner import FilterCombiner
+from gossip_ws.grid.measurement import Measurement, measure
+from gossip_ws.grid.population import Appliance, Meter, Population, choose, load
+from gossip_ws.grid.profiles import Jitter, Profiles
+from gossip_ws.grid.tasks import Task, tasks_of
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.names import METERING, TARIFF, DeviceId
+from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.limits import raise_open_files
+from gossip_ws.net.multicast import Group, Multicast
+from gossip_ws.ports import Verifier
+from gossip_ws.security.authority import CallerRule, Originator, Trust
+from gossip_ws.security.keys import PrivateKey, PublicKey
+from gossip_ws.security.passwords import PasswordHash
+from gossip_ws.security.verifier import TrustVerifier
+from gossip_ws.services.metering import Measured
+from gossip_ws.services.tariff import HeldTariff
+from gossip_ws.wire.gossip import XmlCodec
+
+ACTIONS = frozenset({f"{TARIFF}:SetTariff", f"{METERING}:GetDemand", f"{METERING}:GetMeasurement"})
+"""What the information system of the city may originate; nobody else may originate anything."""
+OPENED_AT_ONCE = 50
+"""Devices opened before the loop turns to those that are open already."""
+QUARTER = 48
+"""Noon: when the city's devices measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one worker is told at its start. `network`: the first two octets of every device's own loopback address.
+    `areas` are indices of the population's substations; `seed_address`
+    is where the substations enrol; empty for the information system, which has `key_file` instead."""
+
+    grid: str
+    meters: int
+    seed: int
+    day: str
+    network: str
+    group_port: int
+    public_key: str
+    areas: tuple[int, ...] = ()
+    seed_address: str = ""
+    key_file: str = ""
+    user: str = ""
+    password_hash: str = ""
+
+    @classmethod
+    def read(cls, line: str) -> Assignment:
+        data = json.loads(line)
+        return cls(**{**data, "areas": tuple(data["areas"])})
+
+    def write(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class Worker:
+    """The devices of one process."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._population = choose(load(assignment.grid), assignment.meters, assignment.seed)
+        self._numbers = numbered(self._population)
+        self._group = Group(port=assignment.group_port)
+        self._clock = LoopClock()
+        self._listener = Listener(self._clock)
+        self._multicast = Multicast(["127.0.0.1"], self._group)
+        self._codec = XmlCodec()
+        self._combiner = FilterCombiner()
+        self._verifier = self._verifier_of(assignment)
+        self._hosts: list[Host] = []
+        self._accepted: dict[DeviceId, float] = {}
+
+    async def open(self) -> None:
+        """Bring every device up. Discovery and enrolment go on by themselves."""
+        self._multicast.open(self._listener.receive)
+        for number, host in enumerate(self._build(), 1):
+            self._hosts.append(host)
+            await host.open()
+            if number % OPENED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        for host in self._hosts:
+            await host.close()
+        self._multicast.close()
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def addresses(self) -> dict[str, str]:
+        """The HTTP address of the first device of each role here."""
+        first: dict[str, str] = {}
+        for host in self._hosts:
+            first.setdefault(host.settings.role.value, str(host.http))
+        return first
+
+    def known(self) -> int:
+        """Devices registered anywhere below the first device here."""
+        return sum(peer.subtree for peer in self._hosts[0].endpoint.peers)
+
+    def truth(self) -> list[int]:
+        """The sum of what the devices here announce themselves, whole Wh of each period."""
+        day = date.fromisoformat(self._assignment.day)
+        total = [0, 0, 0]
+        for host in self._hosts:
+            for _, energies in host.load.demand(day):
+                total = [sum(pair) for pair in zip(total, energies, strict=True)]
+        return total
+
+    def counters(self) -> dict[str, int]:
+        """Envelopes sent, duplicates, drops by reason, over all devices here."""
+        total: Counter[str] = Counter()
+        for host in self._hosts:
+            total.update(host.endpoint.counters)
+            total.update({f"network: {drop.value}": count for drop, count in host.network.counters.dropped.items()})
+        return dict(total)
+
+    def accepted(self) -> list[float]:
+        """When each device here accepted a tariff, monotonic s of this machine."""
+        return sorted(self._accepted.values())
+
+    # -- building ------------------------------------------------------------------------------
+
+    def _verifier_of(self, assignment: Assignment) -> Verifier:
+        key = PrivateKey.load(Path(assignment.key_file)) if assignment.key_file else None
+        originators = (Originator(PublicKey.from_pem(assignment.public_key.encode()), ACTIONS),)
+        callers: tuple[CallerRule, ...] = ()
+        if assignment.user:
+            callers = (CallerRule(ACTIONS, assignment.user, PasswordHash.parse(assignment.password_hash)),)
+        return TrustVerifier(Trust(originators, callers), key, self._clock)
+
+    def _build(self) -> Iterator[Host]:
+        population, assignment = self._population, self._assignment
+        if not assignment.seed_address:
+            nothing = Load("station", no_tasks, Measured(0.0, 0.0, 0.0))
+            yield self._host(Role.INFORMATION_SYSTEM, population.device, population.scope, nothing)
+            return
+        seeds = (Address.parse(assignment.seed_address),)
+        for area in assignment.areas:
+            substation = population.substations[area]
+            jitter = partial(Jitter.draw, assignment.seed)
+            measured = measure(substation, population.profiles, assignment.day, QUARTER, jitter)
+            station = Load("station", no_tasks, _measured(measured[substation.scope]))
+            yield self._host(Role.SUBSTATION, substation.device, substation.scope, station, seeds)
+            for meter in substation.meters:
+                yield self._host(Role.METER, meter.device, meter.scope, self._load(meter, measured))
+                for appliance in meter.appliances:
+                    used = self._load(appliance, measured)
+                    yield self._host(Role.APPLIANCE, appliance.device, appliance.scope, used)
+
+    def _load(self, device: Meter | Appliance, measured: dict[str, Measurement]) -> Load:
+        jitter = Jitter.draw(self._assignment.seed, device.scope)
+        tasks = partial(_tasks, device, self._population.profiles, jitter)
+        return Load(device.kind.value, tasks, _measured(measured[device.scope]))
+
+    def _host(self, role: Role, device: DeviceId, scope: str, load: Load, seeds: tuple[Address, ...] = ()) -> Host:
+        number = self._numbers[scope]
+        settings = HostSettings(
+            device=device,
+            role=role,
+            scopes=(scope,),
+            host=f"{self._assignment.network}.{1 + number // 250}.{1 + number % 250}",
+            group=self._group,
+            seeds=seeds,
+            incarnation=int(time.time()),
+        )
+        host = Host(settings, load, self._verifier, self._combiner, listener=self._listener, codec=self._codec)
+
+        def accepted(_: HeldTariff) -> None:
+            self._accepted.setdefault(device, time.monotonic())
+
+        host.tariffs.listeners.append(accepted)
+        return host
+
+
+def numbered(population: Population) -> dict[str, int]:
+    """Every device's number, by scope, the information system's first."""
+    scopes = [population.scope]
+    for substation in population.substations:
+        scopes.append(substation.scope)
+        for meter in substation.meters:
+            scopes.append(meter.scope)
+            scopes.extend(appliance.scope for appliance in meter.appliances)
+    return {scope: number for number, scope in enumerate(scopes)}
+
+
+def _tasks(device: Meter | Appliance, profiles: Profiles, jitter: Jitter, day: date) -> Sequence[Task]:
+    energy = profiles.energy(device.profile, day.isoformat(), device.power, jitter)
+    return tasks_of(device.kind, energy, device.power)
+
+
+def _measured(found: Measurement) -> Measured:
+    return Measured(found.voltage, found.angle, found.power)
+
+
+async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> None:
+    """Carry out one command a line until the input ends, then close everything."""
+    worker = Worker(Assignment.read((await lines.readline()).decode()))
+    commands: dict[str, Callable[[], object]] = {
+        "addresses": worker.addresses,
+        "known": worker.known,
+        "truth": worker.truth,
+        "counters": worker.counters,
+        "accepted": worker.accepted,
+    }
+    try:
+        await worker.open()
+        say("open")
+        while line := await lines.readline():
+            say(commands[line.decode().strip()]())
+    finally:
+        await worker.close()
+
+
+async def main() -> None:
+    # Ctrl-C reaches the whole process group: the parent decides, and closes our input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise_open_files()
+    lines = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+
+    def say(reply: object) -> None:
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
+
+    try:
+        await serve(lines, say)
+    except LocalError as error:
+        say({"error": str(error)})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,135 @@
+"""Registration, from both sides."""
+
+import pytest
+from builders import NOW, address, at, device, node, peer
+
+from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain
+from gossip_ws.core.messages import Challenge, ChallengeMet
+from gossip_ws.kernel.effects import Dropped, Send, SetTimer
+from gossip_ws.kernel.errors import RemoteError
+
+SEED = address("ssc1")
+
+
+def enrolled(name="sm1", **settings):
+    meter = node(name, seeds=(SEED,), **settings)
+    (enrol, _) = meter.start(NOW)
+    assert isinstance(enrol, Enrol)
+    assert enrol.peer.subtree == 1
+    return meter, meter.enrolled(90.0, peer("ssc1"), NOW)
+
+
+def register(registrar, name, when=NOW):
+    """`name` registers and answers the challenge; the effects of both."""
+    lease, effects = registrar.register(peer(name), when)
+    assert lease == registrar.config.lease
+    nonce = effects[0].message.nonce
+    return registrar.receive(ChallengeMet(device(name), nonce), address(name), when)
+
+
+def test_who_is_taken_in_asks_for_its_equals_and_comes_back_in_a_third_of_the_lease():
+    meter, (again, ask) = enrolled()
+    assert isinstance(again.timer, EnrolAgain)
+    assert 0.8 * 30 <= again.delay <= 30
+    assert ask == AskPeers(SEED, (), (), 64)
+    meter.peers_told((peer("sm2"), peer("ssc9"), peer("sm1")), NOW)
+    # An equal is taken in; the registrar's own equals are no parents of ours, and we are not our own peer.
+    assert {known.device for known in meter.peers} == {device("ssc1"), device("sm2")}
+
+
+def test_a_registration_is_given_out_only_after_its_address_answered():
+    ssc = node("ssc1")
+    _, effects = ssc.register(peer("sm1"), NOW)
+    (challenge, again) = effects
+    assert challenge.to == (address("sm1"),)
+    assert again == SetTimer(ChallengeAgain(device("sm1"), 2), 0.3)
+    assert ssc.peers.get(device("sm1")) is None
+    wrong = ChallengeMet(device("sm1"), b"guess")
+    assert ssc.receive(wrong, address("sm1"), NOW) == [Dropped("challenge not met")]
+    assert ssc.receive(ChallengeMet(device("sm1"), challenge.message.nonce), address("sm1"), NOW) == []
+    assert ssc.peers.get(device("sm1")) == peer("sm1")
+    assert ssc.timer(ChallengeAgain(device("sm1"), 2), at(0.3)) == []
+    assert ssc.register(peer("sm1"), at(30))[1] == []  # a refresh needs no new proof
+
+
+def test_a_challenge_is_sent_again_and_then_the_entry_forgotten():
+    ssc = node("ssc1")
+    ssc.register(peer("sm1"), NOW)
+    for attempt in range(2, 6):
+        (sent, timer) = ssc.timer(ChallengeAgain(device("sm1"), attempt), at(attempt))
+        assert isinstance(sent.message, Challenge)
+        assert timer.timer.attempt == attempt + 1
+    assert ssc.timer(ChallengeAgain(device("sm1"), 6), at(9)) == [Dropped("registered address does not answer")]
+    assert len(ssc.peers) == 0
+
+
+def test_a_challenge_is_answered_to_where_it_came_from():
+    meter = node("sm1")
+    effects = meter.receive(Challenge(device("ssc1"), b"nonce"), address("ssc1"), NOW)
+    assert effects == [Send(ChallengeMet(device("sm1"), b"nonce"), (address("ssc1"),))]
+
+
+def test_a_new_child_is_told_upward_soon_and_once_for_a_burst():
+    ssc, _ = enrolled("ssc3")
+    (soon,) = register(ssc, "sm1")
+    assert soon.delay <= 0.4
+    assert register(ssc, "sm2") == []
+    (enrol,) = ssc.timer(soon.timer, at(0.4))
+    assert enrol.peer.subtree == 3
+
+
+def test_a_child_that_comes_while_the_registration_is_under_way_is_not_forgotten():
+    """Found in a city: the answer's own timer made the hurried one stale, and the count was late by 30 s."""
+    ssc, _ = enrolled("ssc3")
+    (soon,) = register(ssc, "sm1")
+    (enrol,) = ssc.timer(soon.timer, at(0.4))
+    assert enrol.peer.subtree == 2
+    (hurried,) = register(ssc, "sm2", at(0.5))
+    (again, *_) = ssc.enrolled(90.0, peer("is0"), at(0.6))
+    assert ssc.timer(hurried.timer, at(0.7)) == []
+    assert again.delay <= 0.4
+    (enrol,) = ssc.timer(again.timer, at(1.0))
+    assert enrol.peer.subtree == 3
+
+
+def test_an_unanswered_service_is_tried_again_later_each_time_and_the_next_one_first():
+    other = address("ssc2")
+    meter = node("sm1", seeds=(SEED, other))
+    meter.start(NOW)
+    delays = []
+    for turn, service in enumerate((other, SEED, other), 1):
+        (wait,) = meter.enrol_failed(at(turn))
+        delays.append(wait.delay)
+        (enrol,) = meter.timer(wait.timer, at(turn))
+        assert enrol.service == service
+    assert delays[2] > delays[0]
+
+
+def test_quotas_hold_and_a_malformed_entry_is_refused():
+    ssc = node("ssc1", peer_limit=2)
+    register(ssc, "sm1")
+    register(ssc, "sm2")
+    with pytest.raises(RemoteError, match="full"):
+        ssc.register(peer("sm3"), NOW)
+    for wrong in (peer("ssc1"), peer("sm4", subtree=0)):
+        with pytest.raises(RemoteError):
+            ssc.register(wrong, NOW)
+
+
+def test_who_is_silent_for_its_lease_is_forgotten():
+    from gossip_ws.core.effects import PullNews
+
+    ssc = node("ssc1", lease=20.0)
+    register(ssc, "sm1")
+    ssc.timer(PullNews(), at(19))
+    assert len(ssc.peers) == 1
+    ssc.timer(PullNews(), at(21))
+    assert len(ssc.peers) == 0
+
+
+def test_what_is_older_than_configured_is_asked_for_again():
+    from gossip_ws.core.effects import PullNews
+
+    meter, _ = enrolled(peers_max_age=60.0)
+    assert not any(isinstance(effect, AskPeers) for effect in meter.timer(PullNews(), at(59)))
+    assert any(isinstance(effect, AskPeers) for effect in meter.timer(PullNews(), at(61)))
