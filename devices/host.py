@@ -12,6 +12,7 @@ from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.load import Load
+from gossip_ws.devices.multihome import Multihomed
 from gossip_ws.dpws.discovery import TargetService
 from gossip_ws.dpws.messages import Target
 from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
@@ -50,7 +51,8 @@ def role_type(role: Role) -> QName:
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """What one device is. `host` is the address it listens at; ports of 0 let the system choose.
+    """What one device is. `host` is the address it listens at; ports of 0 let the system choose. `also`: further
+    addresses it takes messages at, on the same ports.
 
     `scopes`: its place in the grid, from which its parent's follows. `seeds`: Peer Services to enrol with.
     `discover`: say Hello, answer Probes, and look for the parent by multicast when there are no seeds.
@@ -61,6 +63,7 @@ class HostSettings:
     role: Role
     scopes: tuple[str, ...]
     host: str
+    also: tuple[str, ...] = ()
     udp_port: int = 0
     http_port: int = 0
     group: Group = field(default_factory=Group)
@@ -94,8 +97,9 @@ class Host:
         self.tariffs.listeners.append(load.adapt)
         if self.tariffs.current is not None:
             load.adapt(self.tariffs.current)
-        self.network = DeviceNetwork(
-            settings.host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group
+        self.network, *self._others = (
+            DeviceNetwork(host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group)
+            for host in (settings.host, *settings.also)
         )
         self._verifier = verifier
         self._combiner = combiner
@@ -124,9 +128,10 @@ class Host:
     async def open(self) -> None:
         """Listen, announce, enrol. Raises LocalError when an address cannot be had."""
         settings = self.settings
-        await self.network.open(self._handle)
+        for one in (self.network, *self._others):
+            await one.open(self._handle)
         clock, dice = LoopClock(), Random(randbits(64))
-        network = self._wrap(self.network)
+        network = self._wrap(Multihomed(self.network, self._others) if self._others else self.network)
         hosting = Hosting((tariff_service(self.tariffs), metering_service(self.load)))
         types = (DEVICE, role_type(settings.role))
         udp, http = self.network.udp, self.network.http
@@ -172,13 +177,16 @@ class Host:
             self._discovery.stop()
             if self._listener is not None:
                 self._listener.remove(self.settings.device)
-        await self.network.close()
+        for one in (self.network, *self._others):
+            await one.close()
 
     def _announce(
         self, types: tuple[QName, ...], network: Network, clock: LoopClock, dice: Random, endpoint: Endpoint
     ) -> Discovery:
         settings = self.settings
-        target = Target(settings.device, types, settings.scopes, (str(self.http.at(DEVICE_PATH)),))
+        listening = (network.http for network in (self.network, *self._others))
+        xaddrs = tuple(str(http.at(DEVICE_PATH)) for http in listening if http is not None)
+        target = Target(settings.device, types, settings.scopes, xaddrs)
         discovery = Discovery(
             TargetService(target, instance_id=settings.incarnation, dice=dice),
             network,

@@ -1,0 +1,370 @@
+"""One device's configuration file: TOML in, frozen dataclasses out. Opens no socket and keeps no state.
+
+```toml
+role = "SmartMeter"                  # InformationSystem, SubstationController, SmartMeter, Appliance
+name = "Kitchen"                     # what people call it
+identity = "urn:uuid:…"              # without: made once and kept in the store
+interfaces = ["eth1"]                # by name, each with its first IPv4 address
+addresses = ["10.1.0.7"]             # literal; the first of all is where peers reach the device
+udp_port = 0                         # 0: the system chooses
+http_port = 8080
+scopes = ["grid://city/ssc-1/sm-7"]  # its place; its parent's place is the scope above the first one
+seeds = ["http://10.1.0.1:8080/Peers"]        # Peer Services to enrol with where multicast does not reach
+peer_service = "http://10.1.0.1:8080/Peers"   # where its own Peer Service lives, when not on the device
+store = "meter.sqlite"               # keeps tariff, identity and boot counter
+key = "meter.key"                    # what it signs with; without one it never originates
+trust = "trust.toml"                 # whom it believes: see gossip_ws.security.trust_file
+security = "development"             # or this instead of trust: believes everybody, signs nothing
+stylesheets = true                   # runs XSLT filters of those it trusts
+
+[discovery]                          # WS-Discovery by multicast; enabled = false turns it off
+[gossip]                             # local caps and times: fields of gossip_ws.core.config.NodeConfig
+[demand]                             # what it uses every day: energy_wh, or a profile of a grid
+[measured]                           # voltage, phase_angle, power
+[[task]]                             # a run of an appliance that a tariff may move
+[meter]                              # display = FILE, webhook = URL: a meter hands a tariff on
+```
+
+Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from gossip_ws.core.peers import Role
+from gossip_ws.devices.toml import Table
+from gossip_ws.grid.kinds import Kind
+from gossip_ws.grid.tariff import DAY, PERIOD, PERIODS
+from gossip_ws.grid.tasks import Periods, Task, tasks_of
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.names import DeviceId
+from gossip_ws.net.interfaces import by_interface, packed, require
+from gossip_ws.net.multicast import Group
+from gossip_ws.security.authority import Trust
+from gossip_ws.security.keys import PrivateKey
+from gossip_ws.security.trust_file import load_trust
+
+T = TypeVar("T")
+
+DEVELOPMENT: Final = "development"
+DEFAULT_GRID: Final = "1-LV-rural1--2-sw"
+DEFAULT_DAY: Final = "2016-01-18"
+STATION: Final = "station"
+"""The category of what uses nothing worth announcing."""
+MAX_ENERGY: Final = 1_000_000_000
+"""Wh of one period, as the Metering service has it."""
+_MAX_TASKS: Final = 64
+_WHOLE: Final = {
+    "max_fanout": 64,
+    "max_rounds": 32,
+    "peer_limit": 65_536,
+    "peers_per_host": 65_536,
+    "query_limit": 1_024,
+    "store_limit": 1_024,
+    "seen_limit": 1_000_000,
+    "retries": 32,
+}
+"""Fields of NodeConfig that a file may set, and the most that each may be."""
+_SECONDS: Final = {
+    "max_lifetime": 604_800.0,
+    "lease": 604_800.0,
+    "peers_max_age": 604_800.0,
+    "pull_period": 86_400.0,
+    "retry_first": 60.0,
+    "retry_longest": 600.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """`trust` of None is development mode: everybody is believed. `key`: what the device signs with."""
+
+    trust: Trust | None = None
+    key: PrivateKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What a device uses and measures. `tasks` are those of every day; `voltage` in V, `phase_angle` in degrees,
+    `power` in W."""
+
+    category: str = STATION
+    tasks: tuple[Task, ...] = ()
+    voltage: float = 0.0
+    phase_angle: float = 0.0
+    power: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HandOn:
+    """Where a meter hands a tariff on to: a JSON file for a display, and a URL that is sent the SetTariff."""
+
+    display: Path | None = None
+    webhook: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One device. `addresses`: this machine's, the first is where peers reach it. `discovery` of None: no
+    multicast. `node`: fields of NodeConfig that differ from the defaults."""
+
+    role: Role
+    addresses: tuple[str, ...]
+    scopes: tuple[str, ...]
+    security: Security
+    name: str = ""
+    identity: DeviceId | None = None
+    udp_port: int = 0
+    http_port: int = 0
+    seeds: tuple[Address, ...] = ()
+    peer_service: Address | None = None
+    store: Path | None = None
+    stylesheets: bool = True
+    discovery: Group | None = None
+    node: dict[str, Any] = field(default_factory=dict)
+    energy: Energy = Energy()
+    hand_on: HandOn = HandOn()
+
+
+def load_config(file: Path) -> DeviceConfig:
+    """Read a device's file. Raises LocalError, one line that names the file and the key: an unknown key, a wrong
+    type, an address that is not this machine's, a key or trust file that cannot be read."""
+    top = Table.load(file)
+    role = top.read("role", Role)
+    if role is None:
+        top.fail("role", f"missing: one of {', '.join(Role)}")
+    scopes = top.each("scopes", _scope)
+    if not scopes:
+        top.fail("scopes", "missing: a device has a place")
+    addresses = _addresses(top)
+    identity, store = top.read("identity", _identity), top.path("store")
+    if identity is None and store is None:
+        top.fail("identity", "missing: give one, or a store that keeps the one that is made")
+    config = DeviceConfig(
+        role=role,
+        addresses=addresses,
+        scopes=scopes,
+        security=_security(top),
+        name=top.text("name", ""),
+        identity=identity,
+        udp_port=top.integer("udp_port", 0, most=65_535),
+        http_port=top.integer("http_port", 0, most=65_535),
+        seeds=top.each("seeds", _http),
+        peer_service=top.read("peer_service", _http),
+        store=store,
+        stylesheets=top.flag("stylesheets", True),
+        discovery=_discovery(top, addresses),
+        node=_node(top),
+        energy=_energy(top, role),
+        hand_on=_hand_on(top, role),
+    )
+    top.end()
+    return config
+
+
+def usable_addresses(interfaces: tuple[str, ...]) -> tuple[str, ...]:
+    """The first IPv4 address of each of `interfaces`, by name. Raises LocalError when one is not there."""
+    known = by_interface() if interfaces else {}
+    found = []
+    for name in interfaces:
+        literal = next((address for address in known.get(name, ()) if ":" not in address), None)
+        if literal is None:
+            raise LocalError(f"no interface {name!r} with an IPv4 address (there are {', '.join(known) or 'none'})")
+        found.append(literal)
+    return tuple(found)
+
+
+def _addresses(top: Table) -> tuple[str, ...]:
+    literal = top.each("addresses", _own)
+    names = top.texts("interfaces")
+    try:
+        found = tuple(dict.fromkeys((*literal, *usable_addresses(names))))
+    except LocalError as error:
+        top.fail("interfaces", str(error))
+    if not found:
+        top.fail("addresses", "missing: an address, or an interface in interfaces")
+    return found
+
+
+def _own(value: str) -> str:
+    require(value)
+    return value
+
+
+def _scope(value: str) -> str:
+    if ":" not in value or any(character.isspace() for character in value):
+        raise LocalError(f"not a URI: {value!r}")
+    return value
+
+
+def _identity(value: str) -> DeviceId:
+    digits = value.removeprefix("urn:uuid:")
+    try:
+        if digits == value or str(UUID(digits)) != digits.lower():
+            raise ValueError
+    except ValueError:
+        raise LocalError(f"not a urn:uuid: {value!r}") from None
+    return DeviceId(value)
+
+
+def _http(value: str) -> Address:
+    address = Address.parse(value)
+    if address.binding is not Binding.HTTP:
+        raise LocalError(f"not an http address: {value!r}")
+    return address
+
+
+def _security(top: Table) -> Security:
+    mode = top.text("security", "")
+    key = top.path("key")
+    trust = top.path("trust")
+    if mode not in ("", DEVELOPMENT):
+        top.fail("security", f'"{DEVELOPMENT}" is the only mode with a name, not {mode!r}')
+    if mode and (trust or key):
+        top.fail("security", "development mode has neither key nor trust")
+    if not mode and trust is None:
+        top.fail("trust", f'missing: a trust file, or security = "{DEVELOPMENT}"')
+    try:
+        held = PrivateKey.load(key) if key is not None else None
+    except LocalError as error:
+        top.fail("key", str(error))
+    try:
+        return Security(load_trust(trust) if trust is not None else None, held)
+    except LocalError as error:
+        top.fail("trust", str(error))
+
+
+def _discovery(top: Table, addresses: tuple[str, ...]) -> Group | None:
+    table = top.table("discovery") or Table({}, top.file, "discovery.")
+    enabled = table.flag("enabled", True)
+    group = Group(
+        host=table.text("group", Group().host), port=table.integer("port", Group().port, least=1, most=65_535)
+    )
+    octets = packed(group.host)
+    if octets is None or len(octets) != 4 or not 224 <= octets[0] < 240:
+        table.fail("group", f"not an IPv4 multicast address: {group.host!r}")
+    table.end()
+    if not enabled:
+        return None
+    if ":" in addresses[0]:
+        raise LocalError(f"{table.where}: multicast needs IPv4 for the first address: set enabled = false")
+    return group
+
+
+def _node(top: Table) -> dict[str, Any]:
+    table = top.table("gossip")
+    if table is None:
+        return {}
+    found: dict[str, Any] = {name: table.integer(name, most=most) for name, most in _WHOLE.items() if name in table}
+    found |= {name: table.number(name, least=0.001, most=most) for name, most in _SECONDS.items() if name in table}
+    table.end()
+    return found
+
+
+def _energy(top: Table, role: Role) -> Energy:
+    given = top.tables("task")
+    if len(given) > _MAX_TASKS:
+        top.fail("task", f"more than {_MAX_TASKS} tasks")
+    tasks = tuple(map(_task, given))
+    kind, demand = _demand(top, role)
+    tasks += demand
+    measured = top.table("measured") or Table({}, top.file, "measured.")
+    default = kind.value if kind is not None else tasks[0].kind.value if tasks else STATION
+    energy = Energy(
+        category=top.text("category", default),
+        tasks=tasks,
+        voltage=measured.number("voltage", 0.0, least=0.0, most=500_000.0),
+        phase_angle=measured.number("phase_angle", 0.0, least=-180.0, most=180.0),
+        power=measured.number("power", 0.0, least=-1e9, most=1e9),
+    )
+    measured.end()
+    if len(energy.category) > 32:
+        top.fail("category", "at most 32 characters")
+    return energy
+
+
+def _demand(top: Table, role: Role) -> tuple[Kind | None, tuple[Task, ...]]:
+    table = top.table("demand")
+    if table is None:
+        return None, ()
+    kind = table.read("kind", Kind) or (Kind.HOUSEHOLD if role is Role.METER else Kind.HEAT_PUMP)
+    power = table.integer("power_w", 3_000, least=1, most=MAX_ENERGY)
+    if "profile" in table:
+        energy = _profile(table, power)
+    else:
+        first, second, third = table.integers("energy_wh", 3, most=MAX_ENERGY)
+        energy = (first, second, third)
+    table.end()
+    return kind, _with(table, lambda: tasks_of(kind, energy, power))
+
+
+def _profile(table: Table, power: int) -> Periods:
+    # A grid's data take some MiB to read: a device whose energy is given does without.
+    from gossip_ws.grid.population import load
+
+    name, day = table.text("profile"), table.text("profile_day", DEFAULT_DAY)
+    code = table.text("grid", DEFAULT_GRID)
+    return _with(table, lambda: load(code).profiles.energy(name, day, power))
+
+
+def _task(table: Table) -> Task:
+    kind = table.read("kind", Kind) or Kind.HOUSEHOLD
+    energy = table.integer("energy_wh", most=MAX_ENERGY)
+    duration = table.integer("duration_s", least=1, most=86_400)
+    ready = table.read("ready", minute_of_day) or 0
+    finish_by = table.read("finish_by", minute_of_day)
+    starts = table.read("starts", minute_of_day)
+    table.end()
+
+    def make() -> Task:
+        window = (ready, DAY if finish_by is None else finish_by)
+        begin = ready if starts is None else starts
+        minutes = -(-duration // 60)
+        if not window[0] <= begin or begin + minutes > window[1]:
+            raise LocalError(f"{duration} s from minute {begin} on are not between minute {window[0]} and {window[1]}")
+        # Held anywhere in the window first: `run` then says what the usual start makes of it.
+        period = ready // PERIOD
+        anywhere = Task(kind, energy, duration, _only(period, energy), *window)
+        return Task(kind, energy, duration, anywhere.run(begin), *window)
+
+    return _with(table, make)
+
+
+def _hand_on(top: Table, role: Role) -> HandOn:
+    table = top.table("meter")
+    if table is None:
+        return HandOn()
+    if role is not Role.METER:
+        top.fail("meter", f"a {role} hands no tariff on: a SmartMeter does")
+    found = HandOn(table.path("display"), table.read("webhook", _http))
+    table.end()
+    return found
+
+
+def minute_of_day(value: str) -> int:
+    """`HH:MM`, 00:00 to 24:00, as minutes after midnight. Raises LocalError."""
+    hours, colon, minutes = value.partition(":")
+    if not (colon and len(hours) == len(minutes) == 2 and (hours + minutes).isascii() and (hours + minutes).isdigit()):
+        raise LocalError(f"not a time of day HH:MM: {value!r}")
+    minute = int(hours) * 60 + int(minutes)
+    if int(minutes) > 59 or minute > DAY:
+        raise LocalError(f"not a time of day from 00:00 to 24:00: {value!r}")
+    return minute
+
+
+def _only(period: int, wh: int) -> Periods:
+    first, second, third = (wh if number == period else 0 for number in range(PERIODS))
+    return first, second, third
+
+
+def _with(table: Table, make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except LocalError as error:
+        raise LocalError(f"{table.where}: {error}") from None
