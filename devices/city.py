@@ -41,14 +41,18 @@ class CityError(GossipError):
     """The city did not come up; `reason` is for a person to read."""
 
 
+GRID = "1-MVLV-rural-all-2-sw"
+DAY = "2016-01-19"
+
+
 @dataclass(frozen=True, slots=True)
 class CityPlan:
     """What city to build. `processes`: for the substations; the information system has one of its own."""
 
     meters: int = 540
     seed: int = 1
-    grid: str = "1-MVLV-rural-all-2-sw"
-    day: str = "2016-01-19"
+    grid: str = GRID
+    day: str = DAY
     processes: int = 2
 
     def population(self) -> Population:

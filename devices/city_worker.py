@@ -23,6 +23,7 @@ from gossip_ws.devices.host import Host, HostSettings
 from gossip_ws.devices.load import Load, no_tasks
 from gossip_ws.endpoint.discovery import Listener
 from gossip_ws.filters.combiner import FilterCombiner
+from gossip_ws.filters.runner import AsyncRunner
 from gossip_ws.grid.measurement import Measurement, measure
 from gossip_ws.grid.population import Appliance, Meter, Population, choose, load
 from gossip_ws.grid.profiles import Jitter, Profiles
@@ -90,7 +91,8 @@ class Worker:
         self._listener = Listener(self._clock)
         self._multicast = Multicast(["127.0.0.1"], self._group)
         self._codec = XmlCodec()
-        self._combiner = FilterCombiner()
+        self._runner = AsyncRunner()
+        self._combiner = FilterCombiner(self._runner)
         self._verifier = self._verifier_of(assignment)
         self._hosts: list[Host] = []
         self._accepted: dict[DeviceId, float] = {}
@@ -108,6 +110,7 @@ class Worker:
         for host in self._hosts:
             await host.close()
         self._multicast.close()
+        self._runner.close()
 
     # -- commands ------------------------------------------------------------------------------
 

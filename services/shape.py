@@ -86,7 +86,17 @@ def _columns(row: Any, namespace: str) -> tuple[tuple[QName, ...], tuple[Field, 
         number = _number(model)
         if number is not None:
             low, high = _range(model)
-            fields.append(Field(qualified, number, low, high))
+            most = model.Attributes.max_occurs
+            fields.append(
+                Field(
+                    qualified,
+                    number,
+                    low,
+                    high,
+                    least=int(model.Attributes.min_occurs),
+                    most=None if most in ("unbounded", float("inf")) else int(most),
+                )
+            )
         elif _is_key(model):
             keys.append(qualified)
     return tuple(keys), tuple(fields), tuple(elements)

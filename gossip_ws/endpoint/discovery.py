@@ -30,8 +30,9 @@ PEER_PORT_TYPE: Final = qname(PEERS, "Peers")
 REPEAT: Final = 1
 """MULTICAST_UDP_REPEAT and UNICAST_UDP_REPEAT of DPWS 1.1."""
 _GET_TIMEOUT = 5.0
-_PROBE_AGAIN = 15.0
-"""Seconds between two Probes for a parent that nobody answered; longer than MATCH_TIMEOUT."""
+_PROBE_AGAIN = 4.0
+"""Seconds to the second Probe when no parent was found; longer than APP_MAX_DELAY. Each next wait is twice the last."""
+_LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,7 @@ class Discovery:
                 case Found(target=found):
                     self._found(found)
                 case ProbeEnded():
-                    if not effect.found:
-                        self._clock.call_later(_PROBE_AGAIN * self._dice.uniform(0.5, 1.0), self._probe)
+                    self.counters["probes ended"] += 1
                 case Lost(device=device):
                     self._asked.discard(device)
                 case Dropped():
@@ -124,10 +124,13 @@ class Discovery:
             else:
                 send()
 
-    def _probe(self) -> None:
+    def _probe(self, wait: float = _PROBE_AGAIN) -> None:
+        """Ask for a parent, again and again until one was found."""
         if self._running and self.seeker is not None and self._parent is not None and not self._asked:
             now = self._clock.now()
             self.carry_out(self.seeker.probe(now, types=self._parent.types, scopes=self._parent.scopes))
+            later = min(2 * wait, _LONGEST_WAIT)
+            self._clock.call_later(wait * self._dice.uniform(1.0, 1.5), lambda: self._probe(later))
 
     def _found(self, target: Target) -> None:
         """Ask a possible parent where its Peer Service is (WS-Transfer Get), once."""
@@ -142,8 +145,10 @@ class Discovery:
         def done(reply: Frame | None) -> None:
             service = _peer_service(reply)
             if service is None:
+                # Not up yet, or no parent after all: what else answers, or this one later, may be.
                 self.counters["no Peer Service found"] += 1
                 self._asked.discard(target.device)
+                self._probe()
             elif self._enrol is not None:
                 self._enrol(service)
 

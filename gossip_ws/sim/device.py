@@ -11,6 +11,7 @@ from gossip_ws.core.peers import Peer
 from gossip_ws.endpoint.endpoint import Endpoint, Hosting
 from gossip_ws.endpoint.endpoint import World as Given
 from gossip_ws.filters.combiner import FilterCombiner
+from gossip_ws.filters.runner import BlockingRunner
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
 from gossip_ws.kernel.names import GossipId
@@ -48,7 +49,7 @@ class SimDevice:
             self._codec,
             verifier or DevelopmentVerifier(),
             HostClock(world, self.address.host),
-            combiner or FilterCombiner(),
+            combiner or FilterCombiner(BlockingRunner()),
             ObjectDirectory(),
         )
         self.endpoint = Endpoint(Node(config, dice, world.now(), hosting.by_action.keys()), hosting, given)

@@ -122,9 +122,9 @@ def test_the_shape_finds_rows_keys_and_ranges_over_namespaces() -> None:
     # An enumeration that cannot read `mixed` is no key.
     assert shape.keys == (types + "name",)
     assert shape.fields == (
-        Field(types + "level", Number.DOUBLE, -5, 5),
-        Field(types + "count", Number.INTEGER, 0, 9),
-        Field(types + "cost", Number.DECIMAL, 0, None),
+        Field(types + "level", Number.DOUBLE, -5, 5, least=1, most=1),
+        Field(types + "count", Number.INTEGER, 0, 9, least=2, most=2),
+        Field(types + "cost", Number.DECIMAL, 0, None, least=0, most=1),
     )
     assert [name.removeprefix(types) for name in shape.elements] == ["name", "grade", "level", "count", "cost", "seen"]
 

@@ -47,7 +47,7 @@ def test_the_shapes_and_default_aggregates() -> None:
     assert (get_demand.policy.aggregate, measurement.policy.aggregate) == ("sum", "mean")
     assert get_demand.shape.path == (ns + "GetDemandResult",)
     assert (get_demand.shape.row, get_demand.shape.keys) == (ns + "Demand", (ns + "category",))
-    assert get_demand.shape.fields == (Field(ns + "energyWh", Number.INTEGER, 0, MAX_ENERGY),)
+    assert get_demand.shape.fields == (Field(ns + "energyWh", Number.INTEGER, 0, MAX_ENERGY, least=3, most=3),)
     assert [field.name for field in measurement.shape.fields] == [ns + n for n in ("voltage", "phaseAngle", "power")]
     assert all(field.number is Number.DOUBLE and field.high is not None for field in measurement.shape.fields)
 

@@ -1,0 +1,128 @@
+"""`gossip-ws city`: builds the city, and says as a table or as JSON what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+
+import click
+
+from gossip_ws.devices.city import DAY, GRID, PRICES, City, CityError, CityPlan, CityReport, PullReport
+from gossip_ws.kernel.errors import LocalError
+
+
+@click.command(
+    epilog="""\b
+Example:
+  gossip-ws city --meters 540 --seed 1
+  gossip-ws city --meters 20 --seed 7 --json | jq .push.seconds_all
+"""
+)
+@click.option("--meters", type=click.IntRange(1), default=540, show_default=True, help="Smart meters in the city.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Which areas, and how devices differ.")
+@click.option("--grid", default=GRID, show_default=True, help="A shipped grid's code, or an imported file.")
+@click.option("--day", default=DAY, show_default=True, help="The day whose demand is announced.")
+@click.option(
+    "--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="For the substations' areas."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def city(meters: int, seed: int, grid: str, day: str, processes: int, as_json: bool) -> None:
+    """Run a city of real devices on this machine: push a tariff, pull the demand.
+
+    Every device has its own loopback address and speaks SOAP over real sockets. Exit code 0 only if every
+    device has the tariff and each pulled value is exactly the sum over everybody.
+    """
+    show = _Progress(sys.stderr.isatty())
+    try:
+        report = asyncio.run(_run(CityPlan(meters, seed, grid, day, processes), show.say))
+    except LocalError as error:
+        show.clear()
+        raise click.UsageError(str(error)) from None
+    except CityError as error:
+        show.clear()
+        click.echo(f"gossip-ws city: {error}", err=True)
+        sys.exit(1)
+    show.clear()
+    click.echo(json.dumps(asdict(report)) if as_json else table(report))
+    sys.exit(0 if report.is_good else 1)
+
+
+async def _run(plan: CityPlan, progress: Callable[[str], None]) -> CityReport:
+    async with City(plan, progress) as built:
+        return await built.run()
+
+
+class _Progress:
+    """One line on a terminal's standard error, written over; nothing anywhere else."""
+
+    def __init__(self, shown: bool) -> None:
+        self._shown = shown
+
+    def say(self, text: str) -> None:
+        if self._shown:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def table(report: CityReport) -> str:
+    """What a person reads."""
+    push = report.push
+    lines = [
+        "devices    "
+        + "  ".join(f"{tier} {count}" for tier, count in report.devices.items())
+        + f"  (all {sum(report.devices.values())} on sockets of their own)",
+        "",
+        f"tariff     pushed at the information system by a plain SOAP client: {' / '.join(PRICES)} EUR/kWh",
+        f"           reached {push.reached} of {push.live}"
+        f"   half after {_seconds(push.seconds_half)}   all after {_seconds(push.seconds_all)}",
+        f"           {push.envelopes} envelopes sent, {push.duplicates} of them duplicates where they arrived",
+        "",
+        *_demand(report.pull_before, report.pull),
+        "",
+        "           " + _worth("before", report.pull_before),
+        "           " + _worth("after", report.pull),
+        "",
+        "legacy     a plain client reads GetTariff at the original address: "
+        + ", ".join(f"{role} {'new tariff' if found else 'NOT FOUND'}" for role, found in report.legacy.items()),
+        "",
+        "verdict    " + ("everyone has the tariff, every sum is exact" if report.is_good else "NOT AS IT SHOULD BE"),
+    ]
+    return "\n".join(lines)
+
+
+def _demand(before: PullReport, after: PullReport) -> Iterable[str]:
+    yield f"{'demand Wh':<11}" + "".join(
+        f"{title:>14}" for title in ("pulled before", "truth", "pulled after", "truth", "shift")
+    )
+    for number, period in enumerate(after.periods):
+        was, now = _at(before.value_wh, number), _at(after.value_wh, number)
+        shift = f"{now - was:+,}" if was is not None and now is not None else "-"
+        cells = (_wh(was), _wh(before.truth_wh[number]), _wh(now), _wh(after.truth_wh[number]), shift)
+        yield f"{period + ' h':<11}" + "".join(f"{cell:>14}" for cell in cells)
+
+
+def _worth(when: str, pull: PullReport) -> str:
+    return (
+        f"{when + ':':<8}{pull.contributors} contributed of {pull.expected} expected,"
+        f" {pull.missing} missing, {pull.failed} failed, in {pull.seconds:.2f} s"
+    )
+
+
+def _at(values: Sequence[int] | None, number: int) -> int | None:
+    return values[number] if values is not None else None
+
+
+def _wh(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _seconds(value: float | None) -> str:
+    return "never" if value is None else f"{value:.2f} s"
