@@ -16,7 +16,7 @@ from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
 from gossip_ws.kernel.names import GossipId
 from gossip_ws.kernel.terms import Wanted
-from gossip_ws.ports import Caller, Codec, Combiner, Frame, HostedService, Verifier
+from gossip_ws.ports import Codec, Combiner, HostedService, Request, Respond, Response, Verifier
 from gossip_ws.security.development import DevelopmentVerifier
 from gossip_ws.sim.parcels import ObjectCodec, ObjectDirectory, Parcel, PeersAsked, PeersTold, Registered, Registration
 from gossip_ws.sim.world import HostClock, HostNetwork, World
@@ -53,32 +53,34 @@ class SimDevice:
             ObjectDirectory(),
         )
         self.endpoint = Endpoint(Node(config, dice, world.now(), hosting.by_action.keys()), hosting, given)
-        world.attach(self.address.host, self)
+        world.attach(self.address.host, self.handle)
         self.endpoint.up()
 
     @property
     def peer(self) -> Peer:
         return self.endpoint.own
 
-    def receive(self, frame: Frame, source: Address) -> None:
+    def handle(self, request: Request, respond: Respond) -> None:
+        """What the world calls: gossip by the codec, registration by parcels."""
         try:
-            message = self._codec.decode(frame)
+            told = self._enrolment(request)
+            if told is not None:
+                respond(Response(200, Parcel.of(told)))
+                return
+            message = self._codec.decode(request.frame)
             if message is not None:
-                self.endpoint.gossip(message, Caller(source, self.address.host))
+                self.endpoint.gossip(message, request.caller)
+                respond(Response(202))
         except RemoteError as error:
             self.endpoint.counters[error.fault.subcode] += 1
+            respond(Response(400))
 
-    def answer(self, frame: Frame, source: Address) -> Frame | None:
-        match frame.content if isinstance(frame, Parcel) else None:
+    def _enrolment(self, request: Request) -> Registered | PeersTold | None:
+        match request.frame.content if isinstance(request.frame, Parcel) else None:
             case Registration(peer):
-                try:
-                    lease = self.endpoint.register(peer, source)
-                except RemoteError as error:
-                    self.endpoint.counters[error.fault.subcode] += 1
-                    return None
-                return Parcel.of(Registered(lease, self.peer))
+                return Registered(self.endpoint.register(peer, request.caller.source), self.peer)
             case PeersAsked(types, scopes, limit):
-                return Parcel.of(PeersTold(self.endpoint.peers.select(types, scopes, limit)))
+                return PeersTold(self.endpoint.peers.select(types, scopes, limit))
             case _:
                 return None
 

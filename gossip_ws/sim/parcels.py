@@ -16,13 +16,13 @@ from gossip_ws.ports import Frame
 
 
 class Parcel(bytes):
-    """A frame of no octets with an object in it."""
+    """A frame whose octets say nothing, with an object in it."""
 
     content: Any
 
     @classmethod
     def of(cls, content: object) -> Parcel:
-        parcel = cls()
+        parcel = cls(b"parcel")
         parcel.content = content
         return parcel
 

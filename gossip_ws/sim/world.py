@@ -9,24 +9,19 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import Final
 
-from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.ports import Frame
+from gossip_ws.ports import Caller, Frame, Handle, Request, Respond, Response
 
 EPOCH = 1_800_000_000.0
 """Wall time at the start of every simulation: signed times are the same in every run."""
-
-
-class Host(Protocol):
-    """What the network hands frames to."""
-
-    def receive(self, frame: Frame, source: Address) -> None: ...
-
-    def answer(self, frame: Frame, source: Address) -> Frame | None:
-        """The reply to a request-response exchange (registration with a Peer Service)."""
+MAX_DATAGRAM: Final = 65_507
+MAX_POSTED: Final = 65_536
+"""Octets; as on real sockets."""
+_CLIENT_PORT = 49_152
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +58,16 @@ class World:
         self.trace: list[Passage] | None = [] if trace else None
         self._due: list[tuple[float, int, str, Callable[[], None]]] = []
         self._count = 0
-        self._hosts: dict[str, Host] = {}
+        self.handler_errors = 0
+        self.heard: list[tuple[Frame, Address]] = []
+        self._hosts: dict[str, Handle] = {}
         self._islands: dict[str, int] = {}
 
     # -- the network ---------------------------------------------------------------------------
 
-    def attach(self, host: str, receiver: Host) -> None:
-        """Frames to `host` go to `receiver` from now on."""
-        self._hosts[host] = receiver
+    def attach(self, host: str, handle: Handle) -> None:
+        """Frames to `host` go to `handle` from now on."""
+        self._hosts[host] = handle
 
     def crash(self, host: str) -> None:
         """It receives nothing more, sends nothing more, and its timers are gone."""
@@ -87,28 +84,52 @@ class World:
         self._islands = {}
 
     def send(self, frame: Frame, source: Address, to: Address) -> None:
-        """One frame on its way, or lost."""
+        """One frame on its way, or lost. What is posted by HTTP is lost to crashes and partitions only."""
         self.frames += 1
-        arrives = self._passes(source, to)
+        arrives = self._connected(source.host, to.host) and not self._is_lost(to)
         if self.trace is not None:
             self.trace.append(Passage(self.time, source.host, to.host, arrives))
-        if arrives:
-            self.call_later(self._delay(), lambda: self._deliver(frame, source, to), owner=to.host)
+        if not arrives:
+            return
+        if to.binding is Binding.UDP:
+            request = Request(frame, Caller(source, to.host))
+
+            def respond(response: Response) -> None:
+                if response.body:
+                    self.send(response.body, to, source)
+
+        else:
+            request = _post(frame, source, to)
+
+            def respond(response: Response) -> None:
+                """The answer to what was only sent goes to nobody."""
+
+        self.call_later(self._delay(), lambda: self._hand(to.host, request, respond), owner=to.host)
+
+    def multicast(self, frame: Frame, source: Address) -> None:
+        """To whoever listens to the group, `heard`: simulated devices find one another by seeds."""
+        self.call_later(self._delay(), lambda: self.heard.append((frame, source)), owner=source.host)
 
     def request(
         self, frame: Frame, source: Address, to: Address, timeout: float, done: Callable[[Frame | None], None]
     ) -> None:
         """A request-response exchange over a stream: no loss, but partitions and crashes count."""
+        open_ = True
 
-        def arrive() -> None:
-            receiver = self._hosts.get(to.host)
-            reply = receiver.answer(frame, source) if receiver is not None else None
-            self.call_later(self._delay(), lambda: done(reply), owner=source.host)
+        def finish(reply: Frame | None) -> None:
+            nonlocal open_
+            if open_:
+                open_ = False
+                done(reply)
 
-        if self._connected(source.host, to.host) and to.host in self._hosts:
-            self.call_later(self._delay(), arrive, owner=source.host)
-        else:
-            self.call_later(timeout, lambda: done(None), owner=source.host)
+        def respond(response: Response) -> None:
+            if self._connected(source.host, to.host):
+                self.call_later(self._delay(), lambda: finish(response.body or None), owner=source.host)
+
+        self.call_later(timeout, lambda: finish(None), owner=source.host)
+        if self._connected(source.host, to.host):
+            request = _post(frame, source, to)
+            self.call_later(self._delay(), lambda: self._hand(to.host, request, respond), owner=to.host)
 
     # -- the clock -----------------------------------------------------------------------------
 
@@ -148,14 +169,31 @@ class World:
     def _connected(self, a: str, b: str) -> bool:
         return self._islands.get(a, 0) == self._islands.get(b, 0)
 
-    def _passes(self, source: Address, to: Address) -> bool:
-        return self._connected(source.host, to.host) and self.dice.random() >= self.weather.loss
+    def _is_lost(self, to: Address) -> bool:
+        return to.binding is Binding.UDP and self.dice.random() < self.weather.loss
 
     def _delay(self) -> float:
         return self.dice.uniform(self.weather.least, self.weather.most)
 
-    def _deliver(self, frame: Frame, source: Address, to: Address) -> None:
-        self._hosts[to.host].receive(frame, source)
+    def _hand(self, host: str, request: Request, respond: Respond) -> None:
+        responded = False
+
+        def once(response: Response) -> None:
+            nonlocal responded
+            if not responded:
+                responded = True
+                respond(response)
+
+        try:
+            self._hosts[host](request, once)
+        except Exception:  # noqa: BLE001 - as on sockets, one frame's trouble ends with that frame
+            self.handler_errors += 1
+
+
+def _post(frame: Frame, source: Address, to: Address) -> Request:
+    caller = Caller(Address(Binding.HTTP, source.host, _CLIENT_PORT), to.host)
+    path, _, query = (to.path or "/").partition("?")
+    return Request(frame, caller, "POST", path, query, "application/soap+xml; charset=utf-8")
 
 
 class HostClock:
@@ -180,11 +218,16 @@ class HostNetwork:
         self._address = address
 
     def send(self, frame: Frame, to: Address) -> None:
-        if self._world.is_up(self._address.host):
+        limit = MAX_DATAGRAM if to.binding is Binding.UDP else MAX_POSTED
+        if 0 < len(frame) <= limit and self._world.is_up(self._address.host):
             self._world.send(frame, self._address, to)
 
     def multicast(self, frame: Frame) -> None:
-        """Simulated hosts find one another by seeds."""
+        if 0 < len(frame) <= MAX_DATAGRAM:
+            self._world.multicast(frame, self._address)
 
     def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
-        self._world.request(frame, self._address, to, timeout, done)
+        if to.binding is Binding.HTTP and 0 < len(frame) <= MAX_POSTED:
+            self._world.request(frame, self._address, to, timeout, done)
+        else:
+            self._world.call_later(0.0, lambda: done(None), owner=self._address.host)

@@ -10,12 +10,17 @@ from gossip_ws.kernel.names import DeviceId
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, NumberService, notify_request, read_response
 from gossip_ws.sim.world import Weather, World
+from gossip_ws.wire.gossip import XmlCodec
 
 PUSH = notify_request("news")
 
 
 def address(host: str) -> Address:
     return Address(Binding.UDP, host, 3702, "/gossip")
+
+
+def http(device: SimDevice) -> Address:
+    return Address(Binding.HTTP, device.address.host, 80, "/Peers")
 
 
 def device_id(number: int) -> DeviceId:
@@ -48,7 +53,7 @@ def swarm(world: World, size: int, fanout: int, rounds: int, **settings):
     return devices, services
 
 
-def grid(world: World, substations: int, meters: int, appliances: int, **settings):
+def grid(world: World, substations: int, meters: int, appliances: int, codec=None, **settings):
     """An information system, its substations, their meters and appliances, that enrol by themselves."""
     devices, services = [], []
 
@@ -66,16 +71,16 @@ def grid(world: World, substations: int, meters: int, appliances: int, **setting
             **settings,
         )
         services.append(service)
-        devices.append(SimDevice(world, config, (service,)))
+        devices.append(SimDevice(world, config, (service,), codec=codec))
         return devices[-1]
 
     top = add(Role.INFORMATION_SYSTEM, "is", "grid://t", ())
     for s in range(substations):
-        ssc = add(Role.SUBSTATION, f"ssc{s}", f"grid://t/{s}", (top.address,))
+        ssc = add(Role.SUBSTATION, f"ssc{s}", f"grid://t/{s}", (http(top),))
         for m in range(meters):
-            meter = add(Role.METER, f"sm{s}.{m}", f"grid://t/{s}/{m}", (ssc.address,))
+            meter = add(Role.METER, f"sm{s}.{m}", f"grid://t/{s}/{m}", (http(ssc),))
             for a in range(appliances):
-                add(Role.APPLIANCE, f"ied{s}.{m}.{a}", f"grid://t/{s}/{m}/{a}", (meter.address,))
+                add(Role.APPLIANCE, f"ied{s}.{m}.{a}", f"grid://t/{s}/{m}/{a}", (http(meter),))
     known = world.run_until(lambda: sum(peer.subtree for peer in top.endpoint.peers) == len(devices) - 1, 120)
     assert known, "every device's registration reaches the top"
     return devices, services
@@ -179,3 +184,14 @@ def test_registration_is_challenged_at_the_address_it_names():
     top.register(ghost, address("sm0.0"))
     world.run(until=world.time + 20)
     assert top.peers.get(ghost.device) is None
+
+
+def test_the_same_grid_speaks_real_xml_when_asked_to():
+    world = World(7, Weather(loss=0.05))
+    devices, services = grid(world, 2, 4, 1, codec=XmlCodec())
+    devices[3].push(NOTIFY, PUSH)
+    assert world.run_until(lambda: all(service.notified == 1 for service in services), world.time + 60)
+    answers = devices[0].pull(READ, READ_REQUEST)
+    world.run_until(lambda: bool(answers), world.time + 15)
+    size = len(devices)
+    assert answers == [(read_response(size * (size + 1) // 2), Tally(size, size))]

@@ -10,10 +10,11 @@ from typing import Protocol
 
 import pytest
 
-from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.net.multicast import Group, Multicast
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Frame, Handle, Network
+from gossip_ws.sim import world as sim
 
 
 @dataclass
@@ -93,13 +94,44 @@ class SocketWorld:
         self._loop.run_until_complete(what)
 
 
+class SimulatedWorld:
+    """The simulator's network, in virtual time."""
+
+    DEADLINE = 60.0
+
+    def __init__(self) -> None:
+        self._world = sim.World(seed=1)
+
+    @property
+    def heard(self) -> list[tuple[Frame, Address]]:
+        return self._world.heard
+
+    @property
+    def handler_errors(self) -> int:
+        return self._world.handler_errors
+
+    def make(self, host: str, handle: Handle) -> Device:
+        udp, http = Address(Binding.UDP, host, 3702), Address(Binding.HTTP, host, 80)
+        self._world.attach(host, handle)
+        return Device(sim.HostNetwork(self._world, udp), udp, http)
+
+    def nowhere(self, host: str) -> Address:
+        return Address(Binding.HTTP, "nowhere", 80, "/")
+
+    def run_until(self, predicate: Callable[[], bool]) -> None:
+        reached = self._world.run_until(predicate, self._world.time + self.DEADLINE)
+        assert reached, "what was waited for did not happen"
+
+    def close(self) -> None: ...
+
+
 def _free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
 
 
-WORLDS: list[type[World]] = [SocketWorld]
+WORLDS: list[type[World]] = [SocketWorld, SimulatedWorld]
 
 
 @pytest.fixture(params=WORLDS, ids=lambda world: world.__name__)
