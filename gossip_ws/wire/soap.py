@@ -12,7 +12,7 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
-from gossip_ws.kernel.names import DPWS, SOAP12, WSA, QName, qname, split
+from gossip_ws.kernel.names import DPWS, SOAP12, WSA, WSD, QName, qname, split
 from gossip_ws.wire.envelope import (
     Addressing,
     Envelope,
@@ -24,10 +24,11 @@ from gossip_ws.wire.envelope import (
     text,
 )
 
-FAULT_ACTION: Final = WSA + "/fault"
-"""WS-Addressing 1.0 SOAP binding section 6, for faults that no WSDL gives an action of its own."""
-ADDRESSING_FAULT_ACTION: Final = WSA + "/soap/fault"
-"""The same, for faults that WS-Addressing itself defines."""
+FAULT_ACTION: Final = WSA + "/soap/fault"
+"""WS-Addressing 1.0 SOAP binding section 6, for faults of SOAP itself and those that no WSDL gives an action of
+their own."""
+DEFINED_FAULT_ACTIONS: Final = {namespace: namespace + "/fault" for namespace in (WSA, WSD, DPWS)}
+"""Of the faults that WS-Addressing, WS-Discovery and DPWS define, by the namespace of their subcode."""
 ADDRESSING_HEADERS: Final = frozenset(
     qname(WSA, name) for name in ("To", "Action", "MessageID", "RelatesTo", "From", "ReplyTo", "FaultTo")
 )
@@ -47,7 +48,7 @@ _ROLE: Final = qname(SOAP12, "role")
 # SOAP 1.2 part 1 section 2.2: the roles that a device at the end of the path plays.
 _OURS: Final = frozenset(("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"))
 _CODES: Final = {code.value: code for code in FaultCode}
-_PREFIXES: Final = {WSA: "wsa", DPWS: "dpws"}
+_PREFIXES: Final = {WSA: "wsa", WSD: "wsd", DPWS: "dpws"}
 
 
 def fault_envelope(fault: Fault, relates_to: str = "", blocks: bytes = b"") -> bytes:
@@ -63,7 +64,7 @@ def fault_envelope(fault: Fault, relates_to: str = "", blocks: bytes = b"") -> b
         f"<s12:Fault><s12:Code><s12:Value>s12:{fault.code.value}</s12:Value>{subcode}</s12:Code>"
         f'<s12:Reason><s12:Text xml:lang="en">{text(fault.reason[:MAX_REASON])}</s12:Text></s12:Reason>'
     )
-    action = ADDRESSING_FAULT_ACTION if namespace == WSA else FAULT_ACTION
+    action = DEFINED_FAULT_ACTIONS.get(namespace, FAULT_ACTION)
     return reply_envelope(action, relates_to, b"%b%b</s12:Fault>" % (head.encode(), detail), blocks)
 
 

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
-from gossip_ws.kernel.names import DPWS, GOSSIP, SOAP12, WSA, QName, qname
+from gossip_ws.kernel.names import DPWS, GOSSIP, SOAP12, WSA, WSD, QName, qname
 from gossip_ws.wire.envelope import MAX_ENVELOPE, Addressing, build, parse
 from gossip_ws.wire.soap import (
-    ADDRESSING_FAULT_ACTION,
     ADDRESSING_HEADERS,
     FAULT_ACTION,
     fault_envelope,
@@ -56,10 +55,19 @@ def test_a_fault_has_all_that_strict_peers_want() -> None:
     assert text.text == fault.reason
 
 
-def test_a_fault_of_addressing_has_the_action_that_addressing_gives_it() -> None:
-    fault = Fault(FaultCode.SENDER, qname(WSA, "ActionNotSupported"), "no")
-    addressing = parse(fault_envelope(fault)).addressing
-    assert (addressing.action, addressing.relates_to) == (ADDRESSING_FAULT_ACTION, ())
+@pytest.mark.parametrize(
+    ("subcode", "action"),
+    [
+        (qname(WSA, "ActionNotSupported"), "http://www.w3.org/2005/08/addressing/fault"),
+        (qname(WSD, "MatchingRuleNotSupported"), "http://docs.oasis-open.org/ws-dd/ns/discovery/2009/01/fault"),
+        (qname(DPWS, "FilteringNotSupported"), "http://docs.oasis-open.org/ws-dd/ns/dpws/2009/01/fault"),
+        (qname(SOAP12, "MustUnderstand"), "http://www.w3.org/2005/08/addressing/soap/fault"),
+        (qname(GOSSIP, "TooMany"), "http://www.w3.org/2005/08/addressing/soap/fault"),
+    ],
+)
+def test_a_fault_has_the_action_of_the_specification_that_defines_it(subcode: QName, action: str) -> None:
+    addressing = parse(fault_envelope(Fault(FaultCode.SENDER, subcode, "no"))).addressing
+    assert (addressing.action, addressing.relates_to) == (action, ())
 
 
 def test_a_fault_always_fits_an_envelope() -> None:
