@@ -45,7 +45,7 @@ class BareRelay:
         self._peers = peers
         self._send = send
         self._dice = dice
-        self._keys = keys
+        self.keys = keys
         self._deliver = deliver
         self._seen: set[bytes] = set()
         self._parser = etree.XMLParser(
@@ -75,10 +75,10 @@ class BareRelay:
             return
         if datetime.fromisoformat(terms.get("Expires")).timestamp() <= time.time():
             return
-        if self._keys is not None:
+        if self.keys is not None:
             signature = header.find(f"{_WSD}Security/{_WSD}Sig")
             try:
-                self._keys[signature.get("KeyId")].verify(b64decode(signature.get("Sig")), id)
+                self.keys[signature.get("KeyId")].verify(b64decode(signature.get("Sig")), id)
             except (KeyError, InvalidSignature):
                 return
         self._seen.add(id)

@@ -19,7 +19,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value in `unit`. `bare`: what the bare loop took, where there is one; `met` is None without a bar."""
+    """One value in `unit`. `bare`: what the bare loop took, where there is one; `met` is None without a bar."""
 
     name: str
     value: float

@@ -21,7 +21,18 @@ from gossip_ws.security.keys import PrivateKey
 from gossip_ws.wire.gossip import XmlCodec
 from tests.benchmarks.bare import BareRelay
 from tests.benchmarks.figures import Figure, compared
-from tests.benchmarks.parts import PORT, SET_TARIFF, StillClock, contents, device_id, host, peer, server, verifier
+from tests.benchmarks.parts import (
+    PORT,
+    SET_TARIFF,
+    StillClock,
+    content,
+    device_id,
+    host,
+    peer,
+    server,
+    tariff,
+    verifier,
+)
 
 FANOUT = 3
 PEERS = 64
@@ -56,7 +67,7 @@ def measure(rounds: int, messages: int) -> list[Figure]:
     """Unsigned and signed, new and second copies."""
     found: list[Figure] = []
     for name, key in (("unsigned", None), ("signed", PrivateKey.generate())):
-        made = contents(messages, key, FANOUT, 4)
+        made = [content(SET_TARIFF, tariff(number), key, FANOUT, 4) for number in range(1, messages + 1)]
         first, second = frames(made, 1), frames(made, 2)
         new: list[tuple[float, float]] = []
         again: list[tuple[float, float]] = []

@@ -23,6 +23,7 @@ from gossip_ws.security.development import UNSIGNED, DevelopmentVerifier
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.security.verifier import TrustVerifier
 from gossip_ws.services.directory import PeerDirectory
+from gossip_ws.sim.numbers import NUMBERS
 from gossip_ws.wire.envelope import Envelope
 from gossip_ws.wire.gossip import XmlCodec
 
@@ -80,6 +81,8 @@ def server(
     codec: Codec,
     verifier: Verifier,
     services: tuple[HostedService, ...] = (),
+    *,
+    udp: Address | None = None,
     wide: FanoutTable | None = None,
 ) -> SoapServer:
     """The endpoint of one substation that knows `peers`, behind what a listener calls."""
@@ -88,7 +91,7 @@ def server(
         device=device_id(number),
         role=Role.SUBSTATION,
         scopes=("grid://city",),
-        udp=Address(Binding.UDP, host(number), PORT, "/gossip"),
+        udp=udp or Address(Binding.UDP, host(number), PORT, "/gossip"),
         wide=wide or FanoutTable(),
     )
     world = World(network, codec, verifier, clock, FilterCombiner(), PeerDirectory())
@@ -114,24 +117,24 @@ def tariff(version: int, bands: int = 6) -> bytes:
     ).encode()
 
 
-def contents(count: int, key: PrivateKey | None, fanout: int, rounds: int) -> list[Content]:
-    """Pushes of one tariff version after the other, each on the terms of its own moment."""
-    codec = XmlCodec()
-    signing = verifier(key, (SET_TARIFF,), StillClock())
-    made = []
-    for version in range(1, count + 1):
-        issued = time.time()
-        terms = Terms(
-            variant=Variant.EAGER_PUSH,
-            style=Style.ONE_WAY,
-            binding=Binding.UDP,
-            priority=Priority.NORMAL,
-            budgets=(Budget(Tier.WAN, fanout, rounds), Budget(Tier.FAN, 6, 4), Budget(Tier.HAN, 0, 0)),
-            types=(),
-            scopes=(),
-            originator=key.id if key is not None else UNSIGNED,
-            issued=issued,
-            expires=issued + 3600,
-        )
-        made.append(codec.seal(SET_TARIFF, terms, tariff(version), signing.sign))
-    return made
+def notice(version: int) -> bytes:
+    """A Notify element that weighs what a tariff does."""
+    return b'<n:Notify xmlns:n="%b">%b</n:Notify>' % (NUMBERS.encode(), tariff(version))
+
+
+def content(action: str, body: bytes, key: PrivateKey | None, fanout: int, rounds: int) -> Content:
+    """A push as its origin makes it, now; unsigned without a `key`."""
+    issued = time.time()
+    terms = Terms(
+        variant=Variant.EAGER_PUSH,
+        style=Style.ONE_WAY,
+        binding=Binding.UDP,
+        priority=Priority.NORMAL,
+        budgets=(Budget(Tier.WAN, fanout, rounds), Budget(Tier.FAN, 6, 4), Budget(Tier.HAN, 0, 0)),
+        types=(),
+        scopes=(),
+        originator=key.id if key is not None else UNSIGNED,
+        issued=issued,
+        expires=issued + 3600,
+    )
+    return XmlCodec().seal(action, terms, body, verifier(key, (action,), StillClock()).sign)
