@@ -1,0 +1,307 @@
+"""`gossip-ws pull-demand`."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from lxml import etree
+
+from gossip_ws.client import GossipClient, Report, Unanswered, wanted
+from gossip_ws.devices import cli_output as output
+from gossip_ws.devices.cli_entry import client_for
+from gossip_ws.filters.rows import AGGREGATES
+from gossip_ws.kernel.errors import GossipError, LocalError, RemoteError
+from gossip_ws.kernel.names import METERING, qname
+from gossip_ws.kernel.terms import Wanted
+from gossip_ws.net.multicast import Group
+
+PERIODS: Final = ("00-08", "08-16", "16-24")
+_TALLY: Final = ("contributors", "expected", "missing", "failed", "late", "uncertain")
+_MAX_FILTER: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One category, and its value in each period as the filter made it."""
+
+    category: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What one pull gave. `error`: why there are no rows."""
+
+    at: datetime
+    seconds: float
+    rows: tuple[Row, ...]
+    report: Report | None
+    error: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Did anybody contribute?"""
+        return not self.error and self.report is not None and self.report.contributors > 0
+
+
+@click.command(
+    "pull-demand",
+    epilog="""\b
+Example:
+  gossip-ws pull-demand http://10.1.0.1:8080 --day 2026-11-21 --group-by category
+  gossip-ws pull-demand --scope grid://city/ssc-3 --filter max --periods 1,3
+  gossip-ws pull-demand http://10.1.0.1:8080 --filter demand-sum.xslt --every 60 --csv demand.csv
+""",
+)
+@click.argument("url", default="")
+@click.option("--day", help="YYYY-MM-DD; today in UTC without it.")
+@click.option("--scope", "scopes", multiple=True, help="The area; without URL, also where a device is looked for.")
+@click.option("--periods", default="1,2,3", show_default=True, help="Which of the day's 8-hour periods to print.")
+@click.option("--filter", "filter_", default="", help="sum, max, min, mean, count, or an XSLT file.")
+@click.option("--group-by", default="", help="One row for each value of this key: category.")
+@click.option("--min-replies", type=click.IntRange(0), help="Answer as soon as so many contributed.")
+@click.option("--min-group", type=click.IntRange(1), help="Answer only when at least so many contributed.")
+@output.timeout
+@click.option("--every", type=click.FloatRange(min=0.1), help="Pull again after so many seconds, until interrupted.")
+@click.option("--times", type=click.IntRange(1), help="So often at most; with --every.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Append a line a row to this file.")
+@output.spread
+@output.credentials
+@click.option("--interface", "interfaces", multiple=True, help="Where to look for a device, without URL.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=Group().port, help="Discovery's port, without URL.")
+@output.as_json
+def pull_demand(
+    url: str,
+    day: str | None,
+    scopes: Sequence[str],
+    periods: str,
+    filter_: str,
+    group_by: str,
+    min_replies: int | None,
+    min_group: int | None,
+    timeout: float | None,
+    every: float | None,
+    times: int | None,
+    csv_file: Path | None,
+    types: Sequence[str],
+    fanout: int | None,
+    rounds: int | None,
+    user: str,
+    password_file: Path | None,
+    interfaces: Sequence[str],
+    port: int,
+    as_json: bool,
+) -> None:
+    """Pull the demand of an area through the device at URL (its address, or its Metering service's).
+
+    Prints each period's value and what it is worth: how many devices contributed, were expected, are missing or
+    failed. Exit code 0 when every pull was answered with somebody's value, whoever is missing; 1 when not.
+    """
+    if not url and not scopes:
+        raise LocalError("a URL, or a --scope in which a device is looked for")
+    if times is not None and every is None:
+        raise LocalError("--times goes with --every")
+    asked = wanted(
+        filter=_filter(filter_),
+        group_by=group_by,
+        scopes=scopes,
+        types=map(output.type_name, types),
+        fanout=fanout,
+        rounds=rounds,
+        timeout=timeout,
+        min_replies=min_replies,
+        min_group=min_group,
+    )
+    show = _Show(_periods(periods), as_json, csv_file)
+    chosen = _day(day) if day is not None else None
+    client = client_for(
+        url,
+        qname(METERING, "Metering"),
+        scopes=scopes,
+        interfaces=interfaces,
+        group=Group(port=port),
+        user=user,
+        password=output.password(password_file, user),
+        timeout=None,
+    )
+    try:
+        good = _repeat(client, chosen, asked, show, every, times or (1 if every is None else None))
+    finally:
+        client.close()
+    if not good:
+        click.get_current_context().exit(1)
+
+
+def _repeat(
+    client: GossipClient, day: date | None, asked: Wanted, show: _Show, every: float | None, times: int | None
+) -> bool:
+    """Pull `times` times, None for ever; was each answered? An interruption ends it like any other end."""
+    good, number, due = True, 0, time.monotonic()
+    try:
+        while True:
+            today = day or datetime.now(UTC).date()
+            pull = _pull(client, today, asked)
+            show(today, pull)
+            good &= pull.is_good
+            number += 1
+            if every is None or number == times:
+                return good
+            # Counted from the first one, so that it does not drift; what was missed is not made up for.
+            due = max(due + every, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+    except KeyboardInterrupt:
+        return good and number > 0
+
+
+def _pull(client: GossipClient, day: date, asked: Wanted) -> Pull:
+    at, began = datetime.now(UTC), time.perf_counter()
+    rows: tuple[Row, ...] = ()
+    error, report = "", None
+    try:
+        answer = client.call("GetDemand", day, wanted=asked)
+        report = answer.report
+        payload = answer.envelope.payload if answer.envelope is not None else None
+        rows = _rows(payload) if payload is not None else ()
+    except RemoteError as refused:
+        error, report = f"{refused.fault.subcode.rpartition('}')[2]}: {refused.fault.reason}", _report(client)
+    except Unanswered as silent:
+        error = str(silent)
+    return Pull(at, time.perf_counter() - began, rows, report, error)
+
+
+def _report(client: GossipClient) -> Report | None:
+    try:
+        return client.header.report
+    except GossipError:
+        return None
+
+
+def _rows(payload: etree._Element) -> tuple[Row, ...]:
+    """By the names of the service's rows, as text: a mean has digits that a count has not."""
+    return tuple(
+        Row(
+            (row.findtext(qname(METERING, "category")) or "").strip(),
+            tuple((value.text or "").strip() for value in row.findall(qname(METERING, "energyWh"))),
+        )
+        for row in payload.iter(qname(METERING, "Demand"))
+    )
+
+
+class _Show:
+    """Prints pulls: as a table, as a line of JSON each, and into a CSV file beside."""
+
+    def __init__(self, periods: tuple[int, ...], as_json: bool, csv_file: Path | None) -> None:
+        self._periods = periods
+        self._as_json = as_json
+        self._csv = csv_file
+        if csv_file is not None:
+            # A file that cannot be written is told before anybody is asked.
+            self._append(csv_file, [])
+
+    def __call__(self, day: date, pull: Pull) -> None:
+        if self._csv is not None:
+            self._append(self._csv, self._lines(day, pull))
+        if self._as_json:
+            output.say_json(self._object(day, pull))
+            return
+        if pull.error:
+            click.echo(f"gossip-ws: {' '.join(pull.error.split())}", err=True)
+        elif pull.rows:
+            width = max(12, *(len(row.category) + 2 for row in pull.rows))
+            head = "".join(f"{PERIODS[number]:>16}" for number in self._periods)
+            click.echo(f"{day}  {'Wh':{width}}{head}")
+            for row in pull.rows:
+                click.echo(f"{'':12}{row.category:{width}}{''.join(f'{value:>16}' for value in self._chosen(row))}")
+        if pull.report is not None:
+            told = ", ".join(f"{name} {getattr(pull.report, name)}" for name in _TALLY)
+            click.echo(f"{told}; {pull.seconds:.2f} s")
+
+    def _chosen(self, row: Row) -> list[str]:
+        return [row.values[number] if number < len(row.values) else "" for number in self._periods]
+
+    def _object(self, day: date, pull: Pull) -> dict[str, Any]:
+        report = pull.report
+        return {
+            "at": pull.at.isoformat(timespec="milliseconds"),
+            "day": day.isoformat(),
+            "periods": [number + 1 for number in self._periods],
+            "rows": [
+                {"category": row.category, "value_wh": [_number(value) for value in self._chosen(row)]}
+                for row in pull.rows
+            ],
+            **({name: getattr(report, name) for name in _TALLY} if report is not None else {}),
+            "seconds": round(pull.seconds, 3),
+            **({"error": pull.error} if pull.error else {}),
+        }
+
+    def _lines(self, day: date, pull: Pull) -> list[list[Any]]:
+        told = [getattr(pull.report, name) if pull.report is not None else "" for name in _TALLY]
+        start = [pull.at.isoformat(timespec="milliseconds"), day.isoformat()]
+        rows = pull.rows or (Row("", ()),)
+        return [[*start, row.category, *self._chosen(row), *told, f"{pull.seconds:.3f}", pull.error] for row in rows]
+
+    def _append(self, file: Path, lines: list[list[Any]]) -> None:
+        """A head where the file is new. Raises LocalError when it cannot be written."""
+        head = ["at", "day", "category", *(f"wh_{PERIODS[number]}" for number in self._periods)]
+        head += [*_TALLY, "seconds", "error"]
+        try:
+            with file.open("a", newline="", encoding="utf-8") as stream:
+                writer = csv.writer(stream)
+                if stream.tell() == 0:
+                    writer.writerow(head)
+                writer.writerows(lines)
+        except OSError as error:
+            raise LocalError(f"{file}: {error.strerror}") from None
+
+
+def _number(value: str) -> int | float | str:
+    """As JSON has it; what a filter made that is no number stays text."""
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _filter(written: str) -> str:
+    """A name as it is, a file's text. Raises LocalError."""
+    if not written or written in AGGREGATES:
+        return written
+    try:
+        with Path(written).open("rb") as stream:
+            octets = stream.read(_MAX_FILTER + 1)
+    except OSError as error:
+        names = ", ".join(AGGREGATES)
+        raise LocalError(f"--filter: neither one of {names} nor a file: {written}: {error.strerror}") from None
+    if len(octets) > _MAX_FILTER:
+        raise LocalError(f"--filter: {written}: more than {_MAX_FILTER} octets")
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise LocalError(f"--filter: {written}: not text in UTF-8") from None
+    if "<" not in text:
+        raise LocalError(f"--filter: {written}: not a stylesheet")
+    return text
+
+
+def _periods(written: str) -> tuple[int, ...]:
+    """`1,3` as indices. Raises LocalError."""
+    numbers = [part.strip() for part in written.split(",")]
+    if not set(numbers) <= {"1", "2", "3"} or len(set(numbers)) < len(numbers):
+        raise LocalError(f"--periods: some of 1,2,3: {written!r}")
+    return tuple(int(number) - 1 for number in numbers)
+
+
+def _day(written: str) -> date:
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        raise LocalError(f"--day: not YYYY-MM-DD: {written!r}") from None

@@ -1,0 +1,195 @@
+"""`gossip-ws push-tariff`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gossip_ws.client import GossipClient, wanted
+from gossip_ws.devices import cli_output as output
+from gossip_ws.devices.cli_entry import client_for
+from gossip_ws.devices.config import minute_of_day
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.names import TARIFF, qname
+from gossip_ws.net.multicast import Group
+
+_KEYS = frozenset(("id", "version", "start", "end", "bands"))
+_BAND_KEYS = frozenset(("fromMinute", "toMinute", "price"))
+_MAX_FILE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A tariff as SetTariff takes it. What it means is judged by the device."""
+
+    id: str
+    version: int
+    start: datetime
+    end: datetime
+    bands: tuple[tuple[int, int, Decimal], ...]
+
+    def parameter(self) -> dict[str, Any]:
+        """As zeep takes it."""
+        return {
+            "id": self.id,
+            "version": self.version,
+            "start": self.start,
+            "end": self.end,
+            "band": [{"fromMinute": start, "toMinute": end, "price": price} for start, end, price in self.bands],
+        }
+
+
+@click.command(
+    "push-tariff",
+    epilog="""\b
+Example:
+  gossip-ws push-tariff http://10.1.0.1:8080 --tariff night.json \\
+      --user dispatcher --password-file password.txt
+  gossip-ws push-tariff --scope grid://city --id night --version 7 \\
+      --band 00:00-06:00=0.18 --band 06:00-24:00=0.31
+\b
+A tariff file is what a meter's display gets:
+  {"id": "night", "version": 7, "start": "2026-11-21T00:00:00Z", "end": "2026-12-21T00:00:00Z",
+   "bands": [{"fromMinute": 0, "toMinute": 360, "price": "0.18"}, ...]}
+""",
+)
+@click.argument("url", default="")
+@click.option("--scope", "scopes", multiple=True, help="The area; without URL, also where a device is looked for.")
+@click.option("--tariff", "file", type=click.Path(path_type=Path), help="A tariff in JSON.")
+@click.option("--id", "id_", help="The tariff's id.")
+@click.option("--version", type=click.IntRange(min=1), help="Supersedes lower ones of the same issuer.")
+@click.option("--start", help="ISO 8601 with a time zone; now without it.")
+@click.option("--end", help="The same; a day after the start without it.")
+@click.option("--band", "bands", multiple=True, help="HH:MM-HH:MM=PRICE, UTC and EUR/kWh; as many as there are.")
+@click.option("--lifetime", type=click.FloatRange(min=0.1), help="Seconds that the message may spread.")
+@output.spread
+@output.credentials
+@click.option("--timeout", type=click.FloatRange(0.1, 3600), help="Seconds to wait for the device.")
+@click.option("--interface", "interfaces", multiple=True, help="Where to look for a device, without URL.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=Group().port, help="Discovery's port, without URL.")
+@output.as_json
+def push_tariff(
+    url: str,
+    scopes: Sequence[str],
+    file: Path | None,
+    id_: str | None,
+    version: int | None,
+    start: str | None,
+    end: str | None,
+    bands: Sequence[str],
+    lifetime: float | None,
+    types: Sequence[str],
+    fanout: int | None,
+    rounds: int | None,
+    user: str,
+    password_file: Path | None,
+    timeout: float | None,
+    interfaces: Sequence[str],
+    port: int,
+    as_json: bool,
+) -> None:
+    """Push a tariff to every device of an area, through the device at URL (its address, or its Tariff service's).
+
+    It is accepted when the device has judged it, signed it and sent it on; exit code 1 when it refused. How far
+    it came is told by GetTariff of any device.
+    """
+    if not url and not scopes:
+        raise LocalError("a URL, or a --scope in which a device is looked for")
+    inline = {"id": id_, "version": version, "start": start, "end": end, "bands": list(bands)}
+    tariff = _from_options(inline) if file is None else _from_file(file, inline)
+    asked = wanted(scopes=scopes, types=map(output.type_name, types), fanout=fanout, rounds=rounds, lifetime=lifetime)
+    client = client_for(
+        url,
+        qname(TARIFF, "Tariff"),
+        scopes=scopes,
+        interfaces=interfaces,
+        group=Group(port=port),
+        user=user,
+        password=output.password(password_file, user),
+        timeout=timeout,
+    )
+    _push(client, tariff, asked)
+    if as_json:
+        output.say_json({"accepted": True, "at": client.shadow, "id": tariff.id, "version": tariff.version})
+    else:
+        click.echo(f"accepted by {client.shadow}: {tariff.id}, version {tariff.version}")
+
+
+def _push(client: GossipClient, tariff: Pushed, asked: Any) -> None:
+    try:
+        client.call("SetTariff", tariff.parameter(), wanted=asked)
+    finally:
+        client.close()
+
+
+def _from_options(given: Mapping[str, Any]) -> Pushed:
+    if not given["id"] or not given["version"] or not given["bands"]:
+        raise LocalError("a tariff is a --tariff FILE, or --id, --version and at least one --band")
+    start = _when("--start", given["start"]) if given["start"] else datetime.now(UTC).replace(microsecond=0)
+    end = _when("--end", given["end"]) if given["end"] else start + timedelta(days=1)
+    return Pushed(given["id"], given["version"], start, end, tuple(map(_band, given["bands"])))
+
+
+def _from_file(file: Path, given: Mapping[str, Any]) -> Pushed:
+    if any(given.values()):
+        raise LocalError("a tariff is in a file or in options, not in both")
+    try:
+        with file.open("rb") as stream:
+            held = json.loads(stream.read(_MAX_FILE), parse_float=Decimal)
+    except OSError as error:
+        raise LocalError(f"{file}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise LocalError(f"{file}: not JSON: {error}") from None
+    where = str(file)
+    if not isinstance(held, dict) or held.keys() != _KEYS or not isinstance(held["bands"], list):
+        raise LocalError(f"{where}: a tariff is an object with {', '.join(sorted(_KEYS))}")
+    for name, kind in (("id", str), ("version", int), ("start", str), ("end", str)):
+        if not isinstance(held[name], kind) or isinstance(held[name], bool):
+            raise LocalError(f"{where}: {name} is not a {'whole number' if kind is int else 'string'}")
+    bands = tuple(_band_object(f"{where}: bands {number}", band) for number, band in enumerate(held["bands"], 1))
+    start, end = (_when(f"{where}: {name}", held[name]) for name in ("start", "end"))
+    return Pushed(held["id"], held["version"], start, end, bands)
+
+
+def _band_object(where: str, band: Any) -> tuple[int, int, Decimal]:
+    if not isinstance(band, dict) or band.keys() != _BAND_KEYS:
+        raise LocalError(f"{where}: a band is an object with {', '.join(sorted(_BAND_KEYS))}")
+    minutes = band["fromMinute"], band["toMinute"]
+    if not all(isinstance(minute, int) and not isinstance(minute, bool) for minute in minutes):
+        raise LocalError(f"{where}: minutes are whole numbers")
+    return *minutes, _price(where, str(band["price"]))
+
+
+def _band(written: str) -> tuple[int, int, Decimal]:
+    times, equals, price = written.partition("=")
+    start, dash, end = times.partition("-")
+    if not equals or not dash:
+        raise LocalError(f"--band: not HH:MM-HH:MM=PRICE: {written!r}")
+    return minute_of_day(start), minute_of_day(end), _price("--band", price)
+
+
+def _price(where: str, written: str) -> Decimal:
+    try:
+        price = Decimal(written)
+    except InvalidOperation:
+        raise LocalError(f"{where}: not a price: {written!r}") from None
+    if not price.is_finite():
+        raise LocalError(f"{where}: not a price: {written!r}")
+    return price
+
+
+def _when(where: str, written: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(written)
+    except ValueError:
+        raise LocalError(f"{where}: not a time in ISO 8601: {written!r}") from None
+    if found.tzinfo is None:
+        raise LocalError(f"{where}: a time without its zone: {written!r}")
+    return found.astimezone(UTC)

@@ -1,0 +1,220 @@
+"""How a client finds devices: a Probe on every interface, then what each device says of itself.
+
+The command line's side of DPWS: uses the protocols and the network of the devices, is none itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from secrets import randbits
+from typing import Any, Final
+
+from gossip_ws.dpws.config import DiscoveryConfig
+from gossip_ws.dpws.effects import Effect, Multicast, Unicast
+from gossip_ws.dpws.effects import Found as FoundEffect
+from gossip_ws.dpws.messages import Target
+from gossip_ws.dpws.metadata import Metadata
+from gossip_ws.dpws.repetition import schedule
+from gossip_ws.dpws.seeker import Seeker
+from gossip_ws.endpoint.discovery import REPEAT
+from gossip_ws.endpoint.server import DEVICE_PATH
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.effects import SetTimer
+from gossip_ws.kernel.errors import LocalError, RemoteError
+from gossip_ws.kernel.names import DeviceId, QName
+from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.counters import Counters
+from gossip_ws.net.http_client import HttpClient
+from gossip_ws.net.interfaces import by_interface, owns
+from gossip_ws.net.multicast import Group
+from gossip_ws.net.network import DeviceNetwork
+from gossip_ws.ports import Request, Respond
+from gossip_ws.wire.discovery import decode, encode
+from gossip_ws.wire.envelope import Addressing, build, message_id, parse
+from gossip_ws.wire.metadata import GET, read_get_response
+from gossip_ws.wire.wsdl import SUFFIX
+
+WAIT: Final = 3.0
+"""Seconds: an answer to a Probe may wait 2.5 s at random (DPWS 1.1 APP_MAX_DELAY)."""
+_ASKING: Final = 5.0
+"""Seconds that a device has to describe itself."""
+_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A hosted service: its portType, its address, and that of its shadow where it has one."""
+
+    type: QName
+    address: str
+    shadow: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A device. `services` is None when it did not answer a Get."""
+
+    device: DeviceId
+    types: tuple[QName, ...]
+    scopes: tuple[str, ...]
+    addresses: tuple[str, ...]
+    services: tuple[Service, ...] | None
+
+    def service(self, type: QName) -> Service | None:
+        """The hosted service of a portType."""
+        return next((service for service in self.services or () if service.type == type), None)
+
+
+def probing_addresses(names: Sequence[str]) -> tuple[str, ...]:
+    """The IPv4 addresses to probe from: of interfaces by name, literal ones as they are, all there are when none is
+    named. Raises LocalError for what this machine does not have."""
+    known = by_interface()
+    first = {name: [one for one in addresses if ":" not in one][:1] for name, addresses in known.items()}
+    if not names:
+        return tuple(address for addresses in first.values() for address in addresses)
+    found: list[str] = []
+    for name in names:
+        if name not in first and not owns(name):
+            raise LocalError(f"neither an interface nor an address of this machine: {name!r} ({', '.join(known)})")
+        found += first.get(name, [name])
+    return tuple(dict.fromkeys(found))
+
+
+async def discover(
+    addresses: Sequence[str],
+    group: Group,
+    *,
+    types: tuple[QName, ...] = (),
+    scopes: tuple[str, ...] = (),
+    within: float = WAIT,
+) -> tuple[Found, ...]:
+    """Who answers a Probe for `types` and `scopes` `within` seconds, and describes itself afterwards, in the order
+    of their first scopes. Raises LocalError when it cannot multicast from one of `addresses`."""
+    probe = _Probe(addresses, group, within)
+    targets = await probe.run(types, scopes)
+    gate = asyncio.Semaphore(_AT_ONCE)
+    client = HttpClient("", Counters())
+
+    async def described(target: Target) -> Found:
+        async with gate:
+            found = await _describe(client, target.device, target.xaddrs)
+        services = _services(found) if found is not None else None
+        return Found(target.device, target.types, target.scopes, target.xaddrs, services)
+
+    try:
+        found = await asyncio.gather(*map(described, targets))
+    finally:
+        await client.close()
+    return tuple(sorted(found, key=lambda one: (one.scopes, one.device)))
+
+
+async def find_service(url: str, type: QName) -> str:
+    """Where the hosted service of a portType is, given a device's address or the service's own. Raises LocalError
+    for an address that is none, or a device that does not answer or has no such service."""
+    bare = url.partition("?")[0]
+    address = Address.parse(bare)
+    if address.binding is not Binding.HTTP:
+        raise LocalError(f"a device is asked by http: {url!r}")
+    if address.path not in ("", "/", DEVICE_PATH):
+        return bare
+    client = HttpClient("", Counters())
+    try:
+        # Whoever answers at a transport address may be meant by it (WS-Transfer; DPWS 1.1 section 4).
+        metadata = await _describe(client, "", (str(address.at(DEVICE_PATH)),))
+    finally:
+        await client.close()
+    if metadata is None:
+        raise LocalError(f"no device answers at {address.at(DEVICE_PATH)}")
+    for service in _services(metadata):
+        if service.type == type:
+            return service.address
+    raise LocalError(f"the device at {url} has no {type}")
+
+
+class _Probe:
+    """One Probe out of every address, and what comes back."""
+
+    def __init__(self, addresses: Sequence[str], group: Group, within: float) -> None:
+        self._dice = Random(randbits(64))
+        self._networks = [DeviceNetwork(address, http_port=None, group=group) for address in addresses]
+        self._seeker = Seeker(
+            dice=self._dice,
+            # A shorter wait finds only those whose random delay was short.
+            config=DiscoveryConfig(app_max_delay=min(2.5, within / 2), match_timeout=within),
+        )
+        self._within = within
+
+    async def run(self, types: tuple[QName, ...], scopes: tuple[str, ...]) -> tuple[Target, ...]:
+        self._clock = LoopClock()
+        self._targets: dict[DeviceId, Target] = {}
+        try:
+            for network in self._networks:
+                await network.open(self._received)
+            self._carry_out(self._seeker.probe(self._clock.now(), types=types, scopes=scopes))
+            await asyncio.sleep(self._within)
+        finally:
+            for network in self._networks:
+                await network.close(grace=0)
+        return tuple(self._targets.values())
+
+    def _received(self, request: Request, respond: Respond) -> None:
+        try:
+            message = decode(request.frame)
+        except RemoteError:
+            return
+        if message is not None:
+            self._carry_out(self._seeker.receive(message, request.caller.source, self._clock.now()))
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Multicast(message=message):
+                    frame = encode(message)
+                    for delay in schedule(REPEAT, self._dice):
+                        self._clock.call_later(delay, lambda frame=frame: self._multicast(frame))  # type: ignore[misc]
+                case Unicast(message=message, to=to):
+                    self._networks[0].send(encode(message), to)
+                case SetTimer(timer=timer, delay=delay):
+                    self._clock.call_later(delay, lambda timer=timer: self._expired(timer))  # type: ignore[misc]
+                case FoundEffect(target=target):
+                    self._targets[target.device] = target
+
+    def _multicast(self, frame: bytes) -> None:
+        for network in self._networks:
+            network.multicast(frame)
+
+    def _expired(self, timer: Any) -> None:
+        self._carry_out(self._seeker.timer(timer, self._clock.now()))
+
+
+async def _describe(client: HttpClient, device: str, addresses: Sequence[str]) -> Metadata | None:
+    """What a device answers to a Get at the first of its addresses that does."""
+    for uri in addresses:
+        reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        frame = build(Addressing(GET, message_id(), device or uri), b"")
+        try:
+            client.request(frame, Address.parse(uri), _ASKING, reply.set_result)
+        except LocalError:
+            continue
+        answered = await reply
+        if answered is not None:
+            try:
+                return read_get_response(parse(answered).payload)
+            except RemoteError:
+                continue
+    return None
+
+
+def _services(metadata: Metadata) -> tuple[Service, ...]:
+    """Hosted services with their shadows: the shadow's portType is the original's, `Gossip` appended."""
+    hosted = metadata.relationship.hosted if metadata.relationship is not None else ()
+    by_type = {type: one.addresses[0] for one in hosted for type in one.types if one.addresses}
+    shadows = {type for type in by_type if type + SUFFIX in by_type}
+    return tuple(
+        Service(type, address, by_type.get(QName(type + SUFFIX), ""))
+        for type, address in by_type.items()
+        if type in shadows or type.removesuffix(SUFFIX) not in shadows
+    )
