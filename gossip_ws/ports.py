@@ -102,6 +102,9 @@ class Verifier(Protocol):
     def authorise(self, action: str, caller: Caller) -> None:
         """May this device originate `action` for the caller, who signed nothing? Raises RemoteError if not."""
 
+    def issuer(self, caller: Caller) -> str:
+        """The user whose password fits, empty when nobody is proved. Raises RemoteError (busy)."""
+
     def sign(self, id: GossipId) -> Signature | None:
         """This device's own signature; None in development mode without keys."""
 
@@ -151,6 +154,9 @@ class HostedService(Protocol):
 
     def wsdl(self, address: str) -> bytes:
         """The self-contained WSDL 1.1 of the plain service at `address`, without gossip policy."""
+
+    def check(self, operation: Operation, envelope: Frame) -> None:
+        """Is the envelope's payload a call of `operation`, by its schema? Does nothing else. Raises RemoteError."""
 
     def invoke(self, invocation: Invocation, done: Callable[[Outcome], None]) -> None:
         """Never raises for what a client sent: that is a Fault outcome."""

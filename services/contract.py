@@ -162,11 +162,8 @@ class Contract:
         """The self-contained WSDL 1.1 for a service at `address`."""
         return interface.at(self._wsdl, address)
 
-    def answer(self, operation: Operation, payload: etree._Element | None, told: Call) -> bytes:
-        """The canonical response element; empty for a one-way operation.
-
-        Raises RemoteError for whatever was wrong with the request and for whatever the service raised.
-        """
+    def check(self, operation: Operation, payload: etree._Element | None) -> etree._Element:
+        """The payload, a valid request of `operation`. Raises RemoteError when it is none."""
         if payload is None:
             raise _invalid(f"the Body is empty, {operation.name} wants a {operation.request}")
         if payload.tag != operation.request:
@@ -175,6 +172,14 @@ class Contract:
             self._schema.assertValid(payload)
         except etree.DocumentInvalid as error:
             raise _invalid(str(error)) from None
+        return payload
+
+    def answer(self, operation: Operation, payload: etree._Element | None, told: Call) -> bytes:
+        """The canonical response element; empty for a one-way operation.
+
+        Raises RemoteError for whatever was wrong with the request and for whatever the service raised.
+        """
+        payload = self.check(operation, payload)
         try:
             body = self._server.answer(payload, told)
         except RemoteError:

@@ -13,7 +13,7 @@ from typing import Any
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import FaultCode, LocalError, RemoteError, receiver_fault
 from gossip_ws.kernel.names import QName
-from gossip_ws.ports import Invocation, Outcome, Reply
+from gossip_ws.ports import Frame, Invocation, Outcome, Reply
 from gossip_ws.services import _spyne
 from gossip_ws.services.contract import Call, contract
 from gossip_ws.wire.envelope import parse
@@ -66,6 +66,10 @@ class SpyneHosted:
     def wsdl(self, address: str) -> bytes:
         """The self-contained WSDL 1.1 of the plain service at `address`, without gossip policy."""
         return self._contract.wsdl(address)
+
+    def check(self, operation: Operation, envelope: Frame) -> None:
+        """Raises RemoteError when the payload is not valid for `operation`; nothing is called."""
+        self._contract.check(operation, parse(envelope).payload)
 
     def invoke(self, invocation: Invocation, done: Callable[[Outcome], None]) -> None:
         """Calls `done` before it returns."""

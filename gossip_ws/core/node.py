@@ -42,7 +42,7 @@ from gossip_ws.core.spread import binding_for, plan
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
-from gossip_ws.kernel.errors import Fault, sender_fault
+from gossip_ws.kernel.errors import Fault, receiver_fault, sender_fault
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.scopes import any_covers
@@ -88,11 +88,24 @@ class Node:
         when it cannot be accepted; then nothing was changed.
         """
         self._check_lifetime(content, now)
-        if content.id in self._seen or content.id in self._requests:
+        if self.holds(content.id):
             raise sender_fault("Duplicate", "this very message was accepted before")
         if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
-            raise sender_fault("Busy", "too many open requests")
+        self.check_new(content, now)
         return self._accept(content, None, now, delivered=delivered)
+
+    def check_new(self, content: Content, now: Instant) -> None:
+        """May a message start here? Raises RemoteError: Expired, LifetimeTooLong, Duplicate, Busy."""
+            raise receiver_fault("Busy", "too many open requests")
+
+    def is_target(self, content: Content) -> bool:
+        """Is it for the hosted service of this device, or does it only pass through?"""
+        terms = content.terms
+        return (
+            content.action in self._hosted
+            and set(terms.types).issubset(self.config.types)
+            and any_covers(terms.scopes, self.config.scopes)
+        )
 
     def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         """One decoded, verified message from `source`."""
@@ -210,12 +223,9 @@ class Node:
         return relayed if delivered else [*relayed, *self._deliver(content)]
 
     def _deliver(self, content: Content) -> list[Effect]:
-        terms = content.terms
-        if content.action not in self._hosted or not (
-            set(terms.types).issubset(self.config.types) and any_covers(terms.scopes, self.config.scopes)
-        ):
+        if not self.is_target(content):
             return []
-        return [Invoke(content.id, content.action, content.body, terms.originator)]
+        return [Invoke(content.id, content.action, content.body, content.terms.originator)]
 
     def _relay(self, content: Content, hop: Hop | None, now: Instant) -> list[Effect]:
         legs = plan(self.config, self.peers, self._dice, content.terms, hop)
@@ -309,9 +319,11 @@ class Node:
     def _from_peer(self, sender: DeviceId, source: Address) -> list[Effect]:
         """Empty when `sender` is a registered peer that sends from its registered host."""
         peer = self.peers.get(sender)
-        if peer is None or not any(own is not None and own.host == source.host for own in (peer.udp, peer.http)):
-            return [Dropped("unknown sender")]
-        return []
+        if peer is not None:
+            for own in (peer.udp, peer.http):
+                if own is not None and own.host == source.host:
+                    return []
+        return [Dropped("unknown sender")]
 
     def _receipt_for(self, gossip: Gossip, standing: Standing) -> list[Effect]:
         """To the registered address of the claimed sender, never to where the datagram says it came from."""

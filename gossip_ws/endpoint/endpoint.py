@@ -19,8 +19,8 @@ from gossip_ws.endpoint.entry import fix_terms
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
-from gossip_ws.kernel.errors import Fault, FaultCode, LocalError, RemoteError
-from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, qname
+from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
+from gossip_ws.kernel.names import WSA, DeviceId, GossipId
 from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import (
     Caller,
@@ -37,11 +37,14 @@ from gossip_ws.ports import (
     Reply,
     Verifier,
 )
-from gossip_ws.wire.envelope import MAX_ENVELOPE, MAX_UDP_ENVELOPE, Addressing, build
+from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build
 
 ENROL_TIMEOUT = 5.0
+LEAVE_TIMEOUT = 1.0
 Waiting = Callable[[bytes | Fault, GossipId, Tally], None]
-"""Gets the answer to a request that a client made here."""
+"""Gets the answer to a request that was made here."""
+Told = Callable[[Fault | None], None]
+"""Told of a one-way message that was to start here: it is on its way, or was refused and went nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Endpoint:
         operation = self.hosting.operation(action)
         if operation is None or operation.style is not Style.ONE_WAY:
             raise LocalError(f"no one-way operation of this device: {action}")
-        self.start(operation, body, Wanted())
+        self.start(operation, body, Wanted(), told=self._count_refusal)
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -132,27 +135,27 @@ class Endpoint:
         """Discovery found a Peer Service to enrol with."""
         self._carry_out(self.node.service_found(service, self.world.clock.now()))
 
-    def gossip(self, message: Message, caller: Caller, waiting: Waiting | None = None) -> None:
-        """One decoded gossip message. Raises RemoteError when it is not to be believed; nothing changed.
-
-        `waiting` gets the answer when the message is a client's own signed request that starts here.
-        """
+    def gossip(self, message: Message, caller: Caller) -> None:
+        """One decoded message from another node. Raises RemoteError when it is not to be believed; nothing changed."""
         self.counters["received"] += 1
         now = self.world.clock.now()
         if not isinstance(message, Gossip):
             self._carry_out(self.node.receive(message, caller.source, now))
             return
-        content = message.content
-        if not self.node.holds(content.id):
+        if not message.hop.sender:
+            raise sender_fault("Malformed", "a hop without a sender")
+        if not self.node.holds(message.content.id):
             # Before it is marked seen, delivered or passed on.
-            self.world.verifier.verify(content, caller)
-            if content.terms.filter is not None:
-                operation = self.hosting.operation(content.action)
-                self.world.combiner.check(content.terms.filter, operation.shape if operation is not None else None)
-        if message.hop.sender:
-            self._carry_out(self.node.receive(message, caller.source, now))
-        else:
-            self._originate(content, waiting)
+            self._judge(message.content, caller)
+        self._carry_out(self.node.receive(message, caller.source, now))
+
+    def enter(self, content: Content, caller: Caller, waiting: Waiting | None = None, told: Told | None = None) -> None:
+        """A client's own signed message starts here; `waiting` and `told` as in `start`. Raises RemoteError."""
+        self.counters["received"] += 1
+        operation = self._judge(content, caller)
+        if operation is None:
+            raise sender_fault("ActionNotSupported", f"not hosted here: {content.action}", namespace=WSA)
+        self._enter(operation, content, caller.source, waiting, told)
 
     def start(
         self,
@@ -160,12 +163,13 @@ class Endpoint:
         body: bytes,
         wanted: Wanted,
         waiting: Waiting | None = None,
-        *,
-        delivered: bool = False,
+        told: Told | None = None,
+        source: Address | None = None,
     ) -> None:
-        """Fix, sign and spread a message of this device's own, or of a caller it signs for.
+        """Fix, sign and spread a message of this device's own, or of a caller at `source` that it signs for.
 
-        Raises RemoteError when it cannot be accepted; then nothing was sent.
+        `waiting` gets the answer to a request, `told` the fate of a one-way message. Raises RemoteError when it
+        cannot be accepted; then nothing was sent.
         """
         world = self.world
         terms = fix_terms(
@@ -174,7 +178,7 @@ class Endpoint:
         if terms.filter is not None:
             world.combiner.check(terms.filter, operation.shape)
         content = world.codec.seal(operation.action, terms, body, world.verifier.sign)
-        self._originate(content, waiting, delivered=delivered)
+        self._enter(operation, content, source, waiting, told)
 
     def invoke(
         self,
@@ -191,12 +195,57 @@ class Endpoint:
     # -- effects -------------------------------------------------------------------------------
 
     def _originate(self, content: Content, waiting: Waiting | None, *, delivered: bool = False) -> None:
-        if len(content.sealed) + _HEADROOM > MAX_ENVELOPE:
-            raise RemoteError(
-                Fault(FaultCode.SENDER, qname(GOSSIP, "TooLarge"), f"an envelope has at most {MAX_ENVELOPE} octets")
-            )
         effects = self.node.originate(content, self.world.clock.now(), delivered=delivered)
         if waiting is not None:
+    # -- what starts here ----------------------------------------------------------------------
+
+    def _judge(self, content: Content, caller: Caller) -> Operation | None:
+        """The operation, None when it is not hosted here. Raises RemoteError."""
+        self.world.verifier.verify(content, caller)
+        operation = self.hosting.operation(content.action)
+        terms = content.terms
+        if operation is not None and (operation.policy is None or operation.style is not terms.style):
+            raise sender_fault("NotGossiped", f"{content.action} does not gossip, or not as {terms.style.value}")
+        if terms.filter is not None:
+            self.world.combiner.check(terms.filter, operation.shape if operation is not None else None)
+        return operation
+
+    def _enter(
+        self,
+        operation: Operation,
+        content: Content,
+        source: Address | None,
+        waiting: Waiting | None,
+        told: Told | None,
+    ) -> None:
+        """What is no call of the operation spreads nowhere. Of a one-way operation the service here is the first
+        to judge: what it refuses is told to the caller."""
+        self.node.check_new(content, self.world.clock.now())
+        frame = build(Addressing(action=operation.action), content.body)
+        self.hosting.by_action[operation.action].check(operation, frame)
+        if operation.style is Style.REQUEST_RESPONSE:
+            self._originate(content, waiting)
+            return
+
+        def judged(outcome: Outcome) -> None:
+            fault = outcome if isinstance(outcome, Fault) else None
+            try:
+                if fault is None:
+                    self._originate(content, None, delivered=True)
+            except RemoteError as error:
+                fault = error.fault
+            if told is not None:
+                told(fault)
+
+        if self.node.is_target(content):
+            self.invoke(operation, frame, content.terms.originator, judged, source)
+        else:
+            judged(Reply(b""))
+
+    def _count_refusal(self, fault: Fault | None) -> None:
+        if fault is not None:
+            self.counters["own message refused"] += 1
+
             self._waiting[content.id] = waiting
         self._carry_out(effects)
 
@@ -300,7 +349,3 @@ class Endpoint:
         self.world.network.request(
             directory.ask(effect.types, effect.scopes, effect.limit), effect.service, ENROL_TIMEOUT, done
         )
-
-
-_HEADROOM = 1_024
-"""Octets that a hop's headers may add to the sealed part."""

@@ -1,7 +1,7 @@
 """What a device's listeners are handed: routes by path and Action, speaks WS-Addressing around every service.
 
 A hosted service's own address gets today's behaviour; its shadow's gets the same operation spread or
-gathered. `/gossip` is where relays send to. Datagrams have no path: they are told apart by their headers.
+gathered. `/gossip` is where relays send to. A datagram's path is that of its wsa:To.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from gossip_ws.core.messages import Gossip, Tally
-from gossip_ws.endpoint.endpoint import Endpoint
+from gossip_ws.core.messages import Content, Gossip, Tally
+from gossip_ws.dpws.messages import ADHOC
+from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
 from gossip_ws.kernel.names import WSA, GossipId
 from gossip_ws.kernel.terms import Style, Wanted
-from gossip_ws.ports import HostedService, Outcome, Reply, Request, Respond, Response
-from gossip_ws.wire.envelope import Envelope, canonical, content_prefixes, parse
+from gossip_ws.ports import Frame, HostedService, Outcome, Reply, Request, Respond, Response
+from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Envelope, canonical, content_prefixes, parse
 from gossip_ws.wire.nodes import encode_report
 from gossip_ws.wire.soap import ADDRESSING_HEADERS, fault_envelope, reply_envelope, understand
 from gossip_ws.wire.terms import WANTED, decode_wanted
@@ -29,6 +30,8 @@ DEVICE_PATH: Final = "/device"
 ANONYMOUS: Final = WSA + "/anonymous"
 _ACCEPTED: Final = Response(202)
 _KNOWN = ADDRESSING_HEADERS | {WANTED}
+_CHARSETS: Final = frozenset(("", "utf-8", "utf-16", "us-ascii"))
+"""DPWS 1.1 R0007: UTF-8 and UTF-16, and what is a part of the former."""
 
 
 class Description(Protocol):
@@ -74,6 +77,9 @@ class SoapServer:
         elif request.method == "GET":
             found = self._description.document(request.path, request.query)
             respond(Response(200, *found) if found is not None else Response(404))
+        elif _charset(request.content_type) not in _CHARSETS:
+            self.endpoint.counters["unsupported charset"] += 1
+            respond(Response(415))
         else:
             self._post(request, respond)
 
@@ -83,28 +89,51 @@ class SoapServer:
         """Junk and faults get no answer: a datagram's source proves nothing."""
         endpoint = self.endpoint
         try:
+            if len(request.frame) > MAX_UDP_ENVELOPE:
+                raise sender_fault("TooLarge", f"a datagram has at most {MAX_UDP_ENVELOPE} octets")
             message = endpoint.world.codec.decode(request.frame)
-            if message is not None:
+            if isinstance(message, Gossip) and not message.hop.sender:
+                self._entry(message.content, None, request, self._only_replies(respond))
+            elif message is not None:
                 endpoint.gossip(message, request.caller)
-                return
-            envelope = parse(request.frame)
-            described = self._description.answer("", envelope, request.caller.source)
-            if described is not None:
-                respond(Response(200, described))
-                return
-            route, operation = self._by_action(envelope)
-            self._call(route, operation, envelope, request, respond)
+            else:
+                self._plain_datagram(request, self._only_replies(respond))
         except RemoteError as error:
             self._count(error.fault)
 
-    def _by_action(self, envelope: Envelope) -> tuple[_Route, Operation]:
-        """Over UDP wsa:To carries the path, wsa:Action the operation."""
-        action, to = envelope.addressing.action, envelope.addressing.to
-        path = "/" + to.partition("://")[2].partition("/")[2]
-        route = self._routes.get(path)
-        if route is None or action not in route.service.operations:
-            raise _action_not_supported(action)
-        return route, route.service.operations[action]
+    def _plain_datagram(self, request: Request, respond: Respond) -> None:
+        envelope = parse(request.frame)
+        understand(envelope.headers, _KNOWN)
+        described = self._description.answer("", envelope, request.caller.source)
+        if described is not None:
+            respond(Response(200, described))
+            return
+        route = self._addressed(envelope)
+        self._call(route, _operation(route, envelope), envelope, request, respond)
+
+    def _addressed(self, envelope: Envelope) -> _Route:
+        """Over UDP wsa:To carries the path. One that names the device alone means the original of the action."""
+        addressing = envelope.addressing
+        route = self._routes.get(_path(addressing.to))
+        if route is None and addressing.to == self.endpoint.device:
+            service = self.endpoint.hosting.by_action.get(addressing.action)
+            route = _Route(service, _Side.HOSTED) if service is not None else None
+        if route is None:
+            raise _action_not_supported(addressing.action)
+        return route
+
+    def _only_replies(self, respond: Respond) -> Respond:
+        """No fault goes back, nor what a datagram does not hold."""
+
+        def reply(response: Response) -> None:
+            if response.status != 200 or not response.body:
+                return
+            if len(response.body) > MAX_UDP_ENVELOPE:
+                self.endpoint.counters["reply too large for a datagram"] += 1
+            else:
+                respond(response)
+
+        return reply
 
     # -- HTTP ----------------------------------------------------------------------------------
 
@@ -117,13 +146,17 @@ class SoapServer:
                 return
             if request.path == GOSSIP_PATH or (route is not None and route.side is _Side.SHADOW):
                 message = self.endpoint.world.codec.decode(request.frame)
+                if isinstance(message, Gossip) and not message.hop.sender:
+                    self._entry(message.content, route, request, respond)
+                    return
                 if message is not None:
-                    self._gossip(message, request, respond)
+                    self.endpoint.gossip(message, request.caller)
+                    respond(_ACCEPTED)
                     return
             envelope = parse(request.frame)
             relates_to = envelope.addressing.message_id
             understand(envelope.headers, _KNOWN)
-            self._check_addressing(envelope)
+            self._check_addressing(envelope, request.path)
             described = self._description.answer(request.path, envelope, request.caller.source)
             if described is not None:
                 respond(Response(200, described) if described else _ACCEPTED)
@@ -133,21 +166,19 @@ class SoapServer:
             self._call(route, _operation(route, envelope), envelope, request, respond)
         except RemoteError as error:
             self._count(error.fault)
-            respond(_fault_response(error.fault, relates_to))
-
-    def _gossip(self, message: object, request: Request, respond: Respond) -> None:
-        if isinstance(message, Gossip):
-            entry = not message.hop.sender
-            operation = self.endpoint.hosting.operation(message.content.action)
-            if entry and message.content.terms.style is Style.REQUEST_RESPONSE:
-                if operation is None:
-                    raise _action_not_supported(message.content.action)
-                self.endpoint.gossip(message, request.caller, self._report(operation, "", respond))
-                return
-        self.endpoint.gossip(message, request.caller)  # type: ignore[arg-type]
-        respond(_ACCEPTED)
+            respond(_fault_response(error.fault, relates_to or _message_id(request.frame)))
 
     # -- calls ---------------------------------------------------------------------------------
+
+    def _entry(self, content: Content, route: _Route | None, request: Request, respond: Respond) -> None:
+        """A client's own signed message: it enters here without credentials. Raises RemoteError."""
+        operations = route.service.operations if route is not None else None
+        operation = self.endpoint.hosting.operation(content.action)
+        if operation is None or (operations is not None and content.action not in operations):
+            raise _action_not_supported(content.action)
+        relates_to = _message_id(request.frame)
+        waiting = self._report(operation, relates_to, respond)
+        self.endpoint.enter(content, request.caller, waiting, self._told(relates_to, respond))
 
     def _call(
         self, route: _Route, operation: Operation, envelope: Envelope, request: Request, respond: Respond
@@ -162,40 +193,29 @@ class SoapServer:
             # What changes a device is closed to strangers at the original's address as well.
             endpoint.world.verifier.authorise(operation.action, caller)
         if route.side is _Side.HOSTED:
-            endpoint.invoke(
-                operation,
-                request.frame,
-                caller.user,
-                self._reply(operation, relates_to, request, respond),
-                caller.source,
-            )
+            issuer = endpoint.world.verifier.issuer(caller) if caller.user else ""
+            reply = self._reply(operation, relates_to, respond)
+            endpoint.invoke(operation, request.frame, issuer, reply, caller.source)
             return
         if envelope.payload is None:
             raise sender_fault("Malformed", "an empty Body is no call of an operation")
         body = canonical(envelope.payload, content_prefixes(envelope.payload))
         wanted = decode_wanted(envelope) or Wanted()
-        if operation.style is Style.REQUEST_RESPONSE:
-            endpoint.start(operation, body, wanted, self._report(operation, relates_to, respond))
-            return
-
-        # The service here judges first: what it refuses is told to the caller and goes nowhere.
-        def judged(outcome: Outcome) -> None:
-            try:
-                if isinstance(outcome, Fault):
-                    raise RemoteError(outcome)
-                endpoint.start(operation, body, wanted, delivered=True)
-            except RemoteError as error:
-                self._count(error.fault)
-                respond(_fault_response(error.fault, relates_to))
-            else:
-                respond(_ACCEPTED)
-
         # The device signs for the caller: here as everywhere, the issuer is the one that signed.
-        endpoint.invoke(operation, request.frame, endpoint.world.verifier.originator, judged, caller.source)
+        waiting = self._report(operation, relates_to, respond)
+        endpoint.start(operation, body, wanted, waiting, self._told(relates_to, respond), caller.source)
 
-    def _reply(
-        self, operation: Operation, relates_to: str, request: Request, respond: Respond
-    ) -> Callable[[Outcome], None]:
+    def _told(self, relates_to: str, respond: Respond) -> Told:
+        def told(fault: Fault | None) -> None:
+            if fault is None:
+                respond(_ACCEPTED)
+            else:
+                self._count(fault)
+                respond(_fault_response(fault, relates_to))
+
+        return told
+
+    def _reply(self, operation: Operation, relates_to: str, respond: Respond) -> Callable[[Outcome], None]:
         def done(outcome: Outcome) -> None:
             if isinstance(outcome, Reply):
                 if operation.style is Style.ONE_WAY:
@@ -204,14 +224,11 @@ class SoapServer:
                     respond(Response(200, reply_envelope(operation.reply_action, relates_to, outcome.body)))
             else:
                 self._count(outcome)
-                # A datagram gets no fault back: its source may be forged.
-                respond(_fault_response(outcome, relates_to) if request.method else Response(400))
+                respond(_fault_response(outcome, relates_to))
 
         return done
 
-    def _report(
-        self, operation: Operation, relates_to: str, respond: Respond
-    ) -> Callable[[bytes | Fault, GossipId, Tally], None]:
+    def _report(self, operation: Operation, relates_to: str, respond: Respond) -> Waiting:
         def answered(value: bytes | Fault, id: GossipId, tally: Tally) -> None:
             if isinstance(value, Fault):
                 respond(_fault_response(value, relates_to, encode_report(id, tally)))
@@ -223,7 +240,7 @@ class SoapServer:
 
     # -- WS-Addressing -------------------------------------------------------------------------
 
-    def _check_addressing(self, envelope: Envelope) -> None:
+    def _check_addressing(self, envelope: Envelope, path: str) -> None:
         addressing = envelope.addressing
         for reply_to in (addressing.reply_to, addressing.fault_to):
             if reply_to not in ("", ANONYMOUS):
@@ -231,6 +248,11 @@ class SoapServer:
                 raise sender_fault(
                     "OnlyAnonymousAddressSupported", "over HTTP only the anonymous ReplyTo is served", namespace=WSA
                 )
+        to = addressing.to
+        named = to in ("", ANONYMOUS, self.endpoint.device) or (path == DEVICE_PATH and to == ADHOC)
+        # A device behind a name or an address translation does not know all its transport addresses.
+        if not named and not (to.lower().startswith(("http://", "https://")) and _path(to) == path):
+            raise sender_fault("DestinationUnreachable", f"not an address of this device: {to}", namespace=WSA)
 
     def _count(self, fault: Fault) -> None:
         self.endpoint.counters[fault.subcode.rpartition("}")[2]] += 1
@@ -249,6 +271,28 @@ def _operation(route: _Route, envelope: Envelope) -> Operation:
             return operation
     name = envelope.payload.tag if envelope.payload is not None else "an empty Body"
     raise _action_not_supported(str(name))
+
+
+def _path(uri: str) -> str:
+    """The path of an absolute URI with an authority, `/` for any other."""
+    return "/" + uri.partition("://")[2].partition("/")[2].partition("?")[0]
+
+
+def _charset(content_type: str) -> str:
+    """The charset parameter of a media type, in lower case; empty when it has none."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return ""
+
+
+def _message_id(frame: Frame) -> str:
+    """The wsa:MessageID of a frame, empty when it cannot be told."""
+    try:
+        return parse(frame).addressing.message_id
+    except RemoteError:
+        return ""
 
 
 def _action_not_supported(action: str) -> RemoteError:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from gossip_ws.kernel.contract import Field, GossipPolicy, Number, Operation, Shape
 from gossip_ws.kernel.names import QName, qname
 from gossip_ws.kernel.terms import Style
-from gossip_ws.ports import Invocation, Outcome, Reply
+from gossip_ws.ports import Frame, Invocation, Outcome, Reply
 
 NUMBERS = "urn:gossip-ws:2026:sim"
 NOTIFY = f"{NUMBERS}:Notify"
@@ -78,6 +78,9 @@ class NumberService:
 
     def wsdl(self, address: str) -> bytes:
         return b""
+
+    def check(self, operation: Operation, envelope: Frame) -> None:
+        """In the simulator nobody calls with anything else."""
 
     def invoke(self, invocation: Invocation, done: Callable[[Outcome], None]) -> None:
         if invocation.operation.action == NOTIFY:
