@@ -112,6 +112,10 @@ class PeerTable:
             if len(self._entries) >= self._limit:
                 return False
             self._entries[peer.device] = _Entry(peer, until, proven)
+        elif peer == held.peer and held.proven >= proven:
+            # The usual refresh: nothing that is given out has changed.
+            held.until = until
+            return True
         elif peer.incarnation >= held.peer.incarnation:
             same = (peer.udp, peer.http) == (held.peer.udp, held.peer.http)
             held.proven = proven or (held.proven and same)
@@ -148,8 +152,13 @@ class PeerTable:
 
     def related(self, kind: Relation) -> tuple[Peer, ...]:
         """All proven peers of one relation."""
-        if kind not in self._by_relation:
-            self._by_relation[kind] = tuple(peer for peer in self if relation(self._role, peer.role) is kind)
+        if not self._by_relation:
+            # All at once: whoever asks for one kind is about to ask for the others.
+            found: dict[Relation, list[Peer]] = {one: [] for one in Relation}
+            of_role = {role: found[relation(self._role, role)].append for role in Role}
+            for peer in self:
+                of_role[peer.role](peer)
+            self._by_relation = {one: tuple(peers) for one, peers in found.items()}
         return self._by_relation[kind]
 
     def relation_of(self, peer: Peer) -> Relation:

@@ -28,6 +28,9 @@ _ONCE = frozenset(_WSA + name for name in ("To", "Action", "MessageID", "From", 
 REPLY: Final = WSA + "/reply"
 # What XML 1.0 cannot carry even escaped (section 2.2, Char).
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Character data and attribute values with nothing in them to escape or replace: almost all that is written.
+_PLAIN_TEXT = re.compile("[\t\n\x20-\x25\x27-\x3b\x3d\x3f-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+_PLAIN_VALUE = re.compile("[\x20\x21\x23-\x25\x27-\x3b\x3d\x3f-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 _QUALIFIER = re.compile(r"([^\W\d][\w.\-]*):")
 _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
@@ -114,11 +117,15 @@ def parse(frame: bytes, limit: int = MAX_ENVELOPE) -> Envelope:
 
 def text(value: str) -> str:
     """`value` as character data: escaped, and without what XML cannot carry at all."""
+    if _PLAIN_TEXT.fullmatch(value):
+        return value
     return escape(_NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", value), {"\r": "&#13;"})
 
 
 def attribute(value: str) -> str:
     """`value` as a quoted attribute value: escaped, and without what XML cannot carry at all."""
+    if _PLAIN_VALUE.fullmatch(value):
+        return f'"{value}"'
     return quoteattr(_NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", value))
 
 

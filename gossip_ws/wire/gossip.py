@@ -14,7 +14,7 @@ from typing import Final
 
 from lxml import etree
 
-from gossip_ws.core.messages import Content, Gossip, Hop, Message, Signature
+from gossip_ws.core.messages import Content, Gossip, Hop, Message, Receipt, Signature
 from gossip_ws.kernel.errors import LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import GOSSIP, SOAP12, WSA, WSD, DeviceId, GossipId, qname
 from gossip_ws.kernel.terms import Terms, Tier
@@ -43,6 +43,7 @@ from gossip_ws.wire.nodes import (
     read_node_message,
     write_node_message,
 )
+from gossip_ws.wire.receipts import read_receipt, write_receipt
 from gossip_ws.wire.soap import ADDRESSING_HEADERS, understand
 from gossip_ws.wire.terms import (
     MAX_SPREAD,
@@ -137,6 +138,9 @@ class XmlCodec:
         """None when the envelope carries no gossip. Raises RemoteError when it is malformed or out of bounds."""
         if len(frame) > MAX_ENVELOPE:
             raise sender_fault("TooLarge", f"envelope of {len(frame)} octets, at most {MAX_ENVELOPE} are taken")
+        receipt = read_receipt(frame)
+        if receipt is not None:
+            return receipt
         relayed = _RELAYED.match(frame)
         if relayed is not None:
             fixed_part = frame[relayed.end() :]
@@ -186,6 +190,8 @@ class XmlCodec:
         """
         if isinstance(message, Gossip):
             return b"".join((_write_hop(message.hop).encode(), message.content.sealed))
+        if isinstance(message, Receipt):
+            return write_receipt(message)
         name, relations, body = write_node_message(message)
         return build(Addressing(f"{GOSSIP}:{name}", message_id(), GOSSIP, relates_to=relations), body)
 

@@ -1,0 +1,30 @@
+"""The Peer Service's table: what is given out follows what was put in."""
+
+from builders import peer
+
+from gossip_ws.core.peers import PeerTable, Relation, Role
+
+
+def test_relations_follow_registrations_refreshes_and_farewells():
+    table = PeerTable(Role.SUBSTATION, 10)
+    equal, parent = peer("ssc2"), peer("is0")
+    table.put(equal, 10.0, proven=True)
+    assert (table.related(Relation.EQUAL), table.related(Relation.CHILD)) == ((equal,), ())
+    table.put(parent, 10.0, proven=False)
+    table.put(equal, 20.0, proven=False)
+    assert table.related(Relation.EQUAL) == (equal,)
+    table.prove(parent.device)
+    assert set(table.related(Relation.EQUAL)) == {equal, parent}, "the information system is one of the WAN's"
+    assert table.expire(15.0) == (parent.device,), "an unchanged refresh lasts as long as any other"
+    assert table.related(Relation.EQUAL) == (equal,)
+    table.forget(equal.device)
+    assert table.related(Relation.EQUAL) == ()
+
+
+def test_an_unchanged_refresh_that_brings_the_proof_counts():
+    table = PeerTable(Role.SUBSTATION, 10)
+    equal = peer("ssc2")
+    table.put(equal, 10.0, proven=False)
+    assert table.related(Relation.EQUAL) == ()
+    table.put(equal, 10.0, proven=True)
+    assert table.related(Relation.EQUAL) == (equal,)
