@@ -1,4 +1,9 @@
-# Everything a newcomer needs: `make demo` and `make test` set up their own environment first.
+# Everything a newcomer needs: each target sets up its own environment first.
+#   make demo     a city of devices: one tariff pushed, the demand pulled before and after
+#   make test     make check, then all tests
+#   make check    style, types, who imports whom
+#   make bench    what is measured
+# PYTHON=python3.13 chooses the interpreter, VENV=DIR where the environment goes. The package index is pip's.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,8 +12,9 @@ READY := $(VENV)/.ready
 .PHONY: demo test check bench clean
 
 $(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("gossip_ws needs Python 3.11 or newer: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24" "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
 
