@@ -108,7 +108,7 @@ class Worker:
 
     async def close(self) -> None:
         for host in self._hosts:
-            await host.close()
+            await host.close(leave=False)
         self._multicast.close()
         self._runner.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -171,8 +172,12 @@ class Host:
         if self._discovery is not None:
             self._discovery.start()
 
-    async def close(self) -> None:
-        """Say Bye, stop listening."""
+    async def close(self, *, leave: bool = True) -> None:
+        """Say Bye, unregister unless `leave` is False (when all go together), stop listening."""
+        if leave and self._endpoint is not None:
+            left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._endpoint.down(lambda: left.set_result(None))
+            await left
         if self._discovery is not None:
             self._discovery.stop()
             if self._listener is not None:

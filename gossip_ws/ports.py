@@ -216,6 +216,8 @@ class Directory(Protocol):
     def registered(self, reply: Frame) -> tuple[float, Peer]:
         """(lease in seconds, the registrar's own entry). Raises RemoteError, the service's own fault too."""
 
+    def unregister(self, device: DeviceId) -> Frame: ...
+
     def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int) -> Frame: ...
 
     def peers(self, reply: Frame) -> tuple[Peer, ...]:

@@ -6,15 +6,17 @@ from lxml import etree
 
 from gossip_ws.core.peers import Peer
 from gossip_ws.kernel.errors import RemoteError, sender_fault
-from gossip_ws.kernel.names import QName
+from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.ports import Frame
 from gossip_ws.services.peer_client import (
     GET_PEERS,
     REGISTER,
+    UNREGISTER,
     get_peers_request,
     parse_get_peers_reply,
     parse_register_reply,
     register_request,
+    unregister_request,
 )
 from gossip_ws.wire.envelope import Addressing, build, message_id, parse
 from gossip_ws.wire.soap import read_fault
@@ -28,6 +30,9 @@ class PeerDirectory:
 
     def registered(self, reply: Frame) -> tuple[float, Peer]:
         return parse_register_reply(_payload(reply))
+
+    def unregister(self, device: DeviceId) -> Frame:
+        return build(Addressing(action=UNREGISTER, message_id=message_id()), unregister_request(device))
 
     def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int) -> Frame:
         return build(Addressing(action=GET_PEERS, message_id=message_id()), get_peers_request(types, scopes, limit))

@@ -149,6 +149,14 @@ class Enrolment:
         service = self._services[self._next % len(self._services)]
         return effects + self._ask(service, now)
 
+    def leave(self) -> Address | None:
+        """The device goes down. The Peer Service that counts on it, if one does: it should know at once."""
+        self._turn += 1
+        if self.registrar is None:
+            return None
+        self.registrar = None
+        return self._services[self._next % len(self._services)]
+
     def failed(self, now: Instant) -> list[Effect]:
         """No answer, or a fault: the next one, later each time."""
         self._failures += 1

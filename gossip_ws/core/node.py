@@ -81,21 +81,25 @@ class Node:
         """The device is up."""
         return [*self._enrolment.start(now), self._pull_timer()]
 
+    def stop(self) -> Address | None:
+        """The device is about to go down: the Peer Service that has to be told, if any."""
+        return self._enrolment.leave()
+
     def originate(self, content: Content, now: Instant, *, delivered: bool = False) -> list[Effect]:
         """A checked message starts here: from a client of the shadow service, or the device itself.
 
         `delivered`: the hosted service here has had it already, as the first to judge it. Raises RemoteError
         when it cannot be accepted; then nothing was changed.
         """
-        self._check_lifetime(content, now)
-        if self.holds(content.id):
-            raise sender_fault("Duplicate", "this very message was accepted before")
-        if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
         self.check_new(content, now)
         return self._accept(content, None, now, delivered=delivered)
 
     def check_new(self, content: Content, now: Instant) -> None:
         """May a message start here? Raises RemoteError: Expired, LifetimeTooLong, Duplicate, Busy."""
+        self._check_lifetime(content, now)
+        if self.holds(content.id):
+            raise sender_fault("Duplicate", "this very message was accepted before")
+        if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
             raise receiver_fault("Busy", "too many open requests")
 
     def is_target(self, content: Content) -> bool:

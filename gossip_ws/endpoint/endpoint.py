@@ -131,6 +131,15 @@ class Endpoint:
         """The device is reachable: enrol, ask for news from time to time."""
         self._carry_out(self.node.start(self.world.clock.now()))
 
+    def down(self, done: Callable[[], None]) -> None:
+        """The device is about to go: say so to the Peer Service. `done` when it heard, or did not answer."""
+        service = self.node.stop()
+        if service is None:
+            done()
+        else:
+            frame = self.world.directory.unregister(self.device)
+            self.world.network.request(frame, service, LEAVE_TIMEOUT, lambda _: done())
+
     def service_found(self, service: Address) -> None:
         """Discovery found a Peer Service to enrol with."""
         self._carry_out(self.node.service_found(service, self.world.clock.now()))
@@ -192,11 +201,6 @@ class Endpoint:
         service = self.hosting.by_action[operation.action]
         service.invoke(Invocation(operation, envelope, issuer, self.world.clock.now(), source), done)
 
-    # -- effects -------------------------------------------------------------------------------
-
-    def _originate(self, content: Content, waiting: Waiting | None, *, delivered: bool = False) -> None:
-        effects = self.node.originate(content, self.world.clock.now(), delivered=delivered)
-        if waiting is not None:
     # -- what starts here ----------------------------------------------------------------------
 
     def _judge(self, content: Content, caller: Caller) -> Operation | None:
@@ -246,6 +250,11 @@ class Endpoint:
         if fault is not None:
             self.counters["own message refused"] += 1
 
+    # -- effects -------------------------------------------------------------------------------
+
+    def _originate(self, content: Content, waiting: Waiting | None, *, delivered: bool = False) -> None:
+        effects = self.node.originate(content, self.world.clock.now(), delivered=delivered)
+        if waiting is not None:
             self._waiting[content.id] = waiting
         self._carry_out(effects)
 

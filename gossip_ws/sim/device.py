@@ -18,7 +18,16 @@ from gossip_ws.kernel.names import GossipId
 from gossip_ws.kernel.terms import Wanted
 from gossip_ws.ports import Codec, Combiner, HostedService, Request, Respond, Response, Verifier
 from gossip_ws.security.development import DevelopmentVerifier
-from gossip_ws.sim.parcels import ObjectCodec, ObjectDirectory, Parcel, PeersAsked, PeersTold, Registered, Registration
+from gossip_ws.sim.parcels import (
+    ObjectCodec,
+    ObjectDirectory,
+    Parcel,
+    PeersAsked,
+    PeersTold,
+    Registered,
+    Registration,
+    Unregistered,
+)
 from gossip_ws.sim.world import HostClock, HostNetwork, World
 
 
@@ -79,6 +88,9 @@ class SimDevice:
         match request.frame.content if isinstance(request.frame, Parcel) else None:
             case Registration(peer):
                 return Registered(self.endpoint.register(peer, request.caller.source), self.peer)
+            case Unregistered(device):
+                self.endpoint.forget(device)
+                return PeersTold(())
             case PeersAsked(types, scopes, limit):
                 return PeersTold(self.endpoint.peers.select(types, scopes, limit))
             case _:

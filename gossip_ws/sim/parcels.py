@@ -10,7 +10,7 @@ from typing import Any
 from gossip_ws.core.messages import Content, Message, Signature
 from gossip_ws.core.peers import Peer
 from gossip_ws.kernel.errors import sender_fault
-from gossip_ws.kernel.names import GossipId, QName
+from gossip_ws.kernel.names import DeviceId, GossipId, QName
 from gossip_ws.kernel.terms import Terms
 from gossip_ws.ports import Frame
 
@@ -56,6 +56,11 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
+class Unregistered:
+    device: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
 class PeersAsked:
     types: tuple[QName, ...]
     scopes: tuple[str, ...]
@@ -78,6 +83,9 @@ class ObjectDirectory:
         if not isinstance(content, Registered):
             raise sender_fault("Malformed", "not a registration's reply")
         return content.lease, content.registrar
+
+    def unregister(self, device: DeviceId) -> Frame:
+        return Parcel.of(Unregistered(device))
 
     def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int) -> Frame:
         return Parcel.of(PeersAsked(types, scopes, limit))

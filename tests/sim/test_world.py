@@ -195,3 +195,17 @@ def test_the_same_grid_speaks_real_xml_when_asked_to():
     world.run_until(lambda: bool(answers), world.time + 15)
     size = len(devices)
     assert answers == [(read_response(size * (size + 1) // 2), Tally(size, size))]
+
+
+def test_who_goes_down_in_order_is_not_waited_for():
+    world = World(8)
+    devices, _ = grid(world, 2, 3, 1)
+    leaver = next(device for device in devices if device.address.host == "ied0.1.0")
+    gone = []
+    leaver.endpoint.down(lambda: gone.append(True))
+    assert world.run_until(lambda: bool(gone), world.time + 2)
+    world.crash("ied0.1.0")
+    world.run(until=world.time + 3)
+    answers = devices[0].pull(READ, READ_REQUEST)
+    assert world.run_until(lambda: bool(answers), world.time + 2)
+    assert answers[0][1] == Tally(len(devices) - 1, len(devices) - 1)
