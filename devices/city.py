@@ -28,6 +28,7 @@ from gossip_ws.security.passwords import PasswordHash
 PERIODS = ("00-08", "08-16", "16-24")
 PRICES = ("0.12", "0.30", "0.38")
 """EUR/kWh of the three periods in the tariff that is pushed: the night is cheap."""
+TIERS = {"InformationSystem": "IS", "SubstationController": "SSC", "SmartMeter": "SM", "Appliance": "IED"}
 USER = "operator"
 ENROL_LIMIT = 120.0
 PUSH_LIMIT = 60.0
@@ -103,7 +104,7 @@ class CityReport:
     push: PushReport
     pull: PullReport
     legacy: dict[str, bool] = field(default_factory=dict)
-    """By role: does a plain client find the new tariff at a device's original address?"""
+    """By tier: does a plain client find the new tariff at a device's original address?"""
 
     @property
     def is_good(self) -> bool:
@@ -163,7 +164,7 @@ class City:
         legacy = {}
         for role, address in {**addresses, **await self._workers[-1].ask("addresses")}.items():
             held = await asyncio.to_thread(LegacyClient().tariff, f"{address}/Tariff")
-            legacy[role] = held == (self._tariff_id, 1)
+            legacy[TIERS[role]] = held == (self._tariff_id, 1)
         return CityReport(self.devices, before, push, after, legacy)
 
     # -- steps ---------------------------------------------------------------------------------

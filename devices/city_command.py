@@ -90,12 +90,18 @@ def table(report: CityReport) -> str:
         "           " + _worth("before", report.pull_before),
         "           " + _worth("after", report.pull),
         "",
-        "legacy     a plain client reads GetTariff at the original address: "
-        + ", ".join(f"{role} {'new tariff' if found else 'NOT FOUND'}" for role, found in report.legacy.items()),
+        *_legacy(report.legacy),
         "",
         "verdict    " + ("everyone has the tariff, every sum is exact" if report.is_good else "NOT AS IT SHOULD BE"),
     ]
     return "\n".join(lines)
+
+
+def _legacy(found: dict[str, bool]) -> Iterable[str]:
+    for held, said in ((True, "finds the new tariff"), (False, "DOES NOT FIND the new tariff")):
+        tiers = [tier for tier, has in found.items() if has is held]
+        if tiers:
+            yield f"legacy     a plain SOAP client {said} at the original address of {', '.join(tiers)}"
 
 
 def _demand(before: PullReport, after: PullReport) -> Iterable[str]:
