@@ -5,3 +5,5 @@ from pathlib import Path
 
 # The helpers beside the tests: the folder is no package.
 sys.path.insert(0, str(Path(__file__).parent))
+
+from town import town as town
