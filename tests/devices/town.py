@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -218,6 +219,8 @@ class Device:
     host: Host
     network: Watched
     codec: Remembering
+    turn: Callable[[], None]
+    """Waits until the devices' loop has done what it is at."""
     datagrams: int = 0
     """Sent by the test."""
 
@@ -276,6 +279,7 @@ class Device:
             if answered:
                 return sock.recv(65_535)
             wait_for(lambda: counters.udp_received + counters.dropped.get(Drop.EMPTY, 0) > before, "a datagram")
+            self.turn()
             sock.setblocking(False)
             with pytest.raises(BlockingIOError):
                 sock.recv(65_535)
@@ -307,6 +311,10 @@ class Town:
     def run(self, make: Callable[[], Any]) -> Any:
         """A coroutine in the devices' loop, to its end."""
         return asyncio.run_coroutine_threadsafe(make(), self.loop).result(DEADLINE)
+
+    def turn(self) -> None:
+        """Until the loop has done what it is at."""
+        self.run(partial(asyncio.sleep, 0))
 
     def open(
         self,
@@ -355,7 +363,7 @@ class Town:
             await made.open()
             return made
 
-        opened = Device(self.run(make), watched[0], codec)
+        opened = Device(self.run(make), watched[0], codec, self.turn)
         self.devices.append(opened)
         if parent is not None and wait:
             wait_for(lambda: parent.host.endpoint.peers.get(opened.id) is not None, f"{scope} registered")
@@ -424,6 +432,7 @@ class Grid(Town):
             return heard == said and not any(host.endpoint.node._served for host in hosts)
 
         wait_for(quiet, "all datagrams handled")
+        self.turn()
         return sum(len(device.network.sent) for device in self.devices)
 
 
