@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gossip_ws.devices.cli_output import as_json, say_json
-from gossip_ws.devices.config import load_config
-from gossip_ws.devices.host import Host
-from gossip_ws.devices.single import run as run_device
+from gossip_ws.devices.lean import become_lean, settle
+
+if TYPE_CHECKING:
+    from gossip_ws.devices.host import Host
 
 
 @click.command(
@@ -28,9 +30,15 @@ def run(file: Path, as_json: bool) -> None:
     Prints one line when the device takes messages. SIGINT and SIGTERM make it say Bye and end with exit code 0;
     an error in FILE ends it with 2 and one line that names the key.
     """
+    become_lean()
+    # After that, and not above: most of what a device takes is what it imports.
+    from gossip_ws.devices.config import load_config
+    from gossip_ws.devices.single import run as run_device
+
     config = load_config(file)
 
     def ready(host: Host) -> None:
+        settle()
         settings, udp = host.settings, host.network.udp
         peers = host.http.at("/Peers")
         if as_json:

@@ -14,13 +14,13 @@ Knows nothing of SOAP, services or gossip.
 from __future__ import annotations
 
 import collections.abc
-import http.cookies
 import sys
-import urllib.error
+import urllib
 import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,19 +115,62 @@ if TYPE_CHECKING:
     BODY_STYLE_EMPTY: Any
     BODY_STYLE_WRAPPED: Any
 else:
+
+    class _Later(ModuleType):
+        """Stands for a module that is imported when something of it is asked for."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return getattr(import_module(self.__name__), name)
+
+    def _later_called(module: str, name: str) -> Callable[..., Any]:
+        """A function of a module that is imported when it is called."""
+        return lambda *values, **named: getattr(import_module(module), name)(*values, **named)
+
     _MOVED = {
         "collections_abc": collections.abc,
-        "http_cookies": http.cookies,
+        "http_cookies": _Later("http.cookies"),
         "urllib": urllib,
-        "urllib.error": urllib.error,
+        "urllib.error": _Later("urllib.error"),
         "urllib.parse": urllib.parse,
-        "urllib.request": urllib.request,
+        "urllib.request": _Later("urllib.request"),
     }
+    # What Spyne imports at once and needs for attachments, HTML and its own HTTP server, which are never spoken here:
+    # together with the mail and HTTP packages behind them 3 MiB, which a meter can put to better use.
+    _SELDOM = {
+        "cgi": (),
+        "lxml.html": (),
+        "spyne.protocol.soap.mime": ("apply_mtom", "collapse_swa"),
+        "spyne.server.http": (),
+        "urllib.request": ("Request", "urlopen"),
+    }
+
+    class _OfSpynesHttp(type):
+        """The type of a stand-in for a class of Spyne's own HTTP server: its instances are those of the real one."""
+
+        def __instancecheck__(cls, instance: object) -> bool:
+            return "spyne.server.http" in sys.modules and isinstance(
+                instance, sys.modules["spyne.server.http"].HttpTransportContext
+            )
+
+    class _HttpTransportContext(metaclass=_OfSpynesHttp):
+        pass
+
+    def _stand_in(module: str, functions: tuple[str, ...]) -> _Later:
+        """`functions` are imported by name at once, so they too are put off until they are called."""
+        made = _Later(module)
+        made.__dict__.update({name: _later_called(module, name) for name in functions})
+        if module == "spyne.server.http":
+            made.HttpTransportContext = _HttpTransportContext
+        return made
 
     def _mended() -> None:
         finders = list(sys.meta_path)
         for name, module in _MOVED.items():
             sys.modules.setdefault(f"spyne.util.six.moves.{name}", module)
+        seldom = {name: _stand_in(name, names) for name, names in _SELDOM.items() if name not in sys.modules}
+        sys.modules.update(seldom)
         # Compiling Spyne warns of escapes, importing it of its importer; neither is the user's business.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -139,6 +182,9 @@ else:
             import spyne.server
         # The vendored importer would go on warning at every failed import of the whole process.
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder in finders]
+        # From here on everybody finds the real ones.
+        for name in seldom:
+            del sys.modules[name]
 
     _mended()
 

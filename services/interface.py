@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from lxml import etree
 from spyne.util.etreeconv import root_dict_to_etree
@@ -18,6 +17,7 @@ from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Style
 from gossip_ws.services import _spyne
+from gossip_ws.wire.envelope import text
 
 PLACEHOLDER: Final = "urn:gossip-ws:2026:address"
 """The service's address in a WSDL that is not of any one device."""
@@ -53,7 +53,7 @@ def build(interface: Any, operations: Mapping[str, Operation]) -> tuple[bytes, e
 
 def at(document: bytes, address: str) -> bytes:
     """The WSDL of the service at `address`."""
-    return document.replace(PLACEHOLDER.encode(), escape(address, {'"': "&quot;"}).encode())
+    return document.replace(PLACEHOLDER.encode(), text(address).replace('"', "&quot;").encode())
 
 
 def element_of(detail: dict[str, Any]) -> etree._Element:
@@ -135,7 +135,7 @@ def _compiled(root: etree._Element) -> etree.XMLSchema:
     parser.resolvers.add(_Together(schemas))
     # One that imports all: so it matters not which namespace the messages are in.
     imports = "".join(
-        f'<xs:import namespace="{escape(location.partition(":")[2])}" schemaLocation="{escape(location)}"/>'
+        f'<xs:import namespace="{text(location.partition(":")[2])}" schemaLocation="{text(location)}"/>'
         for location in schemas
     )
     return etree.XMLSchema(etree.fromstring(f'<xs:schema xmlns:xs="{_XS}">{imports}</xs:schema>'.encode(), parser))

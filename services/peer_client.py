@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
-from xml.sax.saxutils import escape
 
 from lxml import etree
 
@@ -17,7 +16,7 @@ from gossip_ws.core.peers import Peer, Relation, Role
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import PEERS, DeviceId, QName
-from gossip_ws.wire.envelope import MAX_ENVELOPE, parser
+from gossip_ws.wire.envelope import MAX_ENVELOPE, parser, text
 
 REGISTER: Final = PEERS + ":Register"
 REFRESH: Final = PEERS + ":Refresh"
@@ -41,13 +40,13 @@ def register_request(peer: Peer) -> bytes:
 
 def refresh_request(device: DeviceId, subtree: int, incarnation: int) -> bytes:
     """The Refresh payload: the addresses registered before still hold."""
-    fields = _element("device", _text(device)), _element("subtree", str(subtree))
+    fields = _element("device", text(device)), _element("subtree", str(subtree))
     return _payload("Refresh", *fields, _element("incarnation", str(incarnation)))
 
 
 def unregister_request(device: DeviceId) -> bytes:
     """The Unregister payload; the operation is one-way."""
-    return _payload("Unregister", _element("device", _text(device)))
+    return _payload("Unregister", _element("device", text(device)))
 
 
 def get_peers_request(
@@ -56,8 +55,8 @@ def get_peers_request(
     """The GetPeers payload: at most `limit` peers, 1 to 256. Raises LocalError outside of that."""
     if not 0 < limit <= MAX_PEERS or len(types) > MAX_LIST or len(scopes) > MAX_LIST:
         raise LocalError(f"1 to {MAX_PEERS} peers are asked for, by at most {MAX_LIST} types and scopes")
-    parts = [_element("type", _text(name)) for name in types]
-    parts += [_element("scope", _text(scope)) for scope in scopes]
+    parts = [_element("type", text(name)) for name in types]
+    parts += [_element("scope", text(scope)) for scope in scopes]
     if relation is not None:
         parts.append(_element("relation", str(relation)))
     return _payload("GetPeers", *parts, _element("max", str(limit)))
@@ -88,13 +87,13 @@ def parse_get_peers_reply(payload: bytes) -> tuple[Peer, ...]:
 
 
 def _entry(peer: Peer) -> str:
-    parts = [_element("device", _text(peer.device)), _element("role", str(peer.role))]
-    parts += [_element("type", _text(name)) for name in peer.types]
-    parts += [_element("scope", _text(scope)) for scope in peer.scopes]
+    parts = [_element("device", text(peer.device)), _element("role", str(peer.role))]
+    parts += [_element("type", text(name)) for name in peer.types]
+    parts += [_element("scope", text(scope)) for scope in peer.scopes]
     if peer.udp is not None:
-        parts.append(_element("udp", _text(str(peer.udp))))
+        parts.append(_element("udp", text(str(peer.udp))))
     if peer.http is not None:
-        parts.append(_element("http", _text(str(peer.http))))
+        parts.append(_element("http", text(str(peer.http))))
     parts += [_element("subtree", str(peer.subtree)), _element("incarnation", str(peer.incarnation))]
     return "".join(parts)
 
@@ -105,10 +104,6 @@ def _element(name: str, *content: str) -> str:
 
 def _payload(name: str, *content: str) -> bytes:
     return f'<p:{name} xmlns:p="{PEERS}">{"".join(content)}</p:{name}>'.encode()
-
-
-def _text(text: str) -> str:
-    return escape(text, {"\r": "&#13;"})
 
 
 def _name(local: str) -> str:

@@ -11,7 +11,7 @@ from base64 import b64encode
 from binascii import Error, a2b_base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import scrypt, sha256
+from hashlib import sha256
 from typing import Final
 
 from gossip_ws.kernel.errors import LocalError, receiver_fault
@@ -63,8 +63,10 @@ class PasswordHash:
         return hmac.compare_digest(self._derive(password), self.digest)
 
     def _derive(self, password: str) -> bytes:
-        memory = 256 * self.n * self.r + 2**20
-        return scrypt(password.encode(), salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=memory, dklen=_LENGTH)
+        # Not hashlib's: that one needs an OpenSSL of the interpreter's own, which a device does without.
+        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+        return Scrypt(salt=self.salt, length=_LENGTH, n=self.n, r=self.r, p=self.p).derive(password.encode())
 
     def __str__(self) -> str:
         salt, digest = (b64encode(part).decode("ascii") for part in (self.salt, self.digest))

@@ -37,6 +37,39 @@ except ModuleNotFoundError:
 
 
 def test_it_brings_nothing_heavy() -> None:
-    heavy = {"asyncio", "zeep", "requests", "numpy", "sqlalchemy", "twisted"}
+    heavy = {
+        "asyncio",
+        "zeep",
+        "requests",
+        "numpy",
+        "sqlalchemy",
+        "twisted",
+        "cgi",
+        "email",
+        "http.client",
+        "lxml.html",
+    }
     code = f"import sys, gossip_ws.services; sys.stdout.write(str({heavy} & set(sys.modules)))"
     assert run(code, ROOT) == "set()"
+
+
+def test_what_it_puts_off_is_there_for_whoever_asks() -> None:
+    code = """
+import sys, warnings
+import gossip_ws.services
+import lxml.html
+assert lxml.html.fromstring("<p>real</p>").text == "real"
+from spyne.protocol import xml
+assert xml.html.fromstring("<p>real</p>").text == "real"
+from spyne.util.six.moves.urllib.request import Request
+assert Request("http://127.0.0.1/").host == "127.0.0.1"
+from spyne.protocol.soap import soap11
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    assert soap11.cgi.parse_header("text/xml; charset=utf-8") == ("text/xml", {"charset": "utf-8"})
+    try:
+        soap11.collapse_swa(None, "text/xml", None)
+    except Exception as error:
+        sys.stdout.write(type(error).__module__)
+"""
+    assert run(code, ROOT) != ""
