@@ -104,7 +104,7 @@ class PeerService(spyne.Service):
     def Unregister(ctx: Any, device: str) -> None:
         """Forget a device. Only from the host that it registered."""
         peer = _held(ctx, device)
-        source = call(ctx).source
+        source = _proved(ctx)
         if source is None or source.host not in {address.host for address in (peer.udp, peer.http) if address}:
             raise sender_fault("NotYours", "a device unregisters itself, from where it registered", namespace=PEERS)
         state(ctx, PeerState).gossip.forget(peer.device)
@@ -182,9 +182,17 @@ def entry_of(peer: Peer) -> PeerEntry:
 def _register(ctx: Any, peer: Peer) -> Registration:
     gossip = state(ctx, PeerState).gossip
     # Where the transport shows no source the registered address itself will be asked to answer.
-    source = call(ctx).source or peer.address(Binding.HTTP)
+    source = _proved(ctx) or peer.address(Binding.HTTP)
     lease = gossip.register(peer, source)
     return Registration(leaseMs=round(lease * 1000), registrar=entry_of(gossip.own))
+
+
+def _proved(ctx: Any) -> Address | None:
+    """Where the caller is. Raises RemoteError for a datagram: anybody may write any source on one."""
+    source = call(ctx).source
+    if source is not None and source.binding is Binding.UDP:
+        raise sender_fault("NotYours", "who registers is asked by HTTP who it is", namespace=PEERS)
+    return source
 
 
 def _held(ctx: Any, device: str) -> Peer:

@@ -44,8 +44,9 @@ class Registrar:
         self._dice = dice
         self._challenges: dict[DeviceId, _Open] = {}
 
-    def register(self, peer: Peer, now: Instant) -> tuple[float, list[Effect]]:
-        """(lease in s, effects). Raises RemoteError when the entry is malformed or over a quota."""
+    def register(self, peer: Peer, now: Instant, source: Address | None = None) -> tuple[float, list[Effect]]:
+        """(lease in s, effects). Raises RemoteError when the entry is malformed, over a quota, or names other hosts
+        than the one it came from: nobody is registered, moved or made to be sent to by somebody else."""
         if not _is_uuid(peer.device) or peer.device == self._config.device:
             raise sender_fault("BadRegistration", f"not another device's urn:uuid: {peer.device!r}")
         address = peer.udp
@@ -53,11 +54,11 @@ class Registrar:
             raise sender_fault("BadRegistration", "a registration needs a soap.udp address: the challenge goes there")
         if not 1 <= peer.subtree <= self._config.peer_limit * self._config.peer_limit:
             raise sender_fault("BadRegistration", f"a subtree of {peer.subtree} devices")
-        held = self._table.get(peer.device)
-        if held is None:
-            same_host = sum(1 for other in self._table if other.udp is not None and other.udp.host == address.host)
-            if same_host >= self._config.peers_per_host or len(self._challenges) >= self._config.peer_limit:
-                raise receiver_fault("QuotaReached", f"too many registrations from {address.host}")
+        if source is not None and any(own is not None and own.host != source.host for own in (peer.udp, peer.http)):
+            raise sender_fault("NotYours", f"a device registers itself, from where it is reached, not {source.host}")
+        # Those that have not answered yet count: their challenges are on the way, and they fill the table too.
+        if peer.device not in self._table and self._table.at(address.host) >= self._config.peers_per_host:
+            raise receiver_fault("QuotaReached", f"too many registrations from {address.host}")
         lease = self._config.lease
         if not self._table.put(peer, now.monotonic + lease, proven=False):
             raise receiver_fault("QuotaReached", "the Peer Service is full")

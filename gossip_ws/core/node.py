@@ -170,9 +170,9 @@ class Node:
         """Discovery found a Peer Service that this device belongs to."""
         return self._enrolment.found(service, now)
 
-    def register(self, peer: Peer, now: Instant) -> tuple[float, list[Effect]]:
-        """A device registers with the Peer Service here. (lease in s, effects); raises RemoteError."""
-        lease, effects = self._registrar.register(peer, now)
+    def register(self, peer: Peer, now: Instant, source: Address | None = None) -> tuple[float, list[Effect]]:
+        """A device registers from `source` with the Peer Service here. (lease in s, effects); raises RemoteError."""
+        lease, effects = self._registrar.register(peer, now, source)
         return lease, [*effects, *self._enrolment.subtree_changed()]
 
     def forget(self, device: DeviceId) -> list[Effect]:

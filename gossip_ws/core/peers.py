@@ -102,6 +102,14 @@ class PeerTable:
     def __iter__(self) -> Iterator[Peer]:
         return (entry.peer for entry in self._entries.values() if entry.proven)
 
+    def __contains__(self, device: DeviceId) -> bool:
+        """Is it registered, proved or not?"""
+        return device in self._entries
+
+    def at(self, host: str) -> int:
+        """How many are registered at one network address, proved or not."""
+        return sum(1 for entry in self._entries.values() if entry.peer.udp is not None and entry.peer.udp.host == host)
+
     def put(self, peer: Peer, until: float, *, proven: bool) -> bool:
         """Take a peer in, or refresh it, until `until` (monotonic s). False when the table is full.
 

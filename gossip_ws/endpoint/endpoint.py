@@ -111,7 +111,7 @@ class Endpoint:
         return self.node.self_peer
 
     def register(self, peer: Peer, source: Address) -> float:
-        lease, effects = self.node.register(peer, self.world.clock.now())
+        lease, effects = self.node.register(peer, self.world.clock.now(), source)
         self._carry_out(effects)
         return lease
 

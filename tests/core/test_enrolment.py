@@ -1,10 +1,13 @@
 """Registration, from both sides."""
 
+from dataclasses import replace
+
 import pytest
 from builders import NOW, address, at, device, node, peer
 
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain
 from gossip_ws.core.messages import Challenge, ChallengeMet
+from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import RemoteError
 
@@ -114,6 +117,31 @@ def test_quotas_hold_and_a_malformed_entry_is_refused():
     for wrong in (peer("ssc1"), peer("sm4", subtree=0)):
         with pytest.raises(RemoteError):
             ssc.register(wrong, NOW)
+
+
+def test_a_device_is_registered_by_itself_alone():
+    """Else somebody could move another away, or have messages sent to a host that never asked for them."""
+    ssc = node("ssc1")
+    for source in (address("sm2"), replace(address("sm1"), host="127.9.9.9")):
+        with pytest.raises(RemoteError, match="from where it is reached"):
+            ssc.register(peer("sm1"), NOW, source)
+    borrowed = replace(peer("sm1"), http=replace(address("sm2"), binding=Binding.HTTP))
+    with pytest.raises(RemoteError, match="from where it is reached"):
+        ssc.register(borrowed, NOW, address("sm1"))
+    assert len(ssc.peers) == 0
+    ssc.register(peer("sm1"), NOW, replace(address("sm1"), port=50_000))
+    assert len(ssc.peers) == 1
+
+
+def test_a_host_has_a_quota_also_while_its_devices_have_not_answered():
+    ssc = node("ssc1", peers_per_host=2)
+    one_host = [replace(peer(f"sm{n}"), udp=address("sm1")) for n in range(1, 4)]
+    ssc.register(one_host[0], NOW)
+    ssc.register(one_host[1], NOW)
+    with pytest.raises(RemoteError, match="too many"):
+        ssc.register(one_host[2], NOW)
+    ssc.register(one_host[0], NOW)
+    ssc.register(peer("sm4"), NOW)
 
 
 def test_who_is_silent_for_its_lease_is_forgotten():

@@ -6,6 +6,7 @@ from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Role
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.errors import RemoteError
 from gossip_ws.kernel.names import DeviceId
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, NumberService, notify_request, read_response
@@ -181,7 +182,9 @@ def test_registration_is_challenged_at_the_address_it_names():
     devices, _ = grid(world, 1, 2, 0)
     top = devices[0].endpoint
     ghost = devices[2].peer.__class__(device_id(999), Role.METER, (), ("grid://t/0/9",), address("nowhere"), None, 1, 0)
-    top.register(ghost, address("sm0.0"))
+    with pytest.raises(RemoteError, match="from where it is reached"):
+        top.register(ghost, address("sm0.0"))
+    top.register(ghost, address("nowhere"))
     world.run(until=world.time + 20)
     assert top.peers.get(ghost.device) is None
 
