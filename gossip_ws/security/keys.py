@@ -8,17 +8,27 @@ the public key.
 from __future__ import annotations
 
 import os
+import re
 import stat
+from binascii import Error, a2b_base64
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gossip_ws.kernel.errors import LocalError
 
 _MAX_FILE = 16_384
+
+# An Ed25519 key has one encoding in DER, these octets and then the key's own (RFC 8410 section 10). To read it so
+# spares a meter cryptography's `serialization`, which brings RSA, SSH and more: 1.3 MiB. Whatever looks
+# different goes there.
+_PUBLIC: Final = bytes.fromhex("302a300506032b6570032100")
+_PRIVATE: Final = bytes.fromhex("302e020100300506032b657004220420")
+_RAW: Final = 32
+_PEM: Final = re.compile(rb"\s*-----BEGIN ([A-Z ]+)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\s*")
 
 
 class PublicKey:
@@ -28,14 +38,19 @@ class PublicKey:
 
     def __init__(self, key: Ed25519PublicKey) -> None:
         self._key = key
-        self.raw: bytes = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.raw: bytes = key.public_bytes_raw()
         self.id: str = sha256(self.raw).hexdigest()[:32]
 
     @classmethod
     def from_pem(cls, pem: bytes, where: str = "public key") -> PublicKey:
         """Raises LocalError, naming `where`, when it is no Ed25519 public key."""
+        raw = _raw(pem, b"PUBLIC KEY", _PUBLIC)
+        if raw is not None:
+            return cls(Ed25519PublicKey.from_public_bytes(raw))
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
         try:
-            key = serialization.load_pem_public_key(pem)
+            key = load_pem_public_key(pem)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise LocalError(f"{where}: not a public key in PEM") from None
         if not isinstance(key, Ed25519PublicKey):
@@ -49,7 +64,9 @@ class PublicKey:
 
     def pem(self) -> bytes:
         """As it is handed to the devices that shall know it."""
-        return self._key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Is it this key's signature over `message`?"""
@@ -87,8 +104,13 @@ class PrivateKey:
     def load(cls, path: Path) -> PrivateKey:
         """Raises LocalError when the file cannot be read, others may read it, or it holds no Ed25519 private key."""
         pem = _read(path, private=True)
+        raw = _raw(pem, b"PRIVATE KEY", _PRIVATE)
+        if raw is not None:
+            return cls(Ed25519PrivateKey.from_private_bytes(raw))
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
         try:
-            key = serialization.load_pem_private_key(pem, password=None)
+            key = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise LocalError(f"{path}: not an unencrypted private key in PEM") from None
         if not isinstance(key, Ed25519PrivateKey):
@@ -102,9 +124,9 @@ class PrivateKey:
 
     def save(self, path: Path) -> None:
         """Write it readable by the owner alone. Raises LocalError when `path` exists: a key is never overwritten."""
-        pem = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        pem = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         try:
             # The mode is set by creation: there is no moment at which others may read it.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
@@ -123,6 +145,18 @@ class PrivateKey:
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.id})"
+
+
+def _raw(pem: bytes, kind: bytes, head: bytes) -> bytes | None:
+    """The key's own octets; None when `pem` is not the one encoding that an Ed25519 key of this kind has."""
+    found = _PEM.fullmatch(pem)
+    if found is None or found[1] != kind:
+        return None
+    try:
+        octets = a2b_base64(found[2].replace(b"\n", b""), strict_mode=True)
+    except Error:
+        return None
+    return octets[len(head) :] if octets.startswith(head) and len(octets) == len(head) + _RAW else None
 
 
 def _read(path: Path, private: bool = False) -> bytes:

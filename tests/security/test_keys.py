@@ -46,6 +46,34 @@ def test_the_id_is_a_digest_of_the_raw_public_key() -> None:
     assert PublicKey.from_pem(public.pem()) == public
 
 
+def test_a_key_is_read_in_whatever_pem_it_was_written(tmp_path: Path) -> None:
+    key, path = PrivateKey.generate(), tmp_path / "device.pem"
+    key.save(path)
+    private, public = path.read_bytes(), key.public.pem()
+    for change in (
+        lambda pem: pem,
+        lambda pem: b"the utility's key\n" + pem,
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: pem + b"\n\n",
+    ):
+        path.write_bytes(change(private))
+        assert PrivateKey.load(path).public == key.public
+        assert PublicKey.from_pem(change(public)) == key.public
+
+
+def test_what_is_almost_a_key_is_refused(tmp_path: Path) -> None:
+    public = PrivateKey.generate().public.pem()
+    head, text, foot = public.splitlines(keepends=True)
+    for wrong in (head + text[4:] + foot, head + text.replace(b"M", b"=", 1) + foot, head + b"====\n" + foot):
+        with pytest.raises(LocalError):
+            PublicKey.from_pem(wrong)
+    path = tmp_path / "device.pem"
+    path.write_bytes(public)
+    path.chmod(0o600)
+    with pytest.raises(LocalError):
+        PrivateKey.load(path)
+
+
 def test_a_signature_is_told_from_another() -> None:
     key, other = PrivateKey.generate(), PrivateKey.generate()
     signature = key.sign(b"message")
