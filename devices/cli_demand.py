@@ -65,7 +65,9 @@ Example:
 @click.option("--scope", "scopes", multiple=True, help="The area; without URL, also where a device is looked for.")
 @click.option("--periods", default="1,2,3", show_default=True, help="Which of the day's 8-hour periods to print.")
 @click.option("--filter", "filter_", default="", help="sum, max, min, mean, count, or an XSLT file.")
-@click.option("--group-by", default="", help="One row for each value of this key: category.")
+@click.option(
+    "--group-by", default="", help="One row for each value of this key: category. Of sums, unless --filter says other."
+)
 @click.option("--min-replies", type=click.IntRange(0), help="Answer as soon as so many contributed.")
 @click.option("--min-group", type=click.IntRange(1), help="Answer only when at least so many contributed.")
 @output.timeout
@@ -109,7 +111,7 @@ def pull_demand(
     if times is not None and every is None:
         raise LocalError("--times goes with --every")
     asked = wanted(
-        filter=_filter(filter_),
+        filter=_filter(filter_ or ("sum" if group_by else "")),
         group_by=group_by,
         scopes=scopes,
         types=map(output.type_name, types),
