@@ -37,6 +37,7 @@ from gossip_ws.kernel.names import METERING, SOAP12, TARIFF, WSA, DeviceId
 from gossip_ws.kernel.terms import Budget, Filter, Priority, Style, Terms, Tier, Variant
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.counters import Drop
+from gossip_ws.net.multicast import Group
 from gossip_ws.ports import Clock, Frame, Network, Store, Verifier
 from gossip_ws.security.authority import CallerRule, Originator, Trust
 from gossip_ws.security.keys import PrivateKey
@@ -222,7 +223,7 @@ class Device:
     turn: Callable[[], None]
     """Waits until the devices' loop has done what it is at."""
     datagrams: int = 0
-    """Sent by the test."""
+    """Sent by the test, less the answers to it."""
 
     @property
     def id(self) -> DeviceId:
@@ -270,7 +271,8 @@ class Device:
     def datagram(self, frame: bytes, source: str = "127.0.0.1", answered: bool = False) -> bytes:
         """Send one, and wait until the device has handled it; its answer, if one is waited for."""
         counters = self.host.network.counters
-        self.datagrams += bool(frame)
+        # An answer is one that leaves, and no device hears.
+        self.datagrams += bool(frame) - answered
         before = counters.udp_received + counters.dropped.get(Drop.EMPTY, 0)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((source, 0))
@@ -330,7 +332,7 @@ class Town:
         services: tuple[ServiceFactory, ...] = (),
         node: dict[str, Any] | None = None,
         wait: bool = True,
-        host: str = "",
+        discover: bool = False,
     ) -> Device:
         """One more device, registered with `parent` when this returns."""
         known = self.operator, self.client
@@ -342,9 +344,11 @@ class Town:
             device=DeviceId(device or f"urn:uuid:{uuid4()}"),
             role=role,
             scopes=(scope,),
-            host=host or f"{self._network}.0.{next(self._hosts)}",
+            host=f"{self._network}.0.{next(self._hosts)}",
+            # Nobody listens there: a Hello must not reach what else runs on this machine.
+            group=Group(port=9),
             seeds=(parent.host.http.at("/Peers"),) if parent is not None else (),
-            discover=False,
+            discover=discover,
             node={**QUIET, **(node or {})},
         )
         load = Load(role.value, lambda day: tuple(tasks), Measured(230.0, 1.0, 100.0))
@@ -421,18 +425,15 @@ class Grid(Town):
         return version
 
     def settled(self) -> int:
-        """Wait until nothing is on its way: every datagram that was sent has been handled and every receipt is in.
+        """Wait until every datagram that was sent has been handled: what answers one is sent in the same breath.
         Returns how many frames have left the devices, answers to HTTP requests not counted."""
-        hosts = [device.host for device in self.devices]
+        counters = [device.host.network.counters for device in self.devices]
 
-        def quiet() -> bool:
-            counters = [host.network.counters for host in hosts]
-            heard = sum(one.udp_received for one in counters)
+        async def quiet() -> bool:
             said = sum(device.datagrams for device in self.devices) + sum(one.udp_sent for one in counters)
-            return heard == said and not any(host.endpoint.node._served for host in hosts)
+            return said == sum(one.udp_received for one in counters)
 
-        wait_for(quiet, "all datagrams handled")
-        self.turn()
+        wait_for(lambda: self.run(quiet), "all datagrams handled")
         return sum(len(device.network.sent) for device in self.devices)
 
 
