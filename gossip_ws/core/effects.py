@@ -105,6 +105,14 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchAgain:
+    """Ask somebody else for a message that was advertised; stale once it came. `id`: its first 8 octets."""
+
+    id: bytes
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class PullNews:
     """Ask a peer at random for what was missed."""
 
@@ -124,4 +132,4 @@ class EnrolAgain:
     turn: int
 
 
-Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | PullNews | ChallengeAgain | EnrolAgain
+Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | FetchAgain | PullNews | ChallengeAgain | EnrolAgain

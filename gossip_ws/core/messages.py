@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.names import DeviceId, GossipId
-from gossip_ws.kernel.terms import Terms, Tier
+from gossip_ws.kernel.terms import Terms, Tier, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,31 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
+class Advert:
+    """ "I have these": the first 8 octets of each id. `variant` says whether an eager copy is due as well."""
+
+    sender: DeviceId
+    variant: Variant
+    ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """ "Send me these." `graft`: and from now on send me payloads at once."""
+
+    sender: DeviceId
+    ids: tuple[bytes, ...]
+    graft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """To whom sent a payload that was here already: from now on tell me ids only."""
+
+    sender: DeviceId
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """A Peer Service asks a newly registered address whether it is who it says."""
 
@@ -144,4 +169,4 @@ class ChallengeMet:
     nonce: bytes
 
 
-Message = Gossip | Receipt | Partial | Digest | Challenge | ChallengeMet
+Message = Gossip | Receipt | Partial | Digest | Advert | Fetch | Prune | Challenge | ChallengeMet

@@ -7,7 +7,6 @@ verified, and what it returns is carried out by `endpoint`.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
@@ -16,6 +15,7 @@ from gossip_ws.core.effects import (
     Deadline,
     Effect,
     EnrolAgain,
+    FetchAgain,
     Invoke,
     PullNews,
     ReplyAgain,
@@ -24,39 +24,33 @@ from gossip_ws.core.effects import (
 )
 from gossip_ws.core.enrolment import Enrolment, Registrar, self_peer
 from gossip_ws.core.messages import (
+    Advert,
     Challenge,
     ChallengeMet,
     Content,
     Digest,
+    Fetch,
     Gossip,
     Hop,
     Message,
     Partial,
+    Prune,
     Receipt,
     Standing,
 )
-from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, overlaps
+from gossip_ws.core.peers import Peer, PeerTable
+from gossip_ws.core.push import Push
+from gossip_ws.core.repair import Repair
 from gossip_ws.core.requests import Requests
 from gossip_ws.core.seen import Kept, Recent, Seen
-from gossip_ws.core.spread import binding_for, plan
-from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, receiver_fault, sender_fault
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.scopes import any_covers
-from gossip_ws.kernel.terms import Style
-
-NEWS_AT_ONCE = 8
-"""Messages sent in answer to one Digest: a late joiner catches up over several periods."""
-
-
-@dataclass(slots=True)
-class _Served:
-    """Who still owes a receipt for a one-way message."""
-
-    waiting: dict[DeviceId, tuple[Peer, Hop]]
+from gossip_ws.kernel.terms import Style, Variant
 
 
 class Node:
@@ -73,7 +67,8 @@ class Node:
         self._requests = Requests(config, self.peers, dice, hosted)
         self._registrar = Registrar(config, self.peers, dice)
         self._enrolment = Enrolment(config, self.peers, dice)
-        self._served: dict[GossipId, _Served] = {}
+        self._push = Push(config, self.peers, dice, self._recent)
+        self._repair = Repair(config, self.peers, dice, self._seen, self._recent, self._requests, self._push.overlay)
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -117,11 +112,24 @@ class Node:
             case Gossip():
                 return self._gossip(message, source, now)
             case Receipt():
-                return self._from_peer(message.sender, source) or self._receipt(message, now)
+                unknown = self._from_peer(message.sender, source)
+                if unknown:
+                    return unknown
+                known = message.about in self._requests
+                return self._requests.receipt(message, now) if known else self._push.receipt(message)
             case Partial():
                 return self._from_peer(message.sender, source) or self._requests.partial(message, now)
             case Digest():
-                return self._from_peer(message.sender, source) or self._digest(message, now)
+                return self._from_peer(message.sender, source) or self._repair.digest(message, now)
+            case Advert():
+                return self._from_peer(message.sender, source) or self._repair.advert(message, now)
+            case Fetch():
+                return self._from_peer(message.sender, source) or self._repair.fetch(message, now)
+            case Prune():
+                unknown = self._from_peer(message.sender, source)
+                if not unknown:
+                    self._push.overlay.prune(message.sender)
+                return unknown
             case Challenge():
                 # Answered to whoever sent it: as small as the question, so of no use for reflection.
                 return [Send(ChallengeMet(self.config.device, message.nonce), (source,))]
@@ -131,13 +139,15 @@ class Node:
     def timer(self, timer: Timer, now: Instant) -> list[Effect]:
         match timer:
             case ServeAgain():
-                return self._serve_again(timer, now)
+                return self._push.serve_again(timer, now)
             case AskAgain():
                 return self._requests.ask_again(timer, now)
             case ReplyAgain():
                 return self._requests.reply_again(timer)
             case Deadline():
                 return self._requests.deadline(timer.id, now)
+            case FetchAgain():
+                return self._repair.fetch_again(timer, now)
             case PullNews():
                 return self._pull_news(now)
             case ChallengeAgain():
@@ -201,7 +211,8 @@ class Node:
                 return [Dropped("unknown sender"), *self._enrolment.stranger(now)]
             return [*self._requests.again(gossip, now), Dropped("duplicate")]
         if content.id in self._seen:
-            return [*self._receipt_for(gossip, Standing.TAKEN), Dropped("duplicate")]
+            receipt = self._receipt_for(gossip, Standing.TAKEN)
+            return [*receipt, *self._push.duplicate(gossip), Dropped("duplicate")]
         if content.terms.expires <= now.wall:
             return [Dropped("expired")]
         if content.terms.expires - content.terms.issued > self.config.max_lifetime:
@@ -223,60 +234,15 @@ class Node:
             return self._requests.join(content, hop, now)
         self._seen.add(content.id, content.terms.expires, now.wall)
         self._keep(content, hop, now)
-        relayed = self._relay(content, hop, now)
-        return relayed if delivered else [*relayed, *self._deliver(content)]
+        effects = self._push.relay(content, hop, now)
+        if content.terms.variant is Variant.PUSH_PULL:
+            effects += self._repair.ask(now)
+        return effects if delivered else [*effects, *self._deliver(content)]
 
     def _deliver(self, content: Content) -> list[Effect]:
         if not self.is_target(content):
             return []
         return [Invoke(content.id, content.action, content.body, content.terms.originator)]
-
-    def _relay(self, content: Content, hop: Hop | None, now: Instant) -> list[Effect]:
-        legs = plan(self.config, self.peers, self._dice, content.terms, hop)
-        age, hops = (hop.age, hop.hops + 1) if hop is not None else (max(now.wall - content.terms.issued, 0.0), 1)
-        effects: list[Effect] = []
-        if legs.sampled.peers:
-            header = Hop(self.config.device, legs.sampled.tier, legs.sampled.rounds, hops, age)
-            effects.append(self._send(content, header, legs.sampled.peers))
-        waiting: dict[DeviceId, tuple[Peer, Hop]] = {}
-        for leg in legs.served:
-            header = Hop(self.config.device, leg.tier, leg.rounds, hops, age, receipt=True)
-            effects.append(self._send(content, header, leg.peers))
-            waiting.update({peer.device: (peer, header) for peer in leg.peers})
-        if waiting:
-            if len(self._served) >= self.config.store_limit:
-                del self._served[next(iter(self._served))]
-            self._served[content.id] = _Served(waiting)
-            effects.append(SetTimer(ServeAgain(content.id, 1), self.config.retry_first))
-        return effects
-
-    def _receipt(self, receipt: Receipt, now: Instant) -> list[Effect]:
-        if receipt.about in self._requests:
-            return self._requests.receipt(receipt, now)
-        served = self._served.get(receipt.about)
-        if served is None or served.waiting.pop(receipt.sender, None) is None:
-            return [Dropped("receipt of nothing")]
-        if not served.waiting:
-            del self._served[receipt.about]
-        return []
-
-    def _serve_again(self, timer: ServeAgain, now: Instant) -> list[Effect]:
-        served = self._served.get(timer.id)
-        kept = self._recent.get(timer.id)
-        if served is None:
-            return []
-        if timer.attempt > self.config.retries or kept is None or kept.content.terms.expires <= now.wall:
-            del self._served[timer.id]
-            return [Dropped("served without a receipt") for _ in served.waiting]
-        groups: dict[Hop, list[Peer]] = {}
-        for peer, hop in served.waiting.values():
-            groups.setdefault(hop, []).append(peer)
-        age = kept.age + now.monotonic - kept.since
-        effects: list[Effect] = [
-            self._send(kept.content, replace(hop, age=age), tuple(peers)) for hop, peers in groups.items()
-        ]
-        wait = min(self.config.retry_first * 2.0**timer.attempt, self.config.retry_longest)
-        return [*effects, SetTimer(ServeAgain(timer.id, timer.attempt + 1), wait)]
 
     # -- repair --------------------------------------------------------------------------------
 
@@ -284,39 +250,7 @@ class Node:
         effects: list[Effect] = [self._pull_timer()]
         if self.peers.expire(now.monotonic):
             effects += self._enrolment.subtree_changed()
-        effects += self._enrolment.stale(now)
-        candidates = self.peers.related(Relation.PARENT) + self.peers.related(Relation.EQUAL)
-        if candidates:
-            (peer,) = self._dice.sample(candidates, 1)
-            held = tuple(kept.content.id[:8] for kept in self._recent.unexpired(now.wall))
-            effects.append(Send(Digest(self.config.device, held), (peer.address(Binding.UDP),)))
-        return effects
-
-    def _digest(self, digest: Digest, now: Instant) -> list[Effect]:
-        peer = self.peers.get(digest.sender)
-        if peer is None:
-            return [Dropped("unknown sender")]
-        held = set(digest.held)
-        effects: list[Effect] = []
-        for kept in reversed(self._recent.unexpired(now.wall)):
-            content = kept.content
-            if content.id[:8] in held or not overlaps(content.terms.scopes, peer):
-                continue
-            hop = self._news_hop(peer, kept, now)
-            if content.terms.style is Style.ONE_WAY:
-                effects.append(self._send(content, hop, (peer,)))
-            elif self._requests.gathering(content.id, now):
-                effects += self._requests.ask_too(content.id, peer, hop, now)
-            if len(effects) >= NEWS_AT_ONCE:
-                break
-        return effects
-
-    def _news_hop(self, peer: Peer, kept: Kept, now: Instant) -> Hop:
-        own = self.config.own_tier
-        below = self.peers.relation_of(peer) is Relation.CHILD
-        tier = LOWER_TIER.get(self.config.role, own) if below else own
-        age = kept.age + now.monotonic - kept.since
-        return Hop(self.config.device, tier, 0, 1, age, ancestors=(self.config.device,))
+        return [*effects, *self._enrolment.stale(now), *self._repair.ask(now)]
 
     # -- small steps ---------------------------------------------------------------------------
 
@@ -337,13 +271,12 @@ class Node:
         to = (peer.address(gossip.content.terms.binding),)
         return [Send(Receipt(gossip.content.id, self.config.device, standing), to)]
 
-    def _send(self, content: Content, hop: Hop, peers: tuple[Peer, ...]) -> Send:
-        binding = binding_for(content.terms, len(content.sealed))
-        return Send(Gossip(content, hop), tuple(peer.address(binding) for peer in peers))
-
     def _keep(self, content: Content, hop: Hop | None, now: Instant) -> None:
         age = hop.age if hop is not None else max(now.wall - content.terms.issued, 0.0)
-        self._recent.add(Kept(content, age, now.monotonic))
+        budget = content.terms.budget(self.config.own_tier).rounds
+        rounds = hop.rounds - 1 if hop is not None and hop.tier is self.config.own_tier else budget - 1
+        hops = hop.hops + 1 if hop is not None else 1
+        self._recent.add(Kept(content, age, now.monotonic, max(min(rounds, budget), 0), hops))
 
     def _check_lifetime(self, content: Content, now: Instant) -> None:
         terms = content.terms

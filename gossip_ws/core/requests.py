@@ -91,6 +91,10 @@ class Requests:
     def __contains__(self, id: GossipId) -> bool:
         return id in self._open
 
+    def has_head(self, head: bytes) -> bool:
+        """Is one of the open requests known by the first 8 octets of its id?"""
+        return any(id[:8] == head for id in self._open)
+
     def is_full(self, now: Instant) -> bool:
         """One that has not expired is never evicted: it could otherwise be joined, and counted, twice."""
         for id in [id for id, request in self._open.items() if request.content.terms.expires <= now.wall]:

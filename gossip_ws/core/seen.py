@@ -16,6 +16,7 @@ class Seen:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._ids: set[GossipId] = set()
+        self._heads: set[bytes] = set()
         self._by_expiry: list[tuple[float, GossipId]] = []
 
     def __contains__(self, id: GossipId) -> bool:
@@ -24,21 +25,31 @@ class Seen:
     def __len__(self) -> int:
         return len(self._ids)
 
+    def has_head(self, head: bytes) -> bool:
+        """Is one of the ids known by its first 8 octets?"""
+        return head in self._heads
+
     def add(self, id: GossipId, expires: float, wall: float) -> None:
         """Remember `id` until `expires`; forget what has expired at `wall` (both wall s)."""
         while self._by_expiry and (self._by_expiry[0][0] <= wall or len(self._ids) >= self._limit):
-            self._ids.discard(heapq.heappop(self._by_expiry)[1])
+            gone = heapq.heappop(self._by_expiry)[1]
+            self._ids.discard(gone)
+            self._heads.discard(gone[:8])
         self._ids.add(id)
+        self._heads.add(id[:8])
         heapq.heappush(self._by_expiry, (expires, id))
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A message held for repair. `age` (s) was its age on arrival at `since` (monotonic s)."""
+    """A message held for repair. `age` (s) was its age on arrival at `since` (monotonic s); `rounds` and `hops`
+    are those of the hop header it goes on with."""
 
     content: Content
     age: float
     since: float
+    rounds: int = 0
+    hops: int = 1
 
 
 class Recent:

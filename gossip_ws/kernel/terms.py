@@ -10,9 +10,21 @@ from gossip_ws.kernel.names import QName
 
 
 class Variant(StrEnum):
-    """How a message spreads (seed 002 section III.A)."""
+    """How a one-way message spreads (seed 002 section III.A). A request always spreads by eager push: its tree is
+    what the replies climb."""
 
     EAGER_PUSH = "eager-push"
+    """Payloads to a fresh sample of equals at each hop."""
+    LAZY_PUSH = "lazy-push"
+    """Only the id to the sample; who lacks the payload fetches it."""
+    EAGER_PULL = "eager-pull"
+    """Nobody is sent anything: who asks for news gets payloads."""
+    LAZY_PULL = "lazy-pull"
+    """Who asks for news gets ids, and fetches."""
+    PUSH_PULL = "push-pull"
+    """Eager push, and each receiver asks one peer for news at once."""
+    ADAPTIVE = "adaptive"
+    """Payloads over a tree that the links' use makes, ids over all others (Plumtree)."""
 
 
 class Style(StrEnum):

@@ -11,9 +11,21 @@ from typing import Final
 
 from lxml import etree
 
-from gossip_ws.core.messages import Challenge, ChallengeMet, Digest, Partial, Receipt, Standing, Tally
+from gossip_ws.core.messages import (
+    Advert,
+    Challenge,
+    ChallengeMet,
+    Digest,
+    Fetch,
+    Partial,
+    Prune,
+    Receipt,
+    Standing,
+    Tally,
+)
 from gossip_ws.kernel.errors import Fault, FaultCode
 from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, QName, qname
+from gossip_ws.kernel.terms import Variant
 from gossip_ws.wire.envelope import Addressing, Envelope, attribute, canonical, content_prefixes, text
 from gossip_ws.wire.terms import by_value, too_many
 from gossip_ws.wire.values import (
@@ -27,9 +39,10 @@ from gossip_ws.wire.values import (
     octets,
     one_of,
     required,
+    truth,
 )
 
-NodeMessage = Receipt | Partial | Digest | Challenge | ChallengeMet
+NodeMessage = Receipt | Partial | Digest | Advert | Fetch | Prune | Challenge | ChallengeMet
 
 ABOUT: Final = GOSSIP + ":about"
 """The relationship type of what a node says about a gossip id."""
@@ -37,6 +50,8 @@ MAX_COVER: Final = 256
 """Children in the cover of a partial."""
 MAX_HELD: Final = 2_048
 """Ids in a digest."""
+MAX_ADVERTISED: Final = 64
+"""Ids in an advert or a fetch."""
 MAX_DEVICE: Final = 256
 """Characters of a device's endpoint reference address."""
 MAX_NONCE: Final = 64
@@ -47,6 +62,7 @@ _ID_PREFIX: Final = GOSSIP + ":id:"
 _OPEN: Final = f'xmlns:g="{GOSSIP}"'
 _DIGEST_PART: Final = 8
 _STANDINGS: Final = by_value(Standing)
+_VARIANTS: Final = by_value(Variant)
 _CODES: Final = by_value(FaultCode)
 _VALUE: Final = qname(GOSSIP, "Value")
 _FAULT: Final = qname(GOSSIP, "Fault")
@@ -78,6 +94,14 @@ def write_node_message(message: NodeMessage) -> tuple[str, tuple[tuple[str, str]
             return "Partial", (related(message.about),), b"%b%b%b</g:Partial>" % (head, value, fault)
         case Digest():
             return "Digest", (), f'<g:Digest {sender} Held="{base64(b"".join(message.held))}"/>'.encode()
+        case Advert():
+            ids = base64(b"".join(message.ids))
+            return "Advert", (), f'<g:Advert {sender} Variant="{message.variant.value}" Ids="{ids}"/>'.encode()
+        case Fetch():
+            graft = ' Graft="true"' if message.graft else ""
+            return "Fetch", (), f'<g:Fetch {sender} Ids="{base64(b"".join(message.ids))}"{graft}/>'.encode()
+        case Prune():
+            return "Prune", (), f"<g:Prune {sender}/>".encode()
         case Challenge() | ChallengeMet():
             name = type(message).__name__
             return name, (), f'<g:{name} {sender} Nonce="{base64(message.nonce)}"/>'.encode()
@@ -134,6 +158,20 @@ def _read_digest(addressing: Addressing, payload: etree._Element) -> Digest:
     return Digest(device(values), _parts(values, "Held", MAX_HELD))
 
 
+def _read_advert(addressing: Addressing, payload: etree._Element) -> Advert:
+    values = attributes(payload)
+    return Advert(device(values), one_of(values, "Variant", _VARIANTS), _parts(values, "Ids", MAX_ADVERTISED))
+
+
+def _read_fetch(addressing: Addressing, payload: etree._Element) -> Fetch:
+    values = attributes(payload)
+    return Fetch(device(values), _parts(values, "Ids", MAX_ADVERTISED), truth(values, "Graft"))
+
+
+def _read_prune(addressing: Addressing, payload: etree._Element) -> Prune:
+    return Prune(device(attributes(payload)))
+
+
 def _read_challenge(addressing: Addressing, payload: etree._Element) -> Challenge:
     return Challenge(*_nonce(payload))
 
@@ -146,6 +184,9 @@ NODE_MESSAGES: Final[dict[str, Callable[[Addressing, etree._Element], NodeMessag
     "Receipt": _read_receipt,
     "Partial": _read_partial,
     "Digest": _read_digest,
+    "Advert": _read_advert,
+    "Fetch": _read_fetch,
+    "Prune": _read_prune,
     "Challenge": _read_challenge,
     "ChallengeMet": _read_challenge_met,
 }

@@ -1,90 +1,14 @@
 """The same node and endpoint, thousands at a time, under loss, crashes and partitions."""
 
 import pytest
+from swarms import PUSH, address, device_id, grid, swarm
 
-from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Role
-from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import RemoteError
-from gossip_ws.kernel.names import DeviceId
-from gossip_ws.sim.device import SimDevice
-from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, NumberService, notify_request, read_response
+from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, read_response
 from gossip_ws.sim.world import Weather, World
 from gossip_ws.wire.gossip import XmlCodec
-
-PUSH = notify_request("news")
-
-
-def address(host: str) -> Address:
-    return Address(Binding.UDP, host, 3702, "/gossip")
-
-
-def http(device: SimDevice) -> Address:
-    return Address(Binding.HTTP, device.address.host, 80, "/Peers")
-
-
-def device_id(number: int) -> DeviceId:
-    return DeviceId(f"urn:uuid:{number:08x}-0000-4000-8000-000000000000")
-
-
-def swarm(world: World, size: int, fanout: int, rounds: int, **settings):
-    """`size` equals that all know one another, each with its number as value."""
-    table = FanoutTable(((1_000_000, fanout, rounds),))
-    services = [NumberService(number) for number in range(size)]
-    devices = [
-        SimDevice(
-            world,
-            NodeConfig(
-                device=device_id(number),
-                role=Role.SUBSTATION,
-                udp=address(f"n{number}"),
-                wide=table,
-                **settings,
-            ),
-            (services[number],),
-        )
-        for number in range(size)
-    ]
-    peers = [device.peer for device in devices]
-    for device in devices:
-        for peer in peers:
-            if peer.device != device.config.device:
-                device.endpoint.peers.put(peer, 1e9, proven=True)
-    return devices, services
-
-
-def grid(world: World, substations: int, meters: int, appliances: int, codec=None, **settings):
-    """An information system, its substations, their meters and appliances, that enrol by themselves."""
-    devices, services = [], []
-
-    def add(role: Role, host: str, scope: str, seeds: tuple[Address, ...]) -> SimDevice:
-        service = NumberService(len(devices) + 1)
-        config = NodeConfig(
-            device=device_id(len(devices)),
-            role=role,
-            scopes=(scope,),
-            udp=address(host),
-            seeds=seeds,
-            wide=FanoutTable(((1_000_000, 6, 4),)),
-            field=FanoutTable(((1_000_000, 2, 1),)),
-            peers_per_host=4096,
-            **settings,
-        )
-        services.append(service)
-        devices.append(SimDevice(world, config, (service,), codec=codec))
-        return devices[-1]
-
-    top = add(Role.INFORMATION_SYSTEM, "is", "grid://t", ())
-    for s in range(substations):
-        ssc = add(Role.SUBSTATION, f"ssc{s}", f"grid://t/{s}", (http(top),))
-        for m in range(meters):
-            meter = add(Role.METER, f"sm{s}.{m}", f"grid://t/{s}/{m}", (http(ssc),))
-            for a in range(appliances):
-                add(Role.APPLIANCE, f"ied{s}.{m}.{a}", f"grid://t/{s}/{m}/{a}", (http(meter),))
-    known = world.run_until(lambda: sum(peer.subtree for peer in top.endpoint.peers) == len(devices) - 1, 120)
-    assert known, "every device's registration reaches the top"
-    return devices, services
 
 
 def test_a_push_reaches_a_thousand_equals_and_each_delivers_once():
