@@ -248,9 +248,16 @@ class Device:
         return str(self.host.http.at(path))
 
     def post(
-        self, path: str, frame: bytes, *, content_type: str = "application/soap+xml; charset=utf-8", **headers: str
+        self,
+        path: str,
+        frame: bytes,
+        *,
+        content_type: str = "application/soap+xml; charset=utf-8",
+        source: str = "127.0.0.1",
+        **headers: str,
     ) -> Reply:
-        connection = http.client.HTTPConnection(self.host.http.host, self.host.http.port, timeout=DEADLINE)
+        address = self.host.http
+        connection = http.client.HTTPConnection(address.host, address.port, DEADLINE, (source, 0))
         given = {"Content-Type": content_type, **{name.replace("_", "-"): value for name, value in headers.items()}}
         try:
             connection.request("POST", path, frame, given)
@@ -296,11 +303,12 @@ class Town:
     stranger = PrivateKey.generate()
     _password = PasswordHash.of(PASSWORD)
 
-    def __init__(self) -> None:
+    def __init__(self, actions: frozenset[str] = ACTIONS) -> None:
+        self.actions = actions
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self._network = f"127.{80 + next(NUMBERS)}"
+        self.network = f"127.{80 + next(NUMBERS)}"
         self._hosts = itertools.count(1)
         self.devices: list[Device] = []
         self.errors: list[dict[str, Any]] = []
@@ -313,6 +321,13 @@ class Town:
     def run(self, make: Callable[[], Any]) -> Any:
         """A coroutine in the devices' loop, to its end."""
         return asyncio.run_coroutine_threadsafe(make(), self.loop).result(DEADLINE)
+
+    @staticmethod
+    def later(call: Callable[[], Any]) -> threading.Thread:
+        """Call in a thread of its own: a client that waits while the test goes on."""
+        thread = threading.Thread(target=call)
+        thread.start()
+        return thread
 
     def turn(self) -> None:
         """Until the loop has done what it is at."""
@@ -337,14 +352,14 @@ class Town:
         """One more device, registered with `parent` when this returns."""
         known = self.operator, self.client
         trust = Trust(
-            originators=tuple(Originator(one.public, ACTIONS) for one in known),
-            callers=(CallerRule(ACTIONS, USER, self._password),) if key is not None else (),
+            originators=tuple(Originator(one.public, self.actions) for one in known),
+            callers=(CallerRule(self.actions, USER, self._password),) if key is not None else (),
         )
         settings = HostSettings(
             device=DeviceId(device or f"urn:uuid:{uuid4()}"),
             role=role,
             scopes=(scope,),
-            host=f"{self._network}.0.{next(self._hosts)}",
+            host=f"{self.network}.0.{next(self._hosts)}",
             # Nobody listens there: a Hello must not reach what else runs on this machine.
             group=Group(port=9),
             seeds=(parent.host.http.at("/Peers"),) if parent is not None else (),
