@@ -6,7 +6,8 @@ service it is reported. Then pulls over the same devices, which have to be exact
 
 Each device has a codec of its own, as it would alone: one that the devices of a process share remembers
 for all of them what one has parsed, which is reported but is no fair comparison. Both swarms stand in the
-process throughout, and are frozen for the garbage collector once they do, so that neither pays for the other.
+process throughout; before each figure what stands is frozen for the garbage collector, so that none pays for the
+objects of another.
 """
 
 from __future__ import annotations
@@ -190,11 +191,12 @@ class BareSwarm:
         for sock, relay in zip(self._sockets, self._relays, strict=True):
             loop.add_reader(sock.fileno(), self._readable, sock, relay)
 
-    def set_up(self, key: PrivateKey | None) -> None:
+    def set_up(self, key: PrivateKey | None, *, remembers: bool = False) -> None:
         """Relays that believe `key` alone; None: everybody."""
         keys = {key.id: Ed25519PublicKey.from_public_bytes(key.public.raw)} if key is not None else None
         for relay in self._relays:
             relay.keys = keys
+            relay.remembers = remembers
 
     def start(self, frame: bytes) -> None:
         """Hand the first relay a datagram."""
@@ -219,16 +221,17 @@ async def measure(size: int, rounds: int, pulls: int) -> list[Figure]:
     ours, bare = Swarm(size), BareSwarm(size)
     await ours.open()
     await bare.open()
-    gc.collect()
-    gc.freeze()
     versions = count(1)
     try:
         found: list[Figure] = []
         key = PrivateKey.generate()
         for name, signer in (("unsigned", None), ("signed", key)):
             ours.set_up(signer, None)
-            bare.set_up(signer)
-            found += await _pushes(f"push to {size:,}, {name}", ours, bare, signer, NOTIFY, rounds, versions, MOST)
+            for beside, remembers in (("", False), (", bare with our short cut", True)):
+                bare.set_up(signer, remembers=remembers)
+                title = f"push to {size:,}, {name}{beside}"
+                found += await _pushes(title, ours, bare, signer, NOTIFY, rounds, versions, MOST)
+        bare.set_up(key)
         ours.set_up(key, XmlCodec())
         found += await _pushes("... codec shared", ours, bare, key, NOTIFY, rounds, versions)
         ours.set_up(key, None)
@@ -256,6 +259,7 @@ async def _pushes(
 ) -> list[Figure]:
     """`rounds` pushes through each swarm by turns, after one to warm up."""
     pairs: list[tuple[Taken, Taken]] = []
+    _freeze()
     for number in range(rounds + 1):
         frames = []
         for _ in range(2):
@@ -297,6 +301,7 @@ async def _push(swarm: Swarm | BareSwarm, frame: bytes) -> Taken:
 async def _pull(name: str, ours: Swarm, action: str, body: bytes, exact: list[int], pulls: int) -> Figure:
     """The slowest of `pulls`. Raises AssertionError unless each is exact and from everybody."""
     taken = []
+    _freeze()
     for _ in range(pulls):
         operation = ours.first.hosting.operation(action)
         assert operation is not None
@@ -316,6 +321,11 @@ async def _pull(name: str, ours: Swarm, action: str, body: bytes, exact: list[in
         await asyncio.sleep(_QUIET)
     note = f"slowest of {pulls}, median {median(taken):.2f} s; exact"
     return limited(name, max(taken), "s", PULL_BELOW, note)
+
+
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 def _numbers(value: bytes) -> list[int]:
