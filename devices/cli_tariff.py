@@ -42,7 +42,7 @@ class Pushed:
             "version": self.version,
             "start": self.start,
             "end": self.end,
-            "band": [{"fromMinute": start, "toMinute": end, "price": price} for start, end, price in self.bands],
+            "band": [{"fromMinute": start, "toMinute": end, "price": f"{price:f}"} for start, end, price in self.bands],
         }
 
 
