@@ -67,6 +67,11 @@ class NodeConfig:
     max_rounds: int = 32
     max_lifetime: float = 7 * 86_400.0
     """Local caps; they hold whatever a header says."""
+    max_rate: float = 100.0
+    """New messages a second in the long run, of all originators together: far more than a grid sends, far less
+    than a meter can take. What is refused stays unseen, so a parent's retry or a digest brings it later."""
+    max_burst: int = 500
+    """New messages at once."""
 
     seen_limit: int = 20_000
     """Gossip ids remembered; the earliest to expire makes room."""
@@ -91,6 +96,8 @@ class NodeConfig:
             raise LocalError("retry_first lies between 0 and retry_longest")
         if not 0 < self.hop_margin < 1:
             raise LocalError("hop_margin is a share between 0 and 1")
+        if self.max_rate <= 0 or self.max_burst < 1:
+            raise LocalError("a node takes at least one message")
         if min(self.seen_limit, self.store_limit, self.query_limit, self.peer_limit) < 1:
             raise LocalError("a limit is at least 1")
         if self.seen_limit < self.store_limit + self.query_limit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
     AskAgain,
@@ -64,6 +65,7 @@ class Node:
         self._booted = booted
         self._seen = Seen(config.seen_limit)
         self._recent = Recent(config.store_limit)
+        self._allowance = Allowance(config.max_rate, config.max_burst)
         self._requests = Requests(config, self.peers, dice, hosted)
         self._registrar = Registrar(config, self.peers, dice)
         self._enrolment = Enrolment(config, self.peers, dice)
@@ -96,6 +98,8 @@ class Node:
             raise sender_fault("Duplicate", "this very message was accepted before")
         if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
             raise receiver_fault("Busy", "too many open requests")
+        if self._allowance.is_spent(now.monotonic):
+            raise receiver_fault("Busy", f"more than {self.config.max_rate:g} messages a second")
 
     def is_target(self, content: Content) -> bool:
         """Is it for the hosted service of this device, or does it only pass through?"""
@@ -217,6 +221,9 @@ class Node:
             return [Dropped("expired")]
         if content.terms.expires - content.terms.issued > self.config.max_lifetime:
             return [Dropped("lifetime too long")]
+        spent = self._allowance.is_spent(now.monotonic)
+        if content.terms.style is Style.ONE_WAY and spent:
+            return [Dropped("too many messages")]
         if content.terms.style is Style.REQUEST_RESPONSE:
             unknown = self._from_peer(hop.sender, source)
             if unknown:
@@ -224,11 +231,12 @@ class Node:
             if content.terms.issued < self._booted.wall:
                 # It may have answered before it went down: it must not be counted again.
                 return [*self._receipt_for(gossip, Standing.DECLINED), Dropped("older than this boot")]
-            if self._requests.is_full(now):
+            if spent or self._requests.is_full(now):
                 return [*self._receipt_for(gossip, Standing.BUSY), Dropped("busy")]
         return [*self._receipt_for(gossip, Standing.TAKEN), *self._accept(content, hop, now)]
 
     def _accept(self, content: Content, hop: Hop | None, now: Instant, *, delivered: bool = False) -> list[Effect]:
+        self._allowance.spend()
         if content.terms.style is Style.REQUEST_RESPONSE:
             self._keep(content, hop, now)
             return self._requests.join(content, hop, now)

@@ -148,3 +148,15 @@ def test_memory_is_bounded_and_forgets_what_expires_first():
         meter.receive(gossip("ssc1", what, Tier.FAN, 0), address("ssc1"), NOW)
     assert len(meter._seen) <= 20
     assert len(meter._recent) == 8
+
+
+def test_a_cap_on_new_messages_holds_and_what_it_refused_is_taken_later():
+    meter = node("sm1", peer("ssc1"), max_rate=2.0, max_burst=3)
+    outcomes = [
+        meter.receive(gossip("ssc1", content(str(k)), Tier.FAN, 0, receipt=True), address("ssc1"), NOW)
+        for k in range(5)
+    ]
+    assert [effects[0] == Dropped("too many messages") for effects in outcomes] == [False] * 3 + [True] * 2
+    # No receipt was given, so the parent tries again; half a second earns one message.
+    again = gossip("ssc1", content("4"), Tier.FAN, 0, receipt=True)
+    assert invoke(content("4")) in meter.receive(again, address("ssc1"), at(0.5))
