@@ -1,0 +1,45 @@
+"""Each benchmark does its work at a tiny size. No time is asserted: `make bench` compares ratios."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+
+from tests.benchmarks import hop, process, swarm
+from tests.benchmarks.figures import compared, limited, table
+
+
+def test_a_hop_is_measured_unsigned_and_signed():
+    figures = hop.measure(rounds=2, messages=6)
+    assert [figure.name for figure in figures] == [
+        "forward hop, unsigned",
+        "duplicate, unsigned",
+        "forward hop, signed",
+        "duplicate, signed",
+    ]
+    assert all(figure.ratio is not None for figure in figures)
+
+
+def test_a_swarm_is_reached_and_pulled_exactly():
+    figures = asyncio.run(swarm.measure(20, rounds=1, pulls=1))
+    gc.collect()
+    assert sum(figure.ratio is not None for figure in figures) == 12
+    assert [figure.unit for figure in figures[-2:]] == ["s", "s"]
+
+
+def test_a_meter_is_started_asked_and_measured():
+    alone, pair, ready = process.measure(starts=1)
+    assert 0 < alone.value < pair.value
+    assert ready.unit == "s"
+
+
+def test_figures_say_whether_their_bar_is_met():
+    met = compared("a", [(1.0, 1.0), (3.0, 2.0), (4.0, 1.0)], scale=1e3, unit="ms", most=1.5)
+    missed = limited("b", 4.0, "s", 3.0)
+    assert (met.met, missed.met) == (True, False)
+    assert met.ratio is not None
+    assert (met.ratio.median, met.ratio.least, met.ratio.most) == (1.5, 1.0, 4.0)
+    assert "1.50 (1.00 .. 4.00)" in table([met, missed])
+    assert "MISSED" in table([met, missed])
+    assert json.loads(json.dumps(missed.as_json()))["bar"] == "< 3 s"
