@@ -175,27 +175,29 @@ class GossipClient:
             self._session.auth = lambda request: (
                 credentials(request) if urlsplit(str(request.url)).netloc == self._host else request
             )
-        document = self._fetch(url)
-        self.advertised: dict[str, Advertised] = {told.operation: told for told in read_policies(document)}
-        """By operation, what the WSDL says of gossip."""
-        if not self.advertised:
-            raise LocalError(f"no operation of {url} gossips")
-        self.shadow = next(iter(self.advertised.values())).addresses.shadow
-        """The shadow's address."""
-        if user and urlsplit(self.shadow).netloc != self._host:
-            raise LocalError(f"credentials stay with {self._host}: the shadow is at {self.shadow}, call it there")
-        self.header = GossipHeader()
-        self._transport = zeep.Transport(session=self._session, timeout=timeout, operation_timeout=timeout)
-        settings = zeep.Settings(strict=True, forbid_dtd=True, forbid_entities=True)
         try:
+            self.advertised: dict[str, Advertised] = {told.operation: told for told in read_policies(self._fetch(url))}
+            """By operation, what the WSDL says of gossip."""
+            if not self.advertised:
+                raise LocalError(f"no operation of {url} gossips")
+            self.shadow = next(iter(self.advertised.values())).addresses.shadow
+            """The shadow's address."""
+            if user and urlsplit(self.shadow).netloc != self._host:
+                raise LocalError(f"credentials stay with {self._host}: the shadow is at {self.shadow}, call it there")
+            self.header = GossipHeader()
+            self._transport = zeep.Transport(session=self._session, timeout=timeout, operation_timeout=timeout)
             self.zeep = zeep.Client(
                 BytesIO(self._fetch(self.shadow)),
                 transport=self._transport,
-                settings=settings,
+                settings=zeep.Settings(strict=True, forbid_dtd=True, forbid_entities=True),
                 plugins=[self.header],
             )
         except (ZeepError, etree.XMLSyntaxError) as error:
+            self._session.close()
             raise Unanswered(f"no usable WSDL at {self.shadow}: {error}") from None
+        except GossipError:
+            self._session.close()
+            raise
 
     def call(self, operation: str, *values: Any, wanted: Wanted | None = None, **named: Any) -> Answer:
         """Call an operation of the shadow, its parameters as zeep takes them.
