@@ -56,6 +56,8 @@ class Peer:
         return address
 
 
+_AREAS = 16
+"""Scopes whose peers are remembered."""
 _RANK = {Role.INFORMATION_SYSTEM: 0, Role.SUBSTATION: 1, Role.METER: 2, Role.APPLIANCE: 3}
 
 OWN_TIER = {
@@ -95,6 +97,7 @@ class PeerTable:
         self._limit = limit
         self._entries: dict[DeviceId, _Entry] = {}
         self._by_relation: dict[Relation, tuple[Peer, ...]] = {}
+        self._overlapping: dict[tuple[Relation, tuple[str, ...]], tuple[Peer, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -128,18 +131,18 @@ class PeerTable:
             same = (peer.udp, peer.http) == (held.peer.udp, held.peer.http)
             held.proven = proven or (held.proven and same)
             held.peer, held.until = peer, until
-        self._by_relation.clear()
+        self._changed()
         return True
 
     def prove(self, device: DeviceId) -> None:
         """Its address answered."""
         if device in self._entries:
             self._entries[device].proven = True
-            self._by_relation.clear()
+            self._changed()
 
     def forget(self, device: DeviceId) -> bool:
         """False when it was not held."""
-        self._by_relation.clear()
+        self._changed()
         return self._entries.pop(device, None) is not None
 
     def expire(self, now: float) -> tuple[DeviceId, ...]:
@@ -169,8 +172,28 @@ class PeerTable:
             self._by_relation = {one: tuple(peers) for one, peers in found.items()}
         return self._by_relation[kind]
 
+    def overlapping(self, kind: Relation, scopes: tuple[str, ...]) -> tuple[Peer, ...]:
+        """The proven peers of one relation that `overlaps` finds for `scopes`.
+
+        The answers for the last few scopes asked for are kept until the table changes: message after message
+        goes to the same area, and to compare the scopes of a thousand peers takes milliseconds.
+        """
+        if not scopes:
+            return self.related(kind)
+        found = self._overlapping.get((kind, scopes))
+        if found is None:
+            found = tuple(peer for peer in self.related(kind) if overlaps(scopes, peer))
+            if len(self._overlapping) >= _AREAS:
+                del self._overlapping[next(iter(self._overlapping))]
+            self._overlapping[kind, scopes] = found
+        return found
+
     def relation_of(self, peer: Peer) -> Relation:
         return relation(self._role, peer.role)
+
+    def _changed(self) -> None:
+        self._by_relation.clear()
+        self._overlapping.clear()
 
     def select(self, types: Sequence[QName] = (), scopes: Sequence[str] = (), limit: int = 1 << 16) -> tuple[Peer, ...]:
         """Peers that have every type and lie under one of the scopes, at most `limit`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.messages import Hop
-from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, overlaps, sample
+from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, sample
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId
@@ -50,18 +50,14 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
     # A request is not sampled where a parent serves the whole roster: the tree below one parent is then
     # exactly the registered one, and no child can claim more than its registered subtree.
     if rounds > 0 and not (terms.style is Style.REQUEST_RESPONSE and parents):
-        candidates = table.related(Relation.EQUAL)
-        if terms.scopes:
-            candidates = tuple(peer for peer in candidates if overlaps(terms.scopes, peer))
+        candidates = table.overlapping(Relation.EQUAL, terms.scopes)
         equals = tuple(sample(dice, candidates, min(budget.fanout, config.max_fanout), sender))
     sampled = Leg(own_tier, rounds - 1, equals)
 
     served = []
     lower = LOWER_TIER.get(config.role)
     if lower is not None:
-        children = tuple(
-            peer for peer in table.related(Relation.CHILD) if peer.device != sender and overlaps(terms.scopes, peer)
-        )
+        children = tuple(peer for peer in table.overlapping(Relation.CHILD, terms.scopes) if peer.device != sender)
         if children:
             down = min(terms.budget(lower).rounds, config.max_rounds)
             served.append(Leg(lower, down, children))

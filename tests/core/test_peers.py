@@ -1,5 +1,7 @@
 """The Peer Service's table: what is given out follows what was put in."""
 
+from dataclasses import replace
+
 from builders import peer
 
 from gossip_ws.core.peers import PeerTable, Relation, Role
@@ -28,3 +30,22 @@ def test_an_unchanged_refresh_that_brings_the_proof_counts():
     assert table.related(Relation.EQUAL) == ()
     table.put(equal, 10.0, proven=True)
     assert table.related(Relation.EQUAL) == (equal,)
+
+
+def test_who_lies_in_an_area_follows_the_table():
+    table = PeerTable(Role.SUBSTATION, 40)
+    near, far = replace(peer("ssc2"), scopes=("grid://t/2",)), replace(peer("ssc3"), scopes=("grid://t/3",))
+    for one in (near, far):
+        table.put(one, 10.0, proven=True)
+    assert table.overlapping(Relation.EQUAL, ()) == (near, far)
+    for _ in range(2):
+        assert table.overlapping(Relation.EQUAL, ("grid://t/2/7",)) == (near,)
+        assert table.overlapping(Relation.EQUAL, ("grid://t",)) == (near, far)
+        assert table.overlapping(Relation.CHILD, ("grid://t",)) == ()
+    moved = replace(far, scopes=("grid://t/2",), incarnation=far.incarnation + 1)
+    table.put(moved, 10.0, proven=True)
+    assert table.overlapping(Relation.EQUAL, ("grid://t/2",)) == (near, moved)
+    for number in range(40):
+        assert table.overlapping(Relation.EQUAL, (f"grid://t/2/{number}",)) == (near, moved)
+    table.forget(near.device)
+    assert table.overlapping(Relation.EQUAL, ("grid://t/2",)) == (moved,)
