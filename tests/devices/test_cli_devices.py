@@ -184,8 +184,8 @@ def test_a_stylesheet_from_a_file_makes_what_the_sum_makes(street: Street) -> No
 def test_one_meter_with_its_filter_worker_is_small(street: Street) -> None:
     (worker,) = children(street.running["sm"].process.pid)
     own, workers = resident(street.running["sm"].process.pid), resident(worker)
-    # The bench has the figures to be proud of; here nothing heavy may creep in among the imports.
-    assert own < 48 * 1024
+    # The bench measures a fresh one; this one has worked, perhaps without bytecode, and only shows what creeps in.
+    assert own < 52 * 1024
     assert workers < 18 * 1024
 
 
