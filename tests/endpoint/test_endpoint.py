@@ -1,0 +1,263 @@
+"""The endpoint between a node and the world: what it asks of whom, in which order, and what it lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, KEY, SET_TARIFF, Bench, child, content, from_child, tariff
+
+from gossip_ws.core.messages import Content, Gossip, Partial, Receipt, Standing, Tally
+from gossip_ws.endpoint.endpoint import Hosting
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.contract import GossipPolicy, Operation
+from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
+from gossip_ws.kernel.names import GOSSIP, GossipId, QName, qname
+from gossip_ws.kernel.terms import Style, Wanted
+from gossip_ws.ports import Caller, Frame, Invocation, Outcome, Reply
+from gossip_ws.services.tariff import HeldTariff
+from gossip_ws.wire.envelope import Addressing, build, parse
+
+CLIENT = Caller(Address(Binding.HTTP, "10.0.0.9", 50_000), HOST)
+DEMAND = b'<GetDemand xmlns="urn:gossip-ws:2026:metering"></GetDemand>'
+NOTE = "urn:example:note"
+
+
+class Slow:
+    """A hosted service that answers when the test says so."""
+
+    service_id = path = "/Slow"
+    port_type = qname("urn:example", "Slow")
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[Outcome], None]] = []
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        return {NOTE: Operation("Note", NOTE, Style.ONE_WAY, QName("note"), policy=GossipPolicy())}
+
+    def wsdl(self, address: str) -> bytes:
+        return b""
+
+    def check(self, operation: Operation, envelope: Frame) -> None:
+        payload = parse(envelope).payload
+        if payload is None or payload.tag != operation.request:
+            raise sender_fault("InvalidPayload", "not a note")
+
+    def invoke(self, invocation: Invocation, done: Callable[[Outcome], None]) -> None:
+        self.waiting.append(done)
+
+
+def gossips(bench: Bench) -> list[Gossip]:
+    decoded = (bench.codec.decode(frame) for frame, _ in bench.network.sent)
+    return [message for message in decoded if isinstance(message, Gossip)]
+
+
+def start(bench: Bench, body: bytes, wanted: Wanted | None = None) -> list[Fault | None]:
+    operation = bench.endpoint.hosting.operation(SET_TARIFF)
+    assert operation is not None
+    told: list[Fault | None] = []
+    bench.endpoint.start(operation, body, wanted or Wanted(), told=told.append)
+    return told
+
+
+def test_what_starts_here_is_delivered_here_and_sent_to_the_roster() -> None:
+    bench = Bench(children=3)
+    assert start(bench, tariff(1)) == [None]
+    held = bench.tariffs.current
+    assert held is not None
+    assert (held.version, held.issuer) == (1, KEY.id)
+    assert {to.host for _, to in bench.network.sent} == {"10.0.0.2", "10.0.0.3", "10.0.0.4"}
+
+
+def test_what_the_service_here_refuses_goes_nowhere() -> None:
+    bench = Bench()
+    start(bench, tariff(5))
+    sent = len(bench.network.sent)
+    (fault,) = start(bench, tariff(4))
+    assert fault is not None
+    assert fault.subcode.endswith("StaleVersion")
+    with pytest.raises(RemoteError, match="SetTariff"):
+        start(bench, b"<SetTariff/>")
+    assert len(bench.network.sent) == sent
+
+
+def test_a_device_outside_of_the_area_passes_on_what_it_does_not_take() -> None:
+    bench = Bench(children=2)
+    assert start(bench, tariff(1), Wanted(scopes=("grid://t/1/1",))) == [None]
+    assert bench.tariffs.current is None
+    assert [to.host for _, to in bench.network.sent] == ["10.0.0.3"]
+
+
+def test_a_service_that_takes_its_time_is_waited_for() -> None:
+    bench, slow = Bench(), Slow()
+    bench.endpoint.hosting.add(slow)
+    operation = slow.operations[NOTE]
+    told: list[Fault | None] = []
+    bench.endpoint.start(operation, b"<note/>", Wanted(), told=told.append)
+    bench.endpoint.start(operation, b"<note>2</note>", Wanted(), told=told.append)
+    assert (told, bench.network.sent) == ([], [])
+    slow.waiting[0](Reply(b""))
+    assert told == [None]
+    assert len(bench.network.sent) == 1
+    refusal = sender_fault("No", "not this one").fault
+    slow.waiting[1](refusal)
+    assert told == [None, refusal]
+    assert len(bench.network.sent) == 1
+
+
+def test_a_retry_while_the_service_thinks_starts_nothing_twice() -> None:
+    bench, slow = Bench(), Slow()
+    bench.endpoint.hosting.add(slow)
+    sealed = content(bench, SET_TARIFF, tariff(1))
+    told: list[Fault | None] = []
+    for _ in range(2):
+        if bench.endpoint.node.holds(sealed.id):
+            with pytest.raises(RemoteError, match="accepted before"):
+                bench.endpoint.enter(sealed, CLIENT, told=told.append)
+        else:
+            bench.endpoint.enter(sealed, CLIENT, told=told.append)
+    assert told == [None]
+    assert len(gossips(bench)) == 1
+
+
+def test_a_duplicate_is_told_before_its_signature_is_looked_at() -> None:
+    class Counting:
+        """A verifier that counts the contents it is asked about."""
+
+        def __init__(self, inner: object) -> None:
+            self.inner, self.asked = inner, 0
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.inner, name)
+
+        def verify(self, content: Content, caller: Caller) -> None:
+            self.asked += 1
+            self.inner.verify(content, caller)  # type: ignore[attr-defined]
+
+    bench = Bench()
+    counting = Counting(bench.endpoint.world.verifier)
+    bench.endpoint.world = replace(bench.endpoint.world, verifier=counting)  # type: ignore[arg-type]
+    frame = from_child(bench, content(bench, SET_TARIFF, tariff(1)))
+    for _ in range(5):
+        bench.datagram(frame)
+    assert counting.asked == 1
+    assert bench.endpoint.counters["duplicate"] == 4
+
+
+def test_an_operation_that_does_not_gossip_is_not_spread_by_whoever_signed_it() -> None:
+    bench = Bench()
+    for action, style in ((GET_TARIFF, Style.REQUEST_RESPONSE), (GET_DEMAND, Style.ONE_WAY)):
+        sealed = content(bench, action, DEMAND, style)
+        with pytest.raises(RemoteError):
+            bench.endpoint.enter(sealed, CLIENT)
+        bench.datagram(from_child(bench, sealed))
+    assert bench.network.sent == []
+    assert bench.endpoint.counters["NotGossiped"] + bench.endpoint.counters["NotAuthorised"] == 2
+
+
+def ask(bench: Bench) -> tuple[GossipId, list[tuple[bytes | Fault, Tally]]]:
+    answers: list[tuple[bytes | Fault, Tally]] = []
+    operation = bench.endpoint.hosting.operation(GET_DEMAND)
+    assert operation is not None
+    bench.endpoint.start(operation, DEMAND, Wanted(), lambda value, _, tally: answers.append((value, tally)))
+    return gossips(bench)[-1].content.id, answers
+
+
+def test_a_request_is_answered_when_the_last_child_has() -> None:
+    bench = Bench()
+    id, answers = ask(bench)
+    assert answers == []
+    rows = f'<g:Rows xmlns:g="{GOSSIP}"><g:Row N="1"><g:Key>x</g:Key><g:Values>1 2 3</g:Values></g:Row></g:Rows>'
+    bench.datagram(bench.codec.encode(Partial(id, child(0).device, Tally(1, 1), rows.encode())))
+    ((value, tally),) = answers
+    assert isinstance(value, bytes)
+    assert [f">{wh}<".encode() in value for wh in (6, 7, 8)] == [True] * 3
+    assert tally == Tally(2, 2)
+    receipt = bench.codec.decode(bench.network.sent[-1][0])
+    assert receipt == Receipt(id, bench.endpoint.device, Standing.TAKEN)
+
+
+def test_a_request_is_answered_at_its_deadline_whoever_is_silent() -> None:
+    bench = Bench(children=2)
+    _, answers = ask(bench)
+    bench.clock.turn(9.0)
+    assert answers == []
+    bench.clock.turn(1.0)
+    ((_, tally),) = answers
+    assert tally == Tally(contributors=1, expected=3, missing=2)
+    # It was sent again to the silent, a bounded number of times, and then no more.
+    sent = len(bench.network.sent)
+    bench.clock.turn(60.0)
+    assert len([frame for frame, _ in bench.network.sent[sent:] if b"g:Terms" in frame]) == 0
+
+
+def test_what_no_datagram_holds_is_sent_by_http() -> None:
+    bench = Bench()
+    band = "<t:band><t:fromMinute>{}</t:fromMinute><t:toMinute>{}</t:toMinute><t:price>0.1</t:price></t:band>"
+    bands = "".join(band.format(30 * n, 30 * n + 30) for n in range(48)).encode()
+    whole = tariff(1)
+    large = whole[: whole.index(b"<t:band>")] + bands + whole[whole.index(b"</t:band>") + 9 :]
+    assert start(bench, large) == [None]
+    assert {to.binding for _, to in bench.network.sent} == {Binding.HTTP}
+
+
+def test_an_alarm_of_the_devices_own_is_signed_by_it() -> None:
+    bench = Bench()
+    bench.endpoint.originate(SET_TARIFF, tariff(1))
+    (sent,) = gossips(bench)
+    assert sent.content.signature is not None
+    assert sent.content.signature.key_id == KEY.id
+    bench.endpoint.originate(SET_TARIFF, tariff(1).replace(b"2126", b"2020"))
+    assert bench.endpoint.counters["own message refused"] == 1
+    for action in (GET_DEMAND, "urn:nothing"):
+        with pytest.raises(LocalError):
+            bench.endpoint.originate(action, DEMAND)
+
+
+def test_a_service_that_gossips_while_it_is_served_does_not_mix_the_order() -> None:
+    """What a listener of the Tariff service starts comes after all that the tariff itself caused."""
+    bench, slow = Bench(), Slow()
+    bench.endpoint.hosting.add(slow)
+
+    def pass_on(_: HeldTariff) -> None:
+        bench.endpoint.originate(NOTE, b"<note/>")
+        slow.waiting.pop()(Reply(b""))
+
+    bench.tariffs.listeners.append(pass_on)
+    bench.datagram(from_child(bench, content(bench, SET_TARIFF, tariff(1))))
+    kinds = [type(bench.codec.decode(frame)).__name__ for frame, _ in bench.network.sent]
+    assert kinds == ["Receipt", "Gossip"]
+    assert gossips(bench)[-1].content.action == NOTE
+
+
+def test_two_services_of_one_path_or_action_are_a_mistake() -> None:
+    with pytest.raises(LocalError, match="two hosted services"):
+        Hosting((Slow(), Slow()))
+
+
+def test_a_hop_names_its_sender() -> None:
+    bench = Bench()
+    sealed = content(bench, SET_TARIFF, tariff(1))
+    message = bench.codec.decode(from_child(bench, sealed))
+    assert isinstance(message, Gossip)
+    nameless = Gossip(message.content, replace(message.hop, sender=type(message.hop.sender)("")))
+    with pytest.raises(RemoteError, match="without a sender"):
+        bench.endpoint.gossip(nameless, Caller(CHILD, HOST))
+
+
+def test_what_a_peer_service_answers_may_be_nonsense() -> None:
+    bench = Bench()
+    bench.endpoint.service_found(Address(Binding.HTTP, "10.0.0.3", 80, "/Peers"))
+    (_, to, done) = bench.network.asked.pop()
+    assert to.path == "/Peers"
+    done(b"junk")
+    bench.clock.turn(2.0)
+    (_, _, done) = bench.network.asked.pop()
+    done(build(Addressing(), b"<a/>"))
+    bench.clock.turn(5.0)
+    (_, _, done) = bench.network.asked.pop()
+    done(None)
+    assert bench.endpoint.counters["enrolment failed"] == 3
+    assert not bench.endpoint.node.is_enrolled
