@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gossip_ws.devices.cli_output import as_json, say_json
-from gossip_ws.devices.lean import become_lean, settle
+from gossip_ws.devices.lean import become_lean
 
 if TYPE_CHECKING:
     from gossip_ws.devices.host import Host
@@ -38,7 +38,6 @@ def run(file: Path, as_json: bool) -> None:
     config = load_config(file)
 
     def ready(host: Host) -> None:
-        settle()
         settings, udp = host.settings, host.network.udp
         peers = host.http.at("/Peers")
         if as_json:

@@ -1,11 +1,10 @@
-"""A process that is one device and nothing else: started sooner, and smaller, than Python would by itself.
+"""A process that is one device and nothing else: smaller than Python would be by itself.
 
 For a process's first lines alone. A program that has other things to do as well leaves it be.
 """
 
 from __future__ import annotations
 
-import gc
 import sys
 from importlib.util import find_spec
 from typing import Final
@@ -16,19 +15,11 @@ _OWN_DIGESTS: Final = (("_sha2", "_sha256"), ("_sha1",), ("_md5",), ("_sha3",), 
 
 def become_lean() -> None:
     """Do without the interpreter's OpenSSL (4.5 MiB): no TLS is spoken, digests are of some kilobytes, and what is
-    signed or hashed for long is so by `cryptography`, which brings an OpenSSL of its own. And collect no garbage
-    while modules are imported, which makes next to none.
+    signed or hashed for long is so by `cryptography`, which brings an OpenSSL of its own.
 
     What was imported before stays as it is.
     """
-    gc.disable()
     # asyncio and hashlib are made for interpreters that were built without it; some have no digests besides, though.
     if all(any(find_spec(name) is not None for name in names) for names in _OWN_DIGESTS):
         for name in ("ssl", "_hashlib"):
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # how Python is told that a module is not there
-
-
-def settle() -> None:
-    """All that a device holds for good is made: look for garbage from here on, and not in that."""
-    gc.freeze()
-    gc.enable()
