@@ -6,6 +6,7 @@ gathered. `/gossip` is where relays send to. A datagram's path is that of its ws
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -32,6 +33,10 @@ _ACCEPTED: Final = Response(202)
 _KNOWN = ADDRESSING_HEADERS | {WANTED}
 _CHARSETS: Final = frozenset(("", "utf-8", "utf-16", "us-ascii"))
 """DPWS 1.1 R0007: UTF-8 and UTF-16, and what is a part of the former."""
+
+
+# RFC 9110 section 5.6.6; a quoted value may hold a semicolon.
+_PARAMETER: Final = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;"]*)')
 
 
 class Description(Protocol):
@@ -280,10 +285,9 @@ def _path(uri: str) -> str:
 
 def _charset(content_type: str) -> str:
     """The charset parameter of a media type, in lower case; empty when it has none."""
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "charset":
-            return value.strip().strip('"').lower()
+    for name, value in _PARAMETER.findall(content_type):
+        if name.lower() == "charset":
+            return str(value).strip().strip('"').lower()
     return ""
 
 
