@@ -32,9 +32,7 @@ ANONYMOUS: Final = WSA + "/anonymous"
 _ACCEPTED: Final = Response(202)
 _KNOWN = ADDRESSING_HEADERS | {WANTED}
 _CHARSETS: Final = frozenset(("", "utf-8", "utf-16", "us-ascii"))
-"""DPWS 1.1 R0007: UTF-8 and UTF-16, and what is a part of the former."""
-
-
+"""UTF-8 and UTF-16, which every XML parser reads, and what is a part of the former."""
 # RFC 9110 section 5.6.6; a quoted value may hold a semicolon.
 _PARAMETER: Final = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;"]*)')
 

@@ -73,7 +73,7 @@ def test_who_proved_its_name_issues_by_it() -> None:
         ("", 500),
     ],
 )
-def test_a_charset_is_one_of_those_that_dpws_has(content_type: str, status: int) -> None:
+def test_a_charset_is_one_that_every_parser_reads(content_type: str, status: int) -> None:
     """No tariff is held, so what is read is answered by a Receiver's fault."""
     frame = plain(GET_TARIFF, b'<GetTariff xmlns="urn:gossip-ws:2026:tariff"/>')
     assert Bench().post("/Tariff", frame, content_type=content_type).status == status
