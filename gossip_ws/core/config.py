@@ -67,6 +67,8 @@ class NodeConfig:
     max_rounds: int = 32
     max_lifetime: float = 7 * 86_400.0
     """Local caps; they hold whatever a header says."""
+    max_timeout: float = 120.0
+    """How long a request may wait for replies (s): each holds a place in the table of open ones."""
     max_rate: float = 100.0
     """New messages a second in the long run, of all originators together: far more than a grid sends, far less
     than a meter can take. What is refused stays unseen, so a parent's retry or a digest brings it later."""

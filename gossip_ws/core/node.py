@@ -221,6 +221,8 @@ class Node:
             return [Dropped("expired")]
         if content.terms.expires - content.terms.issued > self.config.max_lifetime:
             return [Dropped("lifetime too long")]
+        if content.terms.timeout > self.config.max_timeout:
+            return [Dropped("timeout too long")]
         spent = self._allowance.is_spent(now.monotonic)
         if content.terms.style is Style.ONE_WAY and spent:
             return [Dropped("too many messages")]
@@ -288,6 +290,8 @@ class Node:
 
     def _check_lifetime(self, content: Content, now: Instant) -> None:
         terms = content.terms
+        if terms.timeout > self.config.max_timeout:
+            raise sender_fault("TimeoutTooLong", f"at most {self.config.max_timeout:g} s")
         if terms.expires <= now.wall:
             raise sender_fault("Expired", "the message has expired")
         if terms.expires - terms.issued > self.config.max_lifetime:

@@ -90,8 +90,6 @@ class Endpoint:
         self.world = world
         self.counters: Counter[str] = Counter()
         """Envelopes sent and received, drops by reason."""
-        self.delivered: Callable[[Content], None] | None = None
-        """Told of each message handed to a hosted service; for measurements."""
         self._work: deque[Iterable[Effect]] = deque()
         self._working = False
         self._waiting: dict[GossipId, Waiting] = {}

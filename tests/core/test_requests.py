@@ -1,12 +1,13 @@
 """Pull aggregation: who is asked, who is counted, what climbs back."""
 
+import pytest
 from builders import ACTION, NOW, address, at, content, device, gossip, node, peer
 
 from gossip_ws.core.effects import Answer, AskAgain, Combine, Deadline, Input, Invoke, ReplyAgain
 from gossip_ws.core.messages import Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.core.requests import device_digest
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
-from gossip_ws.kernel.errors import Fault, FaultCode
+from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
 from gossip_ws.kernel.names import GOSSIP, qname
 from gossip_ws.kernel.terms import Filter, Style, Tier
 
@@ -217,3 +218,10 @@ def test_a_device_below_asks_for_the_whole_grid_and_its_parent_answers_for_the_r
     (sent, _) = ssc.combined(ask.id, b"0", (), at(7))
     # itself contributed; is0 1, ssc2 30 and sm2 1 are missing; the asker answers for itself
     assert sent.message.tally == Tally(contributors=1, expected=33, missing=32)
+
+
+def test_nobody_holds_a_place_in_the_table_for_long():
+    ssc = node("ssc1", peer("is0"), max_timeout=30.0)
+    assert ssc.receive(gossip("is0", request(timeout=31.0)), address("is0"), NOW) == [Dropped("timeout too long")]
+    with pytest.raises(RemoteError, match="at most 30 s"):
+        ssc.originate(request(timeout=31.0), NOW)
