@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gossip_ws.core.effects import Input as Input
 from gossip_ws.core.messages import Content, Message, Signature
-from gossip_ws.core.peers import Peer, PeerTable
+from gossip_ws.core.peers import Peer, PeerTable, Relation
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation, Shape
 from gossip_ws.kernel.errors import Fault
@@ -218,7 +218,9 @@ class Directory(Protocol):
 
     def unregister(self, device: DeviceId) -> Frame: ...
 
-    def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int) -> Frame: ...
+    def ask(
+        self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int, relation: Relation | None
+    ) -> Frame: ...
 
     def peers(self, reply: Frame) -> tuple[Peer, ...]:
         """Raises RemoteError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
-from gossip_ws.core.peers import Peer
+from gossip_ws.core.peers import Peer, Relation
 from gossip_ws.kernel.errors import RemoteError, sender_fault
 from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.ports import Frame
@@ -34,8 +34,9 @@ class PeerDirectory:
     def unregister(self, device: DeviceId) -> Frame:
         return build(Addressing(action=UNREGISTER, message_id=message_id()), unregister_request(device))
 
-    def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int) -> Frame:
-        return build(Addressing(action=GET_PEERS, message_id=message_id()), get_peers_request(types, scopes, limit))
+    def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int, relation: Relation | None) -> Frame:
+        payload = get_peers_request(types, scopes, limit, relation)
+        return build(Addressing(action=GET_PEERS, message_id=message_id()), payload)
 
     def peers(self, reply: Frame) -> tuple[Peer, ...]:
         return parse_get_peers_reply(_payload(reply))

@@ -86,6 +86,10 @@ class NodeConfig:
     retry_longest: float = 2.0
     retries: int = 8
     """Resends before a child counts as silent; theory: 5 give 99.99 % over 3 tiers at 10 % loss."""
+    orphan_after: int = 3
+    """Resends of a partial before its asker counts as dead and the one before it is turned to, and of a request
+    before a silent equal is waited for no more: 3.75 s with the other defaults. Fewer, and two lost receipts
+    make an orphan; the value stays exact, but its siblings may be left out."""
     pull_period: float = 10.0
     """Mean time between two requests for news (s)."""
     hop_margin: float = 0.08

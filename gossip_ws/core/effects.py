@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gossip_ws.core.messages import Tally
-from gossip_ws.core.peers import Peer
+from gossip_ws.core.peers import Peer, Relation
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault
@@ -62,12 +62,14 @@ class Enrol:
 
 @dataclass(frozen=True, slots=True)
 class AskPeers:
-    """Ask a Peer Service for peers that have all `types` and lie in `scopes`. Completion: `Node.peers_told`."""
+    """Ask a Peer Service for peers that have all `types`, lie in `scopes` and stand to it in `relation` (None: any).
+    Completion: `Node.peers_told`."""
 
     service: Address
     types: tuple[QName, ...]
     scopes: tuple[str, ...]
     limit: int
+    relation: Relation | None = None
 
 
 Effect = Send | SetTimer | Dropped | Invoke | Combine | Answer | Enrol | AskPeers

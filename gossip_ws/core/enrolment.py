@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Effect, Enrol, EnrolAgain
 from gossip_ws.core.messages import Challenge, ChallengeMet
-from gossip_ws.core.peers import Peer, PeerTable, Relation
+from gossip_ws.core.peers import Peer, PeerTable, Relation, Role
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -33,6 +33,10 @@ class _Open:
 
     nonce: bytes
     address: Address
+
+
+_ABOVE_PARENT = {Role.METER: Relation.EQUAL, Role.APPLIANCE: Relation.PARENT}
+"""How the askers before a device's parent stand to that parent: whom an orphan turns to."""
 
 
 class Registrar:
@@ -168,8 +172,13 @@ class Enrolment:
         wait = min(_FIRST_RETRY * 2.0 ** min(self._failures - 1, 8), _LONGEST_RETRY)
         return self._later(wait * self._dice.uniform(0.5, 1.0))
 
-    def told(self, peers: tuple[Peer, ...], now: Instant) -> list[Effect]:
-        """What the Peer Service holds. It vouches that their addresses answered."""
+    def told(self, peers: tuple[Peer, ...], relation: Relation | None, now: Instant) -> list[Effect]:
+        """What the Peer Service holds. It vouches that their addresses answered. With a `relation`: who stands
+        above the parent."""
+        if relation is not None:
+            for peer in peers:
+                self._table.put_elder(peer)
+            return []
         until = now.monotonic + 2 * self._config.peers_max_age
         for peer in peers:
             # A registrar also knows its own equals; those are no parents of ours.
@@ -203,7 +212,11 @@ class Enrolment:
         if config.peer_service is not None:
             # It stands in for the one on this device: whoever is in this device's area.
             return [AskPeers(service, (), config.scopes, ASK_LIMIT)]
-        return [AskPeers(service, config.types, (), ASK_LIMIT)]
+        asks: list[Effect] = [AskPeers(service, config.types, (), ASK_LIMIT)]
+        above = _ABOVE_PARENT.get(config.role)
+        if above is not None:
+            asks.append(AskPeers(service, (), (), ASK_LIMIT, above))
+        return asks
 
     def _enrol(self, now: Instant) -> list[Effect]:
         self._told_subtree = self._table.subtree

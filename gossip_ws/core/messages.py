@@ -73,6 +73,8 @@ class Standing(StrEnum):
     """A full table: this node neither takes part nor remembers."""
     LATE = "late"
     """A Partial that came after the answer had been given."""
+    UNCERTAIN = "uncertain"
+    """Of an orphan's Partial: whether it is in what the dead passed on cannot be told, so it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class Tally:
 class Partial:
     """One immutable partial answer, resent until receipted. `value` is what the filter made, in its
     partial form; empty when nobody contributed. `cover` names the direct children taken in, 8 octets
-    of digest each. `fault`: why there is no value."""
+    of digest each. `fault`: why there is no value. `bypassing`: the askers between sender and receiver that
+    did not answer, the sender's own first."""
 
     about: GossipId
     sender: DeviceId
@@ -118,6 +121,7 @@ class Partial:
     value: bytes
     cover: tuple[bytes, ...] = ()
     fault: Fault | None = None
+    bypassing: tuple[DeviceId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

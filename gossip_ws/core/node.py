@@ -39,7 +39,7 @@ from gossip_ws.core.messages import (
     Receipt,
     Standing,
 )
-from gossip_ws.core.peers import Peer, PeerTable
+from gossip_ws.core.peers import Peer, PeerTable, Relation
 from gossip_ws.core.push import Push
 from gossip_ws.core.repair import Repair
 from gossip_ws.core.requests import Requests
@@ -122,7 +122,9 @@ class Node:
                 known = message.about in self._requests
                 return self._requests.receipt(message, now) if known else self._push.receipt(message)
             case Partial():
-                return self._from_peer(message.sender, source) or self._requests.partial(message, now)
+                # An orphan's sender is unknown here: what it may claim is bounded by whom it passes by.
+                unknown = [] if message.bypassing else self._from_peer(message.sender, source)
+                return unknown or self._requests.partial(message, source, now)
             case Digest():
                 return self._from_peer(message.sender, source) or self._repair.digest(message, now)
             case Advert():
@@ -176,9 +178,9 @@ class Node:
     def enrol_failed(self, now: Instant) -> list[Effect]:
         return self._enrolment.failed(now)
 
-    def peers_told(self, peers: tuple[Peer, ...], now: Instant) -> list[Effect]:
-        """Completion of AskPeers; empty when nothing came."""
-        return self._enrolment.told(peers, now)
+    def peers_told(self, peers: tuple[Peer, ...], now: Instant, relation: Relation | None = None) -> list[Effect]:
+        """Completion of AskPeers, with its `relation`; empty when nothing came."""
+        return self._enrolment.told(peers, relation, now)
 
     def service_found(self, service: Address, now: Instant) -> list[Effect]:
         """Discovery found a Peer Service that this device belongs to."""
@@ -266,7 +268,7 @@ class Node:
 
     def _from_peer(self, sender: DeviceId, source: Address) -> list[Effect]:
         """Empty when `sender` is a registered peer that sends from its registered host."""
-        peer = self.peers.get(sender)
+        peer = self.peers.reachable(sender)
         if peer is not None:
             for own in (peer.udp, peer.http):
                 if own is not None and own.host == source.host:

@@ -60,6 +60,9 @@ _AREAS = 16
 """Scopes whose peers are remembered."""
 _RANK = {Role.INFORMATION_SYSTEM: 0, Role.SUBSTATION: 1, Role.METER: 2, Role.APPLIANCE: 3}
 
+MAX_ELDERS = 128
+"""Devices above the parent that are remembered: for a meter, the information system and all substations."""
+
 OWN_TIER = {
     Role.INFORMATION_SYSTEM: Tier.WAN,
     Role.SUBSTATION: Tier.WAN,
@@ -96,6 +99,7 @@ class PeerTable:
         self._role = role
         self._limit = limit
         self._entries: dict[DeviceId, _Entry] = {}
+        self._elders: dict[DeviceId, Peer] = {}
         self._by_relation: dict[Relation, tuple[Peer, ...]] = {}
         self._overlapping: dict[tuple[Relation, tuple[str, ...]], tuple[Peer, ...]] = {}
 
@@ -160,6 +164,18 @@ class PeerTable:
     def is_proven(self, device: DeviceId) -> bool:
         entry = self._entries.get(device)
         return entry is not None and entry.proven
+
+    def put_elder(self, peer: Peer) -> None:
+        """Remember somebody above the parent, vouched for by the parent's Peer Service: never sent a message to
+        but by an orphan. Bounded; the oldest makes room."""
+        self._elders.pop(peer.device, None)
+        while len(self._elders) >= MAX_ELDERS:
+            del self._elders[next(iter(self._elders))]
+        self._elders[peer.device] = peer
+
+    def reachable(self, device: DeviceId) -> Peer | None:
+        """A peer, or somebody above the parent."""
+        return self.get(device) or self._elders.get(device)
 
     def related(self, kind: Relation) -> tuple[Peer, ...]:
         """All proven peers of one relation."""

@@ -24,6 +24,7 @@ from gossip_ws.core.effects import (
 from gossip_ws.core.messages import Content, Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
 from gossip_ws.core.spread import binding_for, plan
+from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode
@@ -35,6 +36,8 @@ from gossip_ws.kernel.terms import Filter
 MAX_ANCESTORS = 12
 """A request that has climbed and sunk through more askers than this is not passed on."""
 MAX_COVER = 256
+MAX_BYPASSED = 2
+"""Askers that an orphan passes by; a grid of four tiers has no more between it and the first."""
 
 
 class Stage(Enum):
@@ -56,7 +59,20 @@ class Asked:
     closed: bool = False
     refused: bool = False
     tally: Tally = field(default_factory=Tally)
-    value: bytes = b""
+    cover: tuple[bytes, ...] | None = None
+    fenced: bool = False
+    adopted: int = 0
+    """`cover` is that of its partial, None until taken. `fenced`: its children came by themselves, so its own
+    partial is not taken any more. `adopted`: devices that came so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A partial that was taken in, once and for all."""
+
+    device: DeviceId
+    tally: Tally
+    value: bytes
 
 
 @dataclass(slots=True)
@@ -65,14 +81,21 @@ class Request:
 
     content: Content
     parent: DeviceId | None
+    ancestors: tuple[DeviceId, ...]
     from_below: bool
     deadline: float
     stage: Stage = Stage.GATHERING
     own: Input | Fault | None = None
     own_awaited: bool = False
     asked: dict[DeviceId, Asked] = field(default_factory=dict)
-    taken: list[Asked] = field(default_factory=list)
+    taken: dict[DeviceId, Taken] = field(default_factory=dict)
     partial: Partial | None = None
+    bypassed: int = 0
+
+    @property
+    def reply_to(self) -> DeviceId | None:
+        """The nearest asker that is not known to be dead."""
+        return self.ancestors[-1 - self.bypassed] if self.parent is not None else None
 
 
 class Requests:
@@ -115,6 +138,7 @@ class Requests:
         request = Request(
             content,
             sender.device if sender is not None else None,
+            _askers(hop, sender.device) if sender is not None and hop is not None else (),
             sender is None or self._table.relation_of(sender) is Relation.CHILD,
             now.monotonic + remaining * (1 - config.hop_margin),
         )
@@ -159,7 +183,7 @@ class Requests:
         request = self._open.get(receipt.about)
         if request is None:
             return [Dropped("receipt of nothing")]
-        if receipt.sender == request.parent:
+        if receipt.sender == request.reply_to:
             if request.stage is Stage.REPLYING:
                 request.stage = Stage.DONE
             return []
@@ -177,33 +201,87 @@ class Requests:
                 asked.closed = asked.refused = True
         return self._settle(receipt.about, now)
 
-    def partial(self, partial: Partial, now: Instant) -> list[Effect]:
-        """A child's reply: taken once, receipted always."""
+    def partial(self, partial: Partial, source: Address, now: Instant) -> list[Effect]:
+        """A child's reply, or an orphan's: taken once, receipted always."""
         request = self._open.get(partial.about)
-        child = self._table.get(partial.sender)
-        if request is None or child is None or partial.sender not in request.asked:
+        if request is None:
             return [Dropped("partial of nothing")]
-        asked = request.asked[partial.sender]
-        to = (child.address(request.content.terms.binding),)
-        mine = self._config.device
-        if request.stage is not Stage.GATHERING and asked not in request.taken:
-            return [Send(Receipt(partial.about, mine, Standing.LATE), to), Dropped("late partial")]
-        effects: list[Effect] = [Send(Receipt(partial.about, mine, Standing.TAKEN), to)]
-        if asked in request.taken:
-            return effects
-        tally = partial.tally
-        most = self._table.subtree if self._table.relation_of(child) is not Relation.CHILD else child.subtree
-        claimed = tally.contributors + tally.failed + tally.uncertain
-        if self._table.relation_of(child) is Relation.CHILD and claimed > most:
+        if partial.bypassing:
+            return self._orphan(request, partial, source, now)
+        child = self._table.get(partial.sender)
+        asked = request.asked.get(partial.sender)
+        if child is None or asked is None:
+            return [Dropped("partial of nothing")]
+        to = child.address(request.content.terms.binding)
+        if partial.sender in request.taken:
+            return [self._say(request, Standing.TAKEN, to)]
+        if request.stage is not Stage.GATHERING or asked.fenced:
+            return [self._say(request, Standing.LATE, to), Dropped("late partial")]
+        effects: list[Effect] = [self._say(request, Standing.TAKEN, to)]
+        most = child.subtree
+        if self._table.relation_of(child) is Relation.CHILD and _claimed(partial.tally) > most:
             asked.closed = True
             asked.tally = Tally(expected=most, failed=most)
             return [*effects, Dropped("partial of more than its subtree"), *self._settle(partial.about, now)]
+        asked.closed, asked.cover = True, partial.cover
+        self._take(request, partial)
+        return effects + self._settle(partial.about, now)
+
+    def _orphan(self, request: Request, partial: Partial, source: Address, now: Instant) -> list[Effect]:
+        """A reply that passes by askers which died. Adopted only where nothing of it can have come otherwise."""
+        below = request.asked.get(partial.bypassing[-1])
+        if below is None:
+            return [Dropped("orphan of nobody here")]
+        if partial.sender in request.taken:
+            return [self._say(request, Standing.TAKEN, source)]
+        if request.stage is not Stage.GATHERING:
+            return [self._say(request, Standing.LATE, source), Dropped("late partial")]
+        devices = partial.tally.expected
+        if below.adopted + devices > max(below.peer.subtree - 1, 0) or _claimed(partial.tally) > devices:
+            return [Dropped("orphans of more than its subtree")]
+        if below.cover is None:
+            # From here on the dead cannot count them any more, whatever it may still have sent.
+            below.fenced = True
+        else:
+            # What the dead passed on is known by its direct children: the bypassed one, or the orphan itself.
+            passed_on = partial.bypassing[-2] if len(partial.bypassing) > 1 else partial.sender
+            if device_digest(passed_on) in below.cover:
+                if passed_on == partial.sender:
+                    return [self._say(request, Standing.COUNTED, source)]
+                self._leave_out(request, below.peer.device, devices)
+                return [self._say(request, Standing.UNCERTAIN, source), Dropped("uncertain orphan")]
+            self._unmiss(request, below.peer.device, devices)
+        below.adopted += devices
+        self._take(request, partial)
+        if below.fenced and below.adopted >= below.peer.subtree - 1:
+            below.closed = True
+            if self._table.relation_of(below.peer) is Relation.CHILD:
+                rest = max(self._expected(request, below.peer) - below.adopted, 0)
+                below.tally = Tally(expected=rest, missing=rest)
+        return [self._say(request, Standing.TAKEN, source), *self._settle(partial.about, now)]
+
+    def _take(self, request: Request, partial: Partial) -> None:
+        tally = partial.tally
         if not partial.value and tally.contributors:
             # A value was lost on the way here (its filter failed below): nobody of them contributed.
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
-        asked.closed, asked.tally, asked.value = True, tally, partial.value
-        request.taken.append(asked)
-        return effects + self._settle(partial.about, now)
+        request.taken[partial.sender] = Taken(partial.sender, tally, partial.value)
+
+    def _unmiss(self, request: Request, device: DeviceId, devices: int) -> None:
+        """The dead reported as missing who now came by itself."""
+        taken = request.taken[device]
+        found = min(taken.tally.missing, devices)
+        tally = replace(taken.tally, expected=taken.tally.expected - found, missing=taken.tally.missing - found)
+        request.taken[device] = replace(taken, tally=tally)
+
+    def _leave_out(self, request: Request, device: DeviceId, devices: int) -> None:
+        taken = request.taken[device]
+        moved = min(taken.tally.missing, devices)
+        tally = replace(taken.tally, missing=taken.tally.missing - moved, uncertain=taken.tally.uncertain + moved)
+        request.taken[device] = replace(taken, tally=tally)
+
+    def _say(self, request: Request, standing: Standing, to: Address) -> Send:
+        return Send(Receipt(request.content.id, self._config.device, standing), (to,))
 
     def invoked(self, id: GossipId, outcome: bytes | Fault, now: Instant) -> list[Effect]:
         """The own service replied; from here on its value is frozen for this request."""
@@ -227,6 +305,16 @@ class Requests:
         # One that joined resends its partial by itself.
         if not silent:
             return []
+        if timer.attempt > self._config.orphan_after:
+            # An equal that says nothing is dead, or far away: if it lives, its value comes by another way.
+            for asked in silent:
+                asked.closed = self._table.relation_of(asked.peer) is Relation.EQUAL
+            settled = self._settle(timer.id, now)
+            if settled or request.stage is not Stage.GATHERING:
+                return settled
+            silent = [asked for asked in silent if not asked.closed]
+            if not silent:
+                return []
         effects: list[Effect] = []
         for asked in silent:
             effects.append(self._send(request, (asked.peer,), asked.hop, now))
@@ -237,6 +325,8 @@ class Requests:
         request = self._open.get(timer.id)
         if request is None or request.stage is not Stage.REPLYING:
             return []
+        if timer.attempt > self._config.orphan_after and self._turn(request):
+            return [*self._reply(request), SetTimer(ReplyAgain(timer.id, 1), self._config.retry_first)]
         if timer.attempt > self._config.retries:
             request.stage = Stage.DONE
             return [Dropped("partial without a receipt")]
@@ -257,6 +347,17 @@ class Requests:
         return self._conclude(request, value, tally)
 
     # -- steps ---------------------------------------------------------------------------------
+
+    def _turn(self, request: Request) -> bool:
+        """The asker is silent: turn to the one before it, if it is known."""
+        dead = request.bypassed + 1
+        if request.partial is None or dead > MAX_BYPASSED or dead >= len(request.ancestors):
+            return False
+        if self._table.reachable(request.ancestors[-1 - dead]) is None:
+            return False
+        request.bypassed = dead
+        request.partial = replace(request.partial, bypassing=tuple(reversed(request.ancestors[-dead:])))
+        return True
 
     def _ask(self, request: Request, peers: Iterable[Peer], hop: Hop, now: Instant) -> list[Effect]:
         newly = []
@@ -307,9 +408,9 @@ class Requests:
     def _inputs(self, request: Request) -> tuple[Input, ...]:
         own = (request.own,) if isinstance(request.own, Input) else ()
         return own + tuple(
-            Input(asked.value, asked.tally.contributors, own=False)
-            for asked in request.taken
-            if asked.tally.contributors
+            Input(taken.value, taken.tally.contributors, own=False)
+            for taken in request.taken.values()
+            if taken.tally.contributors
         )
 
     def _combine(self, request: Request) -> list[Effect]:
@@ -333,6 +434,9 @@ class Requests:
             subtree = self._expected(request, asked.peer)
             if asked.closed and not asked.refused:
                 total += asked.tally
+            elif asked.fenced:
+                rest = max(subtree - asked.adopted, 0) if self._table.relation_of(asked.peer) is Relation.CHILD else 0
+                total += Tally(expected=rest, missing=rest)
             elif self._table.relation_of(asked.peer) is Relation.EQUAL:
                 # Other equals asked it too: only whoever stands for the whole tier may say that it is lost.
                 refused += subtree if asked.refused else 0
@@ -340,6 +444,8 @@ class Requests:
                 total += Tally(expected=subtree, failed=subtree)
             else:
                 total += Tally(expected=subtree, missing=subtree)
+        for taken in request.taken.values():
+            total += taken.tally
         if request.from_below and not request.content.terms.types:
             # Whoever stands for the upper tier knows of registered devices that no branch accounted for.
             known = int(request.own_awaited) + sum(
@@ -368,7 +474,7 @@ class Requests:
                     )
             return [Answer(id, value, tally)]
         fault = value if isinstance(value, Fault) else None
-        cover = tuple(device_digest(asked.peer.device) for asked in request.taken)
+        cover = tuple(device_digest(device) for device in request.taken)
         request.partial = Partial(
             id, self._config.device, tally, b"" if isinstance(value, Fault) else value, cover, fault
         )
@@ -376,11 +482,20 @@ class Requests:
         return [*self._reply(request), SetTimer(ReplyAgain(id, 1), self._config.retry_first)]
 
     def _reply(self, request: Request) -> list[Effect]:
-        peer = self._table.get(request.parent) if request.parent is not None else None
+        peer = self._table.reachable(request.reply_to) if request.reply_to is not None else None
         if peer is None or request.partial is None:
             return [Dropped("asker is gone")]
         binding = binding_for(request.content.terms, len(request.partial.value))
         return [Send(request.partial, (peer.address(binding),))]
+
+
+def _askers(hop: Hop, sender: DeviceId) -> tuple[DeviceId, ...]:
+    """The chain that the hop names, the sender last whatever it says."""
+    return hop.ancestors if hop.ancestors and hop.ancestors[-1] == sender else (sender,)
+
+
+def _claimed(tally: Tally) -> int:
+    return tally.contributors + tally.failed + tally.uncertain
 
 
 def device_digest(device: DeviceId) -> bytes:

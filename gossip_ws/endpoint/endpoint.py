@@ -351,8 +351,11 @@ class Endpoint:
             except RemoteError:
                 self.counters["peer service answered nonsense"] += 1
                 return
-            self._carry_out(self.node.peers_told(peers, self.world.clock.now()))
+            self._carry_out(self.node.peers_told(peers, self.world.clock.now(), effect.relation))
 
         self.world.network.request(
-            directory.ask(effect.types, effect.scopes, effect.limit), effect.service, ENROL_TIMEOUT, done
+            directory.ask(effect.types, effect.scopes, effect.limit, effect.relation),
+            effect.service,
+            ENROL_TIMEOUT,
+            done,
         )

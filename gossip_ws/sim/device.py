@@ -91,8 +91,10 @@ class SimDevice:
             case Unregistered(device):
                 self.endpoint.forget(device)
                 return PeersTold(())
-            case PeersAsked(types, scopes, limit):
-                return PeersTold(self.endpoint.peers.select(types, scopes, limit))
+            case PeersAsked(types, scopes, limit, relation):
+                table = self.endpoint.peers
+                found = table.select(types, scopes, limit)
+                return PeersTold(tuple(p for p in found if relation is None or table.relation_of(p) is relation))
             case _:
                 return None
 

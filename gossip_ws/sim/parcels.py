@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from gossip_ws.core.messages import Content, Message, Signature
-from gossip_ws.core.peers import Peer
+from gossip_ws.core.peers import Peer, Relation
 from gossip_ws.kernel.errors import sender_fault
 from gossip_ws.kernel.names import DeviceId, GossipId, QName
 from gossip_ws.kernel.terms import Terms
@@ -65,6 +65,7 @@ class PeersAsked:
     types: tuple[QName, ...]
     scopes: tuple[str, ...]
     limit: int
+    relation: Relation | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,8 @@ class ObjectDirectory:
     def unregister(self, device: DeviceId) -> Frame:
         return Parcel.of(Unregistered(device))
 
-    def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int) -> Frame:
-        return Parcel.of(PeersAsked(types, scopes, limit))
+    def ask(self, types: tuple[QName, ...], scopes: tuple[str, ...], limit: int, relation: Relation | None) -> Frame:
+        return Parcel.of(PeersAsked(types, scopes, limit, relation))
 
     def peers(self, reply: Frame) -> tuple[Peer, ...]:
         content = reply.content if isinstance(reply, Parcel) else None

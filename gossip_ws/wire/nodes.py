@@ -48,6 +48,8 @@ ABOUT: Final = GOSSIP + ":about"
 """The relationship type of what a node says about a gossip id."""
 MAX_COVER: Final = 256
 """Children in the cover of a partial."""
+MAX_BYPASSING: Final = 2
+"""Askers that an orphan's partial passes by."""
 MAX_HELD: Final = 2_048
 """Ids in a digest."""
 MAX_ADVERTISED: Final = 64
@@ -87,8 +89,9 @@ def write_node_message(message: NodeMessage) -> tuple[str, tuple[tuple[str, str]
             body = f'<g:Receipt {sender} Standing="{message.standing.value}"/>'
             return "Receipt", (related(message.about),), body.encode()
         case Partial():
+            bypassing = f" Bypassing={attribute(' '.join(message.bypassing))}" if message.bypassing else ""
             cover = f' Cover="{base64(b"".join(message.cover))}"' if message.cover else ""
-            head = f"<g:Partial {sender}{_write_tally(message.tally)}{cover}>".encode()
+            head = f"<g:Partial {sender}{_write_tally(message.tally)}{cover}{bypassing}>".encode()
             value = b"<g:Value>%b</g:Value>" % message.value if message.value else b""
             fault = _write_fault(message.fault) if message.fault else b""
             return "Partial", (related(message.about),), b"%b%b%b</g:Partial>" % (head, value, fault)
@@ -150,7 +153,15 @@ def _read_partial(addressing: Addressing, payload: etree._Element) -> Partial:
         value=value,
         cover=_parts(values, "Cover", MAX_COVER),
         fault=fault,
+        bypassing=_bypassing(values),
     )
+
+
+def _bypassing(values: Attributes) -> tuple[DeviceId, ...]:
+    names = values.get("Bypassing", "").split(maxsplit=MAX_BYPASSING)
+    if len(names) > MAX_BYPASSING or any(len(name) > MAX_DEVICE for name in names):
+        raise too_many("askers passed by", MAX_BYPASSING)
+    return tuple(DeviceId(name) for name in names)
 
 
 def _read_digest(addressing: Addressing, payload: etree._Element) -> Digest:

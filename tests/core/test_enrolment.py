@@ -7,6 +7,7 @@ from builders import NOW, address, at, device, node, peer
 
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain
 from gossip_ws.core.messages import Challenge, ChallengeMet
+from gossip_ws.core.peers import Relation
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import RemoteError
@@ -31,10 +32,14 @@ def register(registrar, name, when=NOW):
 
 
 def test_who_is_taken_in_asks_for_its_equals_and_comes_back_in_a_third_of_the_lease():
-    meter, (again, ask) = enrolled()
+    meter, (again, ask, above) = enrolled()
     assert isinstance(again.timer, EnrolAgain)
     assert 0.8 * 30 <= again.delay <= 30
     assert ask == AskPeers(SEED, (), (), 64)
+    assert above == AskPeers(SEED, (), (), 64, Relation.EQUAL)
+    meter.peers_told((peer("is0"),), NOW, Relation.EQUAL)
+    assert meter.peers.reachable(device("is0")) == peer("is0")
+    assert meter.peers.get(device("is0")) is None  # known for the day its parent dies, no peer
     meter.peers_told((peer("sm2"), peer("ssc9"), peer("sm1")), NOW)
     # An equal is taken in; the registrar's own equals are no parents of ours, and we are not our own peer.
     assert {known.device for known in meter.peers} == {device("ssc1"), device("sm2")}

@@ -136,3 +136,27 @@ def test_who_goes_down_in_order_is_not_waited_for():
     answers = devices[0].pull(READ, READ_REQUEST)
     assert world.run_until(lambda: bool(answers), world.time + 2)
     assert answers[0][1] == Tally(len(devices) - 1, len(devices) - 1)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.02, 0.05, 0.08, 0.12, 0.2])
+def test_a_substation_that_dies_in_the_middle_of_a_pull_costs_itself_alone(moment):
+    """Whenever it dies: every meter is adopted or had been passed on, nobody twice."""
+    world = World(9)
+    devices, services = grid(world, 3, 6, 2)
+    answers = devices[0].pull(READ, READ_REQUEST)
+    world.run(until=world.time + moment)
+    world.crash("ssc1")
+    assert world.run_until(lambda: bool(answers), world.time + 15)
+    (value, tally) = answers[0]
+    below = 6 * 3
+    assert tally.expected == len(devices)
+    assert tally.contributors + tally.missing + tally.uncertain + tally.failed == tally.expected
+    dead = next(number for number, device in enumerate(devices) if device.address.host == "ssc1")
+    everybody = sum(service.value for service in services)
+    if tally.missing == 0:
+        assert value == read_response(everybody)
+    elif tally.missing == 1:
+        assert value == read_response(everybody - services[dead].value)
+    else:
+        # It died before its meters were asked, or with the request itself lost: then all of them are missing.
+        assert tally.missing == below + 1
