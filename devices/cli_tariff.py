@@ -18,6 +18,7 @@ from gossip_ws.devices.cli_entry import client_for
 from gossip_ws.devices.config import minute_of_day
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import TARIFF, qname
+from gossip_ws.kernel.terms import Variant
 from gossip_ws.net.multicast import Group
 
 _KEYS = frozenset(("id", "version", "start", "end", "bands"))
@@ -68,6 +69,7 @@ A tariff file is what a meter's display gets:
 @click.option("--start", help="ISO 8601 with a time zone; now without it.")
 @click.option("--end", help="The same; a day after the start without it.")
 @click.option("--band", "bands", multiple=True, help="HH:MM-HH:MM=PRICE, UTC and EUR/kWh; as many as there are.")
+@click.option("--variant", type=click.Choice([one.value for one in Variant]), help="How it spreads.")
 @click.option("--lifetime", type=click.FloatRange(min=0.1), help="Seconds that the message may spread.")
 @output.spread
 @output.credentials
@@ -84,6 +86,7 @@ def push_tariff(
     start: str | None,
     end: str | None,
     bands: Sequence[str],
+    variant: str | None,
     lifetime: float | None,
     types: Sequence[str],
     fanout: int | None,
@@ -104,7 +107,14 @@ def push_tariff(
         raise LocalError("a URL, or a --scope in which a device is looked for")
     inline = {"id": id_, "version": version, "start": start, "end": end, "bands": list(bands)}
     tariff = _from_options(inline) if file is None else _from_file(file, inline)
-    asked = wanted(scopes=scopes, types=map(output.type_name, types), fanout=fanout, rounds=rounds, lifetime=lifetime)
+    asked = wanted(
+        scopes=scopes,
+        types=map(output.type_name, types),
+        fanout=fanout,
+        rounds=rounds,
+        lifetime=lifetime,
+        variant=Variant(variant) if variant else None,
+    )
     client = client_for(
         url,
         qname(TARIFF, "Tariff"),

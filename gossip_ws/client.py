@@ -28,7 +28,7 @@ from gossip_ws.core.messages import Tally
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.errors import GossipError, LocalError, RemoteError
 from gossip_ws.kernel.names import SOAP12, QName
-from gossip_ws.kernel.terms import Budget, Filter, Tier, Wanted
+from gossip_ws.kernel.terms import Budget, Filter, Tier, Variant, Wanted
 from gossip_ws.wire.envelope import MAX_ENVELOPE, Envelope, parse
 from gossip_ws.wire.nodes import decode_report
 from gossip_ws.wire.soap import read_fault
@@ -75,12 +75,14 @@ def wanted(
     min_group: int | None = None,
     lifetime: float | None = None,
     binding: Binding | None = None,
+    variant: Variant | None = None,
 ) -> Wanted:
     """What to ask for; what is not said is left to the device.
 
     `filter`: the name of an aggregate (sum, max, min, mean, count), or an XSLT stylesheet as text. `fanout` and
     `rounds` hold inside the WAN and inside the field alike. `types` in Clark notation. `timeout` and `lifetime` in
-    seconds. Raises LocalError for one of `fanout` and `rounds` without the other, or a stylesheet that is grouped.
+    seconds. `variant`: how a one-way message spreads. Raises LocalError for one of `fanout` and `rounds` without
+    the other, or a stylesheet that is grouped.
     """
     if (fanout is None) != (rounds is None):
         raise LocalError("fanout and rounds are given together")
@@ -97,6 +99,7 @@ def wanted(
     elif group_by:
         raise LocalError("to group is up to a filter: name one")
     return Wanted(
+        variant=variant,
         binding=binding,
         budgets=budgets,
         types=tuple(map(QName, types)),

@@ -7,7 +7,7 @@ from gossip_ws.core.defaults import default_budgets
 from gossip_ws.core.peers import PeerTable
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import LocalError, sender_fault
-from gossip_ws.kernel.terms import Budget, Filter, Style, Terms, Wanted
+from gossip_ws.kernel.terms import Budget, Filter, Style, Terms, Variant, Wanted
 
 
 def fix_terms(
@@ -53,16 +53,18 @@ def fix_terms(
 
 def _budgets(operation: Operation, wanted: Wanted, config: NodeConfig, table: PeerTable) -> tuple[Budget, ...]:
     policy = operation.policy
+    adaptive = (wanted.variant or (policy.variant if policy is not None else None)) is Variant.ADAPTIVE
     asked = {budget.tier: budget for budget in wanted.budgets}
     budgets = []
     for default in default_budgets(config, table):
         budget = asked.get(default.tier, default)
         if default.tier not in asked and policy is not None:
-            budget = Budget(
-                default.tier,
-                default.fanout if policy.fanout is None else policy.fanout,
-                default.rounds if policy.rounds is None else policy.rounds,
-            )
+            fanout = default.fanout if policy.fanout is None else policy.fanout
+            rounds = default.rounds if policy.rounds is None else policy.rounds
+            if adaptive and fanout and policy.rounds is None:
+                # A tree is deeper than an epidemic; a cut branch would be taken for a loss.
+                rounds = config.max_rounds
+            budget = Budget(default.tier, fanout, rounds)
         if budget.fanout > config.max_fanout or budget.rounds > config.max_rounds:
             raise sender_fault(
                 "BudgetTooLarge", f"fanout is at most {config.max_fanout}, rounds at most {config.max_rounds}"
