@@ -18,7 +18,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard
 timeout = click.option(
     "--timeout",
     "--wait",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=click.FloatRange(min=0.1, max=600),
     help="Seconds to wait for devices; without, what the service advertises.",
 )
 

@@ -67,7 +67,7 @@ class NodeConfig:
     max_rounds: int = 32
     max_lifetime: float = 7 * 86_400.0
     """Local caps; they hold whatever a header says."""
-    max_timeout: float = 120.0
+    max_timeout: float = 600.0
     """How long a request may wait for replies (s): each holds a place in the table of open ones."""
     max_rate: float = 100.0
     """New messages a second in the long run, of all originators together: far more than a grid sends, far less
