@@ -171,6 +171,10 @@ class Requests:
     def again(self, gossip: Gossip, now: Instant) -> list[Effect]:
         """The request came once more: from the parent (its copy of the receipt was lost) or another asker."""
         request = self._open[gossip.content.id]
+        if request.parent is None:
+            # It is in every asker's chain, so nobody asks the entry but where the same message entered twice:
+            # somebody replays it. Said openly; `counted` would take this subtree out of the report in silence.
+            return self._receipt(gossip, Standing.DECLINED)
         if gossip.hop.sender != request.parent:
             return self._receipt(gossip, Standing.COUNTED)
         effects = self._receipt(gossip, Standing.TAKEN)

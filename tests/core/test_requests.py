@@ -225,3 +225,12 @@ def test_nobody_holds_a_place_in_the_table_for_long():
     assert ssc.receive(gossip("is0", request(timeout=31.0)), address("is0"), NOW) == [Dropped("timeout too long")]
     with pytest.raises(RemoteError, match="at most 30 s"):
         ssc.originate(request(timeout=31.0), NOW)
+
+
+def test_a_request_that_entered_here_and_elsewhere_too_is_declined_not_counted():
+    """Somebody overheard it and replayed it here: its real asker must not think that we are counted."""
+    meter = node("sm1", peer("ssc1"))
+    ask = request()
+    meter.originate(ask, NOW)
+    effects = meter.receive(gossip("ssc1", ask, Tier.FAN, 0), address("ssc1"), NOW)
+    assert effects[0].message == Receipt(ask.id, device("sm1"), Standing.DECLINED)
