@@ -3,13 +3,16 @@
 #   make test     make check, then all tests
 #   make check    style, types, who imports whom
 #   make bench    what is measured
+#   make soak     random schedules of faults by the thousand; SCHEDULES=N, SEED=S
 # PYTHON=python3.13 chooses the interpreter, VENV=DIR where the environment goes. The package index is pip's.
 PYTHON ?= python3
 VENV ?= .venv
+SCHEDULES ?= 20000
+SEED ?= 0
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench soak clean
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("gossip_ws needs Python 3.11 or newer: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
@@ -32,6 +35,9 @@ test: check
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks
+
+soak: $(READY)
+	$(BIN)/python -m tests.sim.soak --schedules $(SCHEDULES) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -14,6 +14,10 @@ NOTIFY = f"{NUMBERS}:Notify"
 READ = f"{NUMBERS}:Read"
 
 
+MOST = 1 << 60
+"""The largest value: sixty devices may each have a power of two of their own, so that a sum names its contributors."""
+
+
 def _name(local: str) -> QName:
     return qname(NUMBERS, local)
 
@@ -23,7 +27,7 @@ _SHAPE = Shape(
     path=(),
     row=_name("Number"),
     keys=(),
-    fields=(Field(_name("value"), Number.INTEGER, 0, 1_000_000),),
+    fields=(Field(_name("value"), Number.INTEGER, 0, MOST),),
     elements=(_name("value"),),
 )
 

@@ -6,6 +6,7 @@ The same nodes and endpoints as on sockets; only Clock, Network and, if wished, 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
@@ -22,19 +23,29 @@ MAX_DATAGRAM: Final = 65_507
 MAX_POSTED: Final = 65_536
 """Octets; as on real sockets."""
 _CLIENT_PORT = 49_152
+_ANY_BOOT: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """How bad the network is: each frame is lost with `loss`, or arrives after uniform(`least`, `most`) s."""
+    """How bad the network is: each frame is lost with `loss`, or arrives after uniform(`least`, `most`) s.
+
+    Of the datagrams that arrive, `twice` come a second time and `held` are kept back for up to `hold` s more,
+    so that much of what was sent later overtakes them. What goes by HTTP keeps to the delays.
+    """
 
     loss: float = 0.0
     least: float = 0.005
     most: float = 0.05
+    twice: float = 0.0
+    held: float = 0.0
+    hold: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.loss < 1 or not 0 <= self.least <= self.most:
             raise LocalError("loss lies in [0, 1), delays are not negative and in order")
+        if not (0 <= self.twice <= 1 and 0 <= self.held <= 1 and self.hold >= 0):
+            raise LocalError("twice and held are shares of the datagrams, hold is not negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +67,25 @@ class World:
         self.time = 0.0
         self.frames = 0
         self.trace: list[Passage] | None = [] if trace else None
-        self._due: list[tuple[float, int, str, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, str, int, Callable[[], None]]] = []
         self._count = 0
         self.handler_errors = 0
         self.heard: list[tuple[Frame, Address]] = []
         self._hosts: dict[str, Handle] = {}
+        self._boots: Counter[str] = Counter()
         self._islands: dict[str, int] = {}
 
     # -- the network ---------------------------------------------------------------------------
 
     def attach(self, host: str, handle: Handle) -> None:
-        """Frames to `host` go to `handle` from now on."""
+        """Frames to `host` go to `handle` from now on. After a crash this is its restart: what is still on the
+        way to it arrives, its old timers stay gone."""
         self._hosts[host] = handle
 
     def crash(self, host: str) -> None:
         """It receives nothing more, sends nothing more, and its timers are gone."""
         del self._hosts[host]
+        self._boots[host] += 1
 
     def is_up(self, host: str) -> bool:
         return host in self._hosts
@@ -104,7 +118,9 @@ class World:
             def respond(response: Response) -> None:
                 """The answer to what was only sent goes to nobody."""
 
-        self.call_later(self._delay(), lambda: self._hand(to.host, request, respond), owner=to.host)
+        self._pass(request, respond, to)
+        if to.binding is Binding.UDP and self._happens(self.weather.twice):
+            self._pass(request, respond, to)
 
     def multicast(self, frame: Frame, source: Address) -> None:
         """To whoever listens to the group, `heard`: simulated devices find one another by seeds."""
@@ -129,7 +145,7 @@ class World:
         self.call_later(timeout, lambda: finish(None), owner=source.host)
         if self._connected(source.host, to.host):
             request = _post(frame, source, to)
-            self.call_later(self._delay(), lambda: self._hand(to.host, request, respond), owner=to.host)
+            self._pass(request, respond, to)
 
     # -- the clock -----------------------------------------------------------------------------
 
@@ -137,16 +153,15 @@ class World:
         return Instant(self.time, EPOCH + self.time)
 
     def call_later(self, delay: float, callback: Callable[[], None], *, owner: str) -> None:
-        """`owner`: the host whose crash takes the callback with it."""
-        self._count += 1
-        heapq.heappush(self._due, (self.time + delay, self._count, owner, callback))
+        """`owner`: the host whose crash takes the callback with it, even if it restarts before it is due."""
+        self._push(delay, owner, self._boots[owner], callback)
 
     def step(self) -> bool:
         """Let the next thing happen; False when nothing is due ever again."""
         if not self._due:
             return False
-        self.time, _, owner, callback = heapq.heappop(self._due)
-        if owner in self._hosts:
+        self.time, _, owner, boot, callback = heapq.heappop(self._due)
+        if owner in self._hosts and boot in (_ANY_BOOT, self._boots[owner]):
             callback()
         return True
 
@@ -165,6 +180,21 @@ class World:
         return True
 
     # -- small steps ---------------------------------------------------------------------------
+
+    def _push(self, delay: float, owner: str, boot: int, callback: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._due, (self.time + delay, self._count, owner, boot, callback))
+
+    def _pass(self, request: Request, respond: Respond, to: Address) -> None:
+        """A frame on the wire: it finds whoever is at the host when it arrives."""
+        delay = self._delay()
+        if to.binding is Binding.UDP and self._happens(self.weather.held):
+            delay += self.dice.uniform(0.0, self.weather.hold)
+        self._push(delay, to.host, _ANY_BOOT, lambda: self._hand(to.host, request, respond))
+
+    def _happens(self, share: float) -> bool:
+        # Nothing is thrown for what never happens: a calm world's trace is the same as ever.
+        return share > 0 and self.dice.random() < share
 
     def _connected(self, a: str, b: str) -> bool:
         return self._islands.get(a, 0) == self._islands.get(b, 0)

@@ -24,11 +24,11 @@ def device_id(number: int) -> DeviceId:
     return DeviceId(f"urn:uuid:{number:08x}-0000-4000-8000-000000000000")
 
 
-def swarm(world: World, size: int, fanout: int, rounds: int, policy=None, **settings):
-    """`size` equals that all know one another, each with its number as value."""
+def swarm(world: World, size: int, fanout: int, rounds: int, policy=None, make=NumberService, **settings):
+    """`size` equals that all know one another, each with its number as value. `make` makes its service."""
     table = FanoutTable(((1_000_000, fanout, rounds),))
     policy = policy or GossipPolicy(aggregate="sum")
-    services = [NumberService(number, policy) for number in range(size)]
+    services = [make(number, policy) for number in range(size)]
     devices = [
         SimDevice(
             world,
@@ -51,12 +51,12 @@ def swarm(world: World, size: int, fanout: int, rounds: int, policy=None, **sett
     return devices, services
 
 
-def grid(world: World, substations: int, meters: int, appliances: int, codec=None, **settings):
+def grid(world: World, substations: int, meters: int, appliances: int, codec=None, make=NumberService, **settings):
     """An information system, its substations, their meters and appliances, that enrol by themselves."""
     devices, services = [], []
 
     def add(role: Role, host: str, scope: str, seeds: tuple[Address, ...]) -> SimDevice:
-        service = NumberService(len(devices) + 1)
+        service = make(len(devices) + 1)
         config = NodeConfig(
             device=device_id(len(devices)),
             role=role,

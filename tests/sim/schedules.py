@@ -1,0 +1,331 @@
+"""Random schedules of pushes, pulls and faults, and what must hold whatever happens.
+
+A schedule is drawn from one source of chance, which may be hypothesis' own, and then runs in a World of its
+own. `run` returns what did not hold, empty when all did.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from swarms import grid, swarm
+
+from gossip_ws.core.effects import Input
+from gossip_ws.core.messages import Tally
+from gossip_ws.core.overlay import MOST as MOST_LINKS
+from gossip_ws.core.peers import Role
+from gossip_ws.core.repair import ADVERTISERS, WANTED
+from gossip_ws.core.requests import MAX_COVER
+from gossip_ws.kernel.errors import Fault, RemoteError
+from gossip_ws.kernel.names import GossipId
+from gossip_ws.kernel.terms import Variant, Wanted
+from gossip_ws.sim.device import SimDevice
+from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, NumberService, notify_request, read_response
+from gossip_ws.sim.world import Weather, World
+
+TIMEOUT = 5.0
+"""Seconds for which a pull waits."""
+QUIET = 150.0
+"""Seconds after the last fault by which all must have what any of them holds. A device that was cut off tries to
+enrol again after up to 30 s, its parent then knows it; a digest every `pull_period` and loss do the rest."""
+STORM = 12.0
+"""Seconds over which the acts of a schedule are spread."""
+TIGHT = {"store_limit": 3, "query_limit": 2, "seen_limit": 6}
+"""Limits that a schedule runs into at once."""
+
+
+class Ledger(NumberService):
+    """Remembers how often it was given which message. One per boot."""
+
+    def __init__(self, value: int, policy=None) -> None:
+        super().__init__(value, policy)
+        self.heard: Counter[bytes] = Counter()
+
+    def invoke(self, invocation, done) -> None:
+        if invocation.operation.action == NOTIFY:
+            self.heard[bytes(invocation.envelope)] += 1
+        super().invoke(invocation, done)
+
+
+@dataclass(frozen=True)
+class Act:
+    """What befalls one device, `at` seconds after the start. `kind`: push, pull, crash, restart, cut, heal.
+    A cut leaves the devices whose bit is set in `mask` on one side."""
+
+    at: float
+    kind: str
+    device: int = 0
+    variant: Variant = Variant.EAGER_PUSH
+    mask: int = 0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One story. `shape`: (devices,) of a swarm, or (substations, meters of each, appliances of each) of a grid."""
+
+    seed: int
+    shape: tuple[int, ...]
+    weather: Weather
+    acts: tuple[Act, ...]
+    tight: bool
+
+    @property
+    def size(self) -> int:
+        if len(self.shape) == 1:
+            return self.shape[0]
+        substations, meters, appliances = self.shape
+        return 1 + substations * (1 + meters * (1 + appliances))
+
+
+def draw(dice: Random) -> Schedule:
+    """Five to forty devices, up to eight messages and as many faults."""
+    if dice.random() < 0.5:
+        shape: tuple[int, ...] = (dice.randint(5, 40),)
+    else:
+        shape = dice.choice([(1, 2, 1), (1, 4, 0), (2, 2, 1), (2, 3, 2), (3, 2, 2), (3, 4, 1), (2, 5, 2), (4, 4, 1)])
+    weather = Weather(
+        loss=dice.choice([0.0, 0.1, 0.3]),
+        twice=dice.choice([0.0, 0.2]),
+        held=dice.choice([0.0, 0.2]),
+        hold=dice.choice([0.3, 2.0]),
+    )
+    schedule = Schedule(dice.getrandbits(32), shape, weather, (), dice.random() < 0.15)
+    size = schedule.size
+
+    def when() -> float:
+        return dice.randint(0, int(STORM * 100)) / 100
+
+    def whom() -> int:
+        return dice.randint(0, size - 1)
+
+    acts = [Act(when(), "push", whom(), dice.choice(list(Variant))) for _ in range(dice.randint(0, 4))]
+    acts += [Act(when(), "pull", whom() if dice.random() < 0.5 else 0) for _ in range(dice.randint(0, 4))]
+    for _ in range(dice.randint(0, 4)):
+        device, at = whom(), when()
+        acts.append(Act(at, "crash", device))
+        if dice.random() < 0.6:
+            acts.append(Act(at + dice.randint(1, 400) / 100, "restart", device))
+    if dice.random() < 0.5:
+        at = when()
+        acts.append(Act(at, "cut", mask=dice.getrandbits(size)))
+        acts.append(Act(at + dice.randint(10, 800) / 100, "heal"))
+    return replace(schedule, acts=tuple(sorted(acts, key=lambda act: act.at)))
+
+
+def run(schedule: Schedule) -> list[str]:
+    """What did not hold."""
+    return _Story(schedule).told()
+
+
+@dataclass
+class _Boot:
+    """One device from one start to its crash."""
+
+    device: SimDevice
+    service: Ledger
+
+
+@dataclass
+class _Story:
+    schedule: Schedule
+    wrong: list[str] = field(default_factory=list)
+
+    def told(self) -> list[str]:
+        schedule = self.schedule
+        self.world = world = World(schedule.seed)
+        settings = dict(pull_period=2.0, lease=20.0, peers_max_age=20.0, **(TIGHT if schedule.tight else {}))
+        if len(schedule.shape) == 1:
+            devices, services = swarm(world, schedule.size, 4, 5, make=Ledger, **settings)
+        else:
+            devices, services = grid(world, *schedule.shape, make=Ledger, **settings)
+        # A sum of distinct powers of two names those who are in it.
+        for k, service in enumerate(services):
+            service.value = 1 << k
+        self.number = {device.config.device: k for k, device in enumerate(devices)}
+        self.boots = [[_Boot(*pair)] for pair in zip(devices, services, strict=True)]
+        self.pushed: list[bytes] = []
+        world.weather = schedule.weather
+        start = world.time
+        for act in schedule.acts:
+            world.run(until=start + act.at)
+            self.do(act)
+            self.bounds()
+        world.heal()
+        if schedule.tight:
+            world.run(until=world.time + 20)
+        else:
+            self.everyone_has_it()
+            world.run(until=world.time + 3)
+            self.once_a_boot()
+        self.bounds()
+        if world.handler_errors:
+            self.wrong.append(f"{world.handler_errors} messages raised through the loop")
+        return self.wrong
+
+    # -- acts ----------------------------------------------------------------------------------
+
+    def do(self, act: Act) -> None:
+        now = self.boots[act.device][-1]
+        host, up = now.device.address.host, self.is_up(act.device)
+        match act.kind:
+            case "crash" if up:
+                self.world.crash(host)
+            case "restart" if not up:
+                self.restart(act.device)
+            case "cut":
+                inside = [boots[0].device.address.host for k, boots in enumerate(self.boots) if act.mask >> k & 1]
+                self.world.partition(inside)
+            case "heal":
+                self.world.heal()
+            case "push" if up:
+                self.push(now, act.variant)
+            case "pull" if up:
+                self.pull(act.device)
+
+    def is_up(self, number: int) -> bool:
+        return self.world.is_up(self.boots[number][-1].device.address.host)
+
+    def restart(self, number: int) -> None:
+        old = self.boots[number][-1]
+        service = Ledger(old.service.value)
+        config = replace(old.device.config, incarnation=len(self.boots[number]))
+        device = SimDevice(self.world, config, (service,))
+        self.boots[number].append(_Boot(device, service))
+        if len(self.schedule.shape) == 1:
+            for boots in self.boots:
+                if boots[-1].device is not device:
+                    device.endpoint.peers.put(boots[-1].device.peer, 1e9, proven=True)
+
+    def push(self, origin: _Boot, variant: Variant) -> None:
+        self.pushed.append(notify_request(f"news {len(self.pushed)}"))
+        origin.device.push(NOTIFY, self.pushed[-1], Wanted(variant=variant))
+
+    def pull(self, number: int) -> None:
+        device = self.boots[number][-1].device
+        operation = device.endpoint.hosting.operation(READ)
+        answered: list[GossipId] = []
+
+        def waiting(value: bytes | Fault, id: GossipId, tally: Tally) -> None:
+            answered.append(id)
+            self.check_answer(number, value, id, tally)
+
+        try:
+            device.endpoint.start(operation, READ_REQUEST, Wanted(timeout=TIMEOUT), waiting)
+        except RemoteError as error:
+            if "Busy" not in error.fault.subcode or not self.schedule.tight:
+                self.wrong.append(f"a pull was refused: {error}")
+            return
+
+        def overdue() -> None:
+            if len(answered) != 1:
+                self.wrong.append(f"{len(answered)} answers to one pull")
+
+        # A crash of the asker takes this with it, as it takes the answer.
+        self.world.call_later(TIMEOUT + 0.5, overdue, owner=device.address.host)
+
+    # -- what must hold ------------------------------------------------------------------------
+
+    def check_answer(self, root: int, value: bytes | Fault, id: GossipId, tally: Tally) -> None:
+        parts = tally.contributors + tally.missing + tally.failed + tally.late + tally.uncertain
+        if parts != tally.expected:
+            self.wrong.append(f"the parts are {parts} of {tally}")
+        found = self.contributors(root, id)
+        # m powers of two have a sum with m bits if and only if they are distinct: nobody is in it twice.
+        if len(found) != len(set(found)):
+            self.wrong.append(f"counted twice: {sorted(k for k, n in Counter(found).items() if n > 1)}")
+        if len(found) != tally.contributors:
+            self.wrong.append(f"{len(found)} contributed: {tally}")
+        if isinstance(value, Fault):
+            if found:
+                self.wrong.append(f"a fault in place of {len(found)} values: {value}")
+        elif value != read_response(sum(1 << k for k in set(found))):
+            self.wrong.append(f"not the sum over {sorted(found)}: {value!r}")
+
+    def contributors(self, number: int, id: GossipId) -> list[int]:
+        """By the nodes' own state: whose value was read and whose partial was taken, all the way down."""
+        held = [
+            request
+            for boot in self.boots[number]
+            if (request := boot.device.endpoint.node._requests._open.get(id)) is not None
+        ]
+        if len(held) != 1:
+            self.wrong.append(f"device {number} joined one request in {len(held)} of its boots")
+            return []
+        (request,) = held
+        found = [number] if isinstance(request.own, Input) else []
+        for taken in request.taken.values():
+            if taken.tally.contributors:
+                found += self.contributors(self.number[taken.device], id)
+        return found
+
+    def everyone_has_it(self) -> None:
+        """Of those between whom there is a path of live devices, all have what one has. Who went down with the
+        only copy took it along."""
+        groups = self.connected()
+
+        def lacking() -> list[tuple[int, bytes]]:
+            lacks = []
+            for group in groups:
+                for news in self.pushed:
+                    without = [k for k in group if not self.heard(k)[news]]
+                    if 0 < len(without) < len(group):
+                        lacks += [(k, news) for k in without]
+            return lacks
+
+        deadline = self.world.time + QUIET
+        while lacking() and self.world.time < deadline:
+            self.world.run(until=self.world.time + 1)
+        self.wrong += [f"device {k} lacks {news!r}" for k, news in lacking()[:4]]
+
+    def heard(self, number: int) -> Counter[bytes]:
+        texts: Counter[bytes] = Counter()
+        for envelope, times in self.boots[number][-1].service.heard.items():
+            for news in self.pushed:
+                if news in envelope:
+                    texts[news] += times
+        return texts
+
+    def once_a_boot(self) -> None:
+        for number, boots in enumerate(self.boots):
+            for boot in boots:
+                most = max(boot.service.heard.values(), default=0)
+                if most > 1:
+                    self.wrong.append(f"device {number} was given one message {most} times")
+
+    def connected(self) -> list[list[int]]:
+        """The live devices, by who reaches whom over live ones: all in a swarm, along the branches of a grid."""
+        live = [k for k in range(len(self.boots)) if self.is_up(k)]
+        if len(self.schedule.shape) == 1:
+            return [live]
+        by_scope = {self.boots[k][-1].device.config.scopes[0]: k for k in live}
+        group = {}
+        for k in live:  # Parents come before their children.
+            config = self.boots[k][-1].device.config
+            above = by_scope.get(config.scopes[0].rpartition("/")[0])
+            top = config.role is Role.INFORMATION_SYSTEM or above is None
+            group[k] = k if top else group[above]
+        return [[k for k in live if group[k] == top] for top in sorted(set(group.values()))]
+
+    def bounds(self) -> None:
+        """Nothing that a node remembers is more than its limit."""
+        for boots in self.boots:
+            node, waiting = boots[-1].device.endpoint.node, boots[-1].device.endpoint._waiting
+            config, served, overlay = node.config, node._push._served, node._push.overlay
+            wanted, requests = node._repair._wanted, node._requests
+            held: list[tuple[str, int, int]] = [
+                ("seen", len(node._seen), config.seen_limit),
+                ("seen by expiry", len(node._seen._by_expiry), config.seen_limit),
+                ("recent", len(node._recent), config.store_limit),
+                ("served", len(served), config.store_limit),
+                ("served to", max((len(one.waiting) for one in served.values()), default=0), len(self.boots)),
+                ("wanted", len(wanted), WANTED),
+                ("advertisers", max((len(one.holders) for one in wanted.values()), default=0), ADVERTISERS),
+                ("requests", len(requests), config.query_limit),
+                ("asked", max((len(one.asked) for one in requests._open.values()), default=0), MAX_COVER),
+                ("waiting", len(waiting), config.query_limit),
+                ("challenges", len(node._registrar._challenges), config.peer_limit),
+                ("links", len(overlay._eager) + len(overlay._lazy), MOST_LINKS),
+            ]
+            self.wrong += [f"{what}: {size} of {limit}" for what, size, limit in held if size > limit]
