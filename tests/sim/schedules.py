@@ -101,7 +101,8 @@ def draw(dice: Random) -> Schedule:
         return dice.randint(0, size - 1)
 
     acts = [Act(when(), "push", whom(), dice.choice(list(Variant))) for _ in range(dice.randint(0, 4))]
-    acts += [Act(when(), "pull", whom() if dice.random() < 0.5 else 0) for _ in range(dice.randint(0, 4))]
+    # Never two in one instant: the same request of one asker at one time is one message, and refused as a duplicate.
+    acts += [Act(when() + k / 1000, "pull", whom() if dice.random() < 0.5 else 0) for k in range(dice.randint(0, 4))]
     for _ in range(dice.randint(0, 4)):
         device, at = whom(), when()
         acts.append(Act(at, "crash", device))
