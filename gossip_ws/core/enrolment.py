@@ -193,7 +193,8 @@ class Enrolment:
         if service is None or now.monotonic - self._last_ask < _STRANGER_WAIT:
             return []
         self._last_ask = float("-inf")
-        return self._ask(service, now)
+        # Who stands above the parent is not the question.
+        return self._ask(service, now)[:1]
 
     def stale(self, now: Instant) -> list[Effect]:
         """Ask again when what is held is older than configured (seed 002 section III.A)."""
