@@ -18,6 +18,7 @@ from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gossip_ws.devices.city_faults import Fate, contributions
 from gossip_ws.devices.city_worker import Assignment
 from gossip_ws.devices.legacy import LegacyClient, Pulled
 from gossip_ws.grid.population import Population, choose, load
@@ -35,7 +36,7 @@ PUSH_LIMIT = 60.0
 """Seconds; waited for, then reported as it is."""
 SETTLE = 0.5
 """Seconds after everyone was reached, for the last duplicates to be counted."""
-_LINE_LIMIT = 1 << 20
+_LINE_LIMIT = 1 << 24
 
 
 class CityError(GossipError):
@@ -48,13 +49,22 @@ DAY = "2016-01-19"
 
 @dataclass(frozen=True, slots=True)
 class CityPlan:
-    """What city to build. `processes`: for the substations; the information system has one of its own."""
+    """What city to build. `processes`: for the substations; the information system has one of its own. `loss`: of
+    each datagram, at random. `crash`: the share of devices, the information system apart, that goes down between the
+    first pull and the push. Raises LocalError when either is no share below 1."""
 
     meters: int = 540
     seed: int = 1
     grid: str = GRID
     day: str = DAY
     processes: int = 2
+    loss: float = 0.0
+    crash: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, share in (("loss", self.loss), ("crash", self.crash)):
+            if not 0 <= share < 1:
+                raise LocalError(f"{name} is a share from 0 to below 1: {share}")
 
     def population(self) -> Population:
         """Raises LocalError for a grid, a number of meters or a day that is not there."""
@@ -67,7 +77,8 @@ class CityPlan:
 
 @dataclass(slots=True)
 class PushReport:
-    """`seconds_half` and `seconds_all` are None when not reached within `PUSH_LIMIT`."""
+    """`live`: devices that are live and have nothing but live ones above; `reached`: those of them that hold the
+    tariff. `seconds_half` and `seconds_all` are None when not reached within `PUSH_LIMIT`."""
 
     live: int
     reached: int
@@ -79,7 +90,8 @@ class PushReport:
 
 @dataclass(slots=True)
 class PullReport:
-    """Values and truth are whole Wh of the three periods; the value is None when there was no answer."""
+    """Values and truth are whole Wh of the three periods; the value is None when there was no answer. `truth_wh` is
+    the sum over the `counted` devices whose own value went into the answer, by what the devices say of themselves."""
 
     periods: tuple[str, ...]
     value_wh: list[int] | None
@@ -88,18 +100,24 @@ class PullReport:
     expected: int
     missing: int
     failed: int
+    uncertain: int
+    late: int
+    counted: int
     seconds: float
 
     @property
-    def is_good(self) -> bool:
-        return (
-            self.value_wh == self.truth_wh and self.missing == self.failed == 0 and self.contributors == self.expected
-        )
+    def is_exact(self) -> bool:
+        """Is the value the sum over as many as it claims, and everyone who was expected accounted for?"""
+        accounted = self.contributors + self.missing + self.failed + self.uncertain + self.late
+        return self.value_wh == self.truth_wh and self.contributors == self.counted and accounted == self.expected
 
 
 @dataclass(slots=True)
 class CityReport:
     devices: dict[str, int]
+    """By tier; where faults were asked for, also how many of all are `crashed` and `unreachable`."""
+    faults: dict[str, float]
+    """The shares that were asked for: `loss` and `crash`."""
     pull_before: PullReport
     push: PushReport
     pull: PullReport
@@ -107,11 +125,17 @@ class CityReport:
     """By tier: does a plain client find the new tariff at a device's original address?"""
 
     @property
+    def total(self) -> int:
+        return sum(self.devices[tier] for tier in TIERS.values())
+
+    @property
     def is_good(self) -> bool:
-        total = sum(self.devices.values())
+        """Everyone who can have the tariff has it, and every sum is exact; without faults, over everybody."""
+        pulls = (self.pull_before, self.pull)
         return (
-            self.push.reached == self.push.live == total
-            and all(pull.is_good and pull.contributors == total for pull in (self.pull_before, self.pull))
+            self.push.reached == self.push.live
+            and all(pull.is_exact for pull in pulls)
+            and (any(self.faults.values()) or all(pull.contributors == self.total for pull in pulls))
             and all(self.legacy.values())
         )
 
@@ -123,6 +147,7 @@ class City:
         self._plan = plan
         self._progress = progress
         self._population = plan.population()
+        self._fate = Fate.draw(self._population, plan.crash, plan.seed)
         self._workers: list[_Worker] = []
         self._folder = TemporaryDirectory(prefix="gossip-ws-city-")
         self._password = token_urlsafe(16)
@@ -130,12 +155,15 @@ class City:
     @property
     def devices(self) -> dict[str, int]:
         counts = self._population.counts()
-        return {
+        tiers = {
             "IS": counts.information_systems,
             "SSC": counts.substations,
             "SM": counts.meters,
             "IED": counts.appliances,
         }
+        if not (self._plan.loss or self._plan.crash):
+            return tiers
+        return {**tiers, "crashed": len(self._fate.crashed), "unreachable": len(self._fate.unreachable)}
 
     async def __aenter__(self) -> City:
         try:
@@ -153,11 +181,14 @@ class City:
         self._folder.cleanup()
 
     async def run(self) -> CityReport:
-        """Pull, push, pull again, and ask some devices as a stranger would."""
+        """Pull, crash some, push, pull again, and ask some devices as a stranger would."""
         addresses = await self._top.ask("addresses")
         top = addresses["InformationSystem"]
         operator = LegacyClient(USER, self._password)
         before = await self._pull(operator, top)
+        if self._fate.crashed:
+            self._progress(f"{len(self._fate.crashed)} devices go down")
+            await asyncio.gather(*(worker.ask("crash") for worker in self._workers))
         push = await self._push(operator, top)
         after = await self._pull(operator, top)
         self._progress("asking single devices for their tariff")
@@ -165,7 +196,8 @@ class City:
         for role, address in {**addresses, **await self._workers[-1].ask("addresses")}.items():
             held = await asyncio.to_thread(LegacyClient().tariff, f"{address}/Tariff")
             legacy[TIERS[role]] = held == (self._tariff_id, 1)
-        return CityReport(self.devices, before, push, after, legacy)
+        faults = {"loss": self._plan.loss, "crash": self._plan.crash}
+        return CityReport(self.devices, faults, before, push, after, legacy)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -192,6 +224,8 @@ class City:
             "network": f"127.{64 + pid % 128}",
             "group_port": 20_000 + pid % 10_000,
             "public_key": key.public.pem().decode(),
+            "loss": plan.loss,
+            "crash": plan.crash,
         }
         total = population.counts().total
         self._progress(f"starting {total} devices")
@@ -216,7 +250,7 @@ class City:
 
     async def _push(self, operator: LegacyClient, top: str) -> PushReport:
         self._progress("pushing a tariff")
-        total = sum(self.devices.values())
+        total = self._population.counts().total - len(self._fate.crashed) - len(self._fate.unreachable)
         before = await self._counters()
         started = time.monotonic()
         await asyncio.to_thread(operator.push, f"{top}/Tariff", self._tariff_id, 1, PRICES)
@@ -240,7 +274,13 @@ class City:
         started = time.monotonic()
         pulled: Pulled = await asyncio.to_thread(operator.pull, f"{top}/Metering", self._plan.day)
         seconds = time.monotonic() - started
-        truth = [sum(column) for column in zip(*[await worker.ask("truth") for worker in self._workers], strict=True)]
+        own: dict[int, tuple[list[int] | None, list[int]]] = {}
+        if pulled.id:
+            for worker in self._workers:
+                said = await worker.ask(f"contributed {pulled.id.hex()}")
+                own |= {int(number): (value, children) for number, (value, children) in said.items()}
+        values = contributions(own).values()
+        truth = [sum(value[period] for value in values) for period in range(len(PERIODS))]
         tally = pulled.tally
         return PullReport(
             PERIODS,
@@ -250,6 +290,9 @@ class City:
             tally.expected,
             tally.missing,
             tally.failed,
+            tally.uncertain,
+            tally.late,
+            len(values),
             round(seconds, 4),
         )
 

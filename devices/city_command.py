@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import click
 
-from gossip_ws.devices.city import DAY, GRID, PRICES, City, CityError, CityPlan, CityReport, PullReport
+from gossip_ws.devices.city import DAY, GRID, PRICES, TIERS, City, CityError, CityPlan, CityReport, PullReport
 from gossip_ws.kernel.errors import LocalError
 
 
@@ -19,6 +19,7 @@ from gossip_ws.kernel.errors import LocalError
 Example:
   gossip-ws city --meters 540 --seed 1
   gossip-ws city --meters 20 --seed 7 --json | jq .push.seconds_all
+  gossip-ws city --meters 100 --loss 0.1 --crash 0.05
 """
 )
 @click.option("--meters", type=click.IntRange(1), default=540, show_default=True, help="Smart meters in the city.")
@@ -28,16 +29,26 @@ Example:
 @click.option(
     "--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="For the substations' areas."
 )
+@click.option("--loss", type=float, default=0.0, show_default=True, help="Share of all datagrams that get lost.")
+@click.option(
+    "--crash",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Share of devices that goes down after the first pull, before the push.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def city(meters: int, seed: int, grid: str, day: str, processes: int, as_json: bool) -> None:
+def city(meters: int, seed: int, grid: str, day: str, processes: int, loss: float, crash: float, as_json: bool) -> None:
     """Run a city of real devices on this machine: push a tariff, pull the demand.
 
     Every device has its own loopback address and speaks SOAP over real sockets. Exit code 0 only if every
-    device has the tariff and each pulled value is exactly the sum over everybody.
+    device has the tariff and each pulled value is exactly the sum over everybody; with loss or crashes, if every
+    device that is live and connected has the tariff and each value is exactly the sum over its contributors, with
+    everyone else accounted for.
     """
     show = _Progress(sys.stderr.isatty())
     try:
-        report = asyncio.run(_run(CityPlan(meters, seed, grid, day, processes), show.say))
+        report = asyncio.run(_run(CityPlan(meters, seed, grid, day, processes, loss, crash), show.say))
     except LocalError as error:
         show.clear()
         raise click.UsageError(str(error)) from None
@@ -77,8 +88,9 @@ def table(report: CityReport) -> str:
     push = report.push
     lines = [
         "devices    "
-        + "  ".join(f"{tier} {count}" for tier, count in report.devices.items())
-        + f"  (all {sum(report.devices.values())} on sockets of their own)",
+        + "  ".join(f"{tier} {report.devices[tier]}" for tier in TIERS.values())
+        + f"  (all {report.total} on sockets of their own)",
+        *_faults(report),
         "",
         f"tariff     pushed at the information system by a plain SOAP client: {' / '.join(PRICES)} EUR/kWh",
         f"           reached {push.reached} of {push.live}"
@@ -92,9 +104,25 @@ def table(report: CityReport) -> str:
         "",
         *_legacy(report.legacy),
         "",
-        "verdict    " + ("everyone has the tariff, every sum is exact" if report.is_good else "NOT AS IT SHOULD BE"),
+        "verdict    " + _verdict(report),
     ]
     return "\n".join(lines)
+
+
+def _faults(report: CityReport) -> Iterable[str]:
+    if any(report.faults.values()):
+        yield (
+            f"faults     {report.faults['loss']:.1%} of datagrams lost; after the first pull"
+            f" {report.devices['crashed']} crashed, {report.devices['unreachable']} unreachable below them"
+        )
+
+
+def _verdict(report: CityReport) -> str:
+    if not report.is_good:
+        return "NOT AS IT SHOULD BE"
+    if any(report.faults.values()):
+        return "all live and connected have the tariff, every sum is exact over its contributors"
+    return "everyone has the tariff, every sum is exact"
 
 
 def _legacy(found: dict[str, bool]) -> Iterable[str]:
@@ -116,9 +144,11 @@ def _demand(before: PullReport, after: PullReport) -> Iterable[str]:
 
 
 def _worth(when: str, pull: PullReport) -> str:
+    # Rare, and nothing to read about where there are none.
+    rare = "".join(f", {count} {name}" for name, count in (("uncertain", pull.uncertain), ("late", pull.late)) if count)
     return (
         f"{when + ':':<8}{pull.contributors} contributed of {pull.expected} expected,"
-        f" {pull.missing} missing, {pull.failed} failed, in {pull.seconds:.2f} s"
+        f" {pull.missing} missing, {pull.failed} failed{rare}, in {pull.seconds:.2f} s"
     )
 
 

@@ -16,25 +16,30 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
+from inspect import isawaitable
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from gossip_ws.core.peers import Role
+from gossip_ws.devices.city_faults import Fate, places
 from gossip_ws.devices.host import Host, HostSettings
 from gossip_ws.devices.load import Load, no_tasks
 from gossip_ws.endpoint.discovery import Listener
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import AsyncRunner
 from gossip_ws.grid.measurement import Measurement, measure
-from gossip_ws.grid.population import Appliance, Meter, Population, choose, load
+from gossip_ws.grid.population import Appliance, Meter, choose, load
 from gossip_ws.grid.profiles import Jitter, Profiles
 from gossip_ws.grid.tasks import Task, tasks_of
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.kernel.names import METERING, TARIFF, DeviceId
+from gossip_ws.kernel.names import METERING, TARIFF, DeviceId, GossipId
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.limits import raise_open_files
+from gossip_ws.net.loss import Lossy
 from gossip_ws.net.multicast import Group, Multicast
-from gossip_ws.ports import Verifier
+from gossip_ws.ports import Network, Verifier
 from gossip_ws.security.authority import CallerRule, Originator, Trust
 from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.passwords import PasswordHash
@@ -47,6 +52,8 @@ ACTIONS = frozenset({f"{TARIFF}:SetTariff", f"{METERING}:GetDemand", f"{METERING
 """What the information system of the city may originate; nobody else may originate anything."""
 OPENED_AT_ONCE = 50
 """Devices opened before the loop turns to those that are open already."""
+NEWS_UNDER_LOSS = 2.0
+"""Seconds, as `pull_period`, where datagrams are lost: the demo waits for what repair brings."""
 QUARTER = 48
 """Noon: when the city's devices measure."""
 
@@ -55,7 +62,8 @@ QUARTER = 48
 class Assignment:
     """What one worker is told at its start. `network`: the first two octets of every device's own loopback address.
     `areas` are indices of the population's substations; `seed_address`
-    is where the substations enrol; empty for the information system, which has `key_file` instead."""
+    is where the substations enrol; empty for the information system, which has `key_file` instead. `loss`: of each
+    datagram that a device sends. `crash`: the share of the city that goes down on `crash`."""
 
     grid: str
     meters: int
@@ -69,6 +77,8 @@ class Assignment:
     key_file: str = ""
     user: str = ""
     password_hash: str = ""
+    loss: float = 0.0
+    crash: float = 0.0
 
     @classmethod
     def read(cls, line: str) -> Assignment:
@@ -85,7 +95,8 @@ class Worker:
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._population = choose(load(assignment.grid), assignment.meters, assignment.seed)
-        self._numbers = numbered(self._population)
+        self._numbers = {place.device: place.number for place in places(self._population)}
+        self._fate = Fate.draw(self._population, assignment.crash, assignment.seed)
         self._group = Group(port=assignment.group_port)
         self._clock = LoopClock()
         self._listener = Listener(self._clock)
@@ -95,6 +106,7 @@ class Worker:
         self._combiner = FilterCombiner(self._runner)
         self._verifier = self._verifier_of(assignment)
         self._hosts: list[Host] = []
+        self._crashed: list[Host] = []
         self._accepted: dict[DeviceId, float] = {}
 
     async def open(self) -> None:
@@ -115,36 +127,48 @@ class Worker:
     # -- commands ------------------------------------------------------------------------------
 
     def addresses(self) -> dict[str, str]:
-        """The HTTP address of the first device of each role here."""
+        """The HTTP address of the first device of each role here that no crash takes or cuts off."""
         first: dict[str, str] = {}
         for host in self._hosts:
-            first.setdefault(host.settings.role.value, str(host.http))
+            if self._fate.is_served(host.settings.device):
+                first.setdefault(host.settings.role.value, str(host.http))
         return first
 
     def known(self) -> int:
         """Devices registered anywhere below the first device here."""
         return sum(peer.subtree for peer in self._hosts[0].endpoint.peers)
 
-    def truth(self) -> list[int]:
-        """The sum of what the devices here announce themselves, whole Wh of each period."""
+    async def crash(self) -> None:
+        """All that go down do so at once: every socket is closed before the first of them is waited for."""
+        down = [host for host in self._hosts if host.settings.device in self._fate.crashed]
+        self._hosts = [host for host in self._hosts if host not in down]
+        await asyncio.gather(*(host.crash() for host in down))
+        self._crashed += down
+
+    def contributed(self, id: str) -> dict[int, tuple[list[int] | None, list[int]]]:
+        """What the devices here say themselves of the request `id` (hexadecimal): `city_faults.Own` of each that took
+        part, the own value as the device announces it now."""
         day = date.fromisoformat(self._assignment.day)
-        total = [0, 0, 0]
+        found: dict[int, tuple[list[int] | None, list[int]]] = {}
         for host in self._hosts:
-            for _, energies in host.load.demand(day):
-                total = [sum(pair) for pair in zip(total, energies, strict=True)]
-        return total
+            own, children = host.endpoint.node.taken(GossipId(bytes.fromhex(id)))
+            if own or children:
+                energies = [energies for _, energies in host.load.demand(day)]
+                value = [sum(column) for column in zip(*energies, strict=True)] if own else None
+                found[self._numbers[host.settings.device]] = (value, [self._numbers[child] for child in children])
+        return found
 
     def counters(self) -> dict[str, int]:
         """Envelopes sent, duplicates, drops by reason, over all devices here."""
         total: Counter[str] = Counter()
-        for host in self._hosts:
+        for host in (*self._hosts, *self._crashed):
             total.update(host.endpoint.counters)
             total.update({f"network: {drop.value}": count for drop, count in host.network.counters.dropped.items()})
         return dict(total)
 
     def accepted(self) -> list[float]:
-        """When each device here accepted a tariff, monotonic s of this machine."""
-        return sorted(self._accepted.values())
+        """When each device here that no crash takes or cuts off accepted a tariff, monotonic s of this machine."""
+        return sorted(at for device, at in self._accepted.items() if self._fate.is_served(device))
 
     # -- building ------------------------------------------------------------------------------
 
@@ -181,17 +205,21 @@ class Worker:
         return Load(device.kind.value, tasks, _measured(measured[device.scope]))
 
     def _host(self, role: Role, device: DeviceId, scope: str, load: Load, seeds: tuple[Address, ...] = ()) -> Host:
-        number = self._numbers[scope]
+        number, assignment = self._numbers[device], self._assignment
         settings = HostSettings(
             device=device,
             role=role,
             scopes=(scope,),
-            host=f"{self._assignment.network}.{1 + number // 250}.{1 + number % 250}",
+            host=f"{assignment.network}.{1 + number // 250}.{1 + number % 250}",
             group=self._group,
             seeds=seeds,
             incarnation=int(time.time()),
+            node={"pull_period": NEWS_UNDER_LOSS} if assignment.loss else {},
         )
-        host = Host(settings, load, self._verifier, self._combiner, listener=self._listener, codec=self._codec)
+        wrap = partial(_lossy, assignment.loss, Random(f"{assignment.seed} {scope}")) if assignment.loss else None
+        host = Host(
+            settings, load, self._verifier, self._combiner, listener=self._listener, codec=self._codec, wrap=wrap
+        )
 
         def accepted(_: HeldTariff) -> None:
             self._accepted.setdefault(device, time.monotonic())
@@ -200,15 +228,8 @@ class Worker:
         return host
 
 
-def numbered(population: Population) -> dict[str, int]:
-    """Every device's number, by scope, the information system's first."""
-    scopes = [population.scope]
-    for substation in population.substations:
-        scopes.append(substation.scope)
-        for meter in substation.meters:
-            scopes.append(meter.scope)
-            scopes.extend(appliance.scope for appliance in meter.appliances)
-    return {scope: number for number, scope in enumerate(scopes)}
+def _lossy(probability: float, dice: Random, network: Network) -> Network:
+    return Lossy(network, probability, dice)
 
 
 def _tasks(device: Meter | Appliance, profiles: Profiles, jitter: Jitter, day: date) -> Sequence[Task]:
@@ -223,18 +244,21 @@ def _measured(found: Measurement) -> Measured:
 async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> None:
     """Carry out one command a line until the input ends, then close everything."""
     worker = Worker(Assignment.read((await lines.readline()).decode()))
-    commands: dict[str, Callable[[], object]] = {
+    commands: dict[str, Callable[..., Any]] = {
         "addresses": worker.addresses,
         "known": worker.known,
-        "truth": worker.truth,
+        "contributed": worker.contributed,
         "counters": worker.counters,
         "accepted": worker.accepted,
+        "crash": worker.crash,
     }
     try:
         await worker.open()
         say("open")
         while line := await lines.readline():
-            say(commands[line.decode().strip()]())
+            command, *arguments = line.decode().split()
+            reply = commands[command](*arguments)
+            say(await reply if isawaitable(reply) else reply)
     finally:
         await worker.close()
 

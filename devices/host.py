@@ -23,11 +23,25 @@ from gossip_ws.endpoint.endpoint import Endpoint, Hosting, World
 from gossip_ws.endpoint.server import DEVICE_PATH, GOSSIP_PATH, SoapServer
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DEVICE, GRID, DeviceId, QName, qname
 from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.loss import Lossy
 from gossip_ws.net.multicast import Group
 from gossip_ws.net.network import DeviceNetwork
-from gossip_ws.ports import Codec, Combiner, Gossip, HostedService, Network, Request, Respond, Response, Store, Verifier
+from gossip_ws.ports import (
+    Clock,
+    Codec,
+    Combiner,
+    Gossip,
+    HostedService,
+    Network,
+    Request,
+    Respond,
+    Response,
+    Store,
+    Verifier,
+)
 from gossip_ws.services.directory import PeerDirectory
 from gossip_ws.services.metering import metering_service
 from gossip_ws.services.peering import peer_service
@@ -76,6 +90,20 @@ class HostSettings:
     node: dict[str, Any] = field(default_factory=dict)
 
 
+class _Alarms:
+    """A clock whose callbacks stay away once it is `stopped`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.stopped = False
+        self._clock = clock
+
+    def now(self) -> Instant:
+        return self._clock.now()
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self._clock.call_later(delay, lambda: None if self.stopped else callback())
+
+
 class Host:
     """One device on real sockets. Build it, `open` it, `close` it; all in one event loop's thread."""
 
@@ -108,6 +136,7 @@ class Host:
         self._codec = codec or XmlCodec()
         self._extra = services
         self._wrap = wrap or (lambda network: network)
+        self._clock: _Alarms | None = None
         self._server: SoapServer | None = None
         self._endpoint: Endpoint | None = None
         self._discovery: Discovery | None = None
@@ -129,10 +158,13 @@ class Host:
     async def open(self) -> None:
         """Listen, announce, enrol. Raises LocalError when an address cannot be had."""
         settings = self.settings
-        for one in (self.network, *self._others):
-            await one.open(self._handle)
-        clock, dice = LoopClock(), Random(randbits(64))
         network = self._wrap(Multihomed(self.network, self._others) if self._others else self.network)
+        # What a handler responds with goes out by the socket that it came in on: past a wrapper of the network.
+        handle = network.handling(self._handle) if isinstance(network, Lossy) else self._handle
+        for one in (self.network, *self._others):
+            await one.open(handle)
+        clock, dice = _Alarms(LoopClock()), Random(randbits(64))
+        self._clock = clock
         hosting = Hosting((tariff_service(self.tariffs), metering_service(self.load)))
         types = (DEVICE, role_type(settings.role))
         udp, http = self.network.udp, self.network.http
@@ -185,8 +217,17 @@ class Host:
         for one in (self.network, *self._others):
             await one.close()
 
+    async def crash(self) -> None:
+        """Gone at once, as when the power fails: no Bye, nobody told, no timer goes off, requests in hand dropped."""
+        if self._clock is not None:
+            self._clock.stopped = True
+        if self._listener is not None:
+            self._listener.remove(self.settings.device)
+        for one in (self.network, *self._others):
+            await one.close(grace=0)
+
     def _announce(
-        self, types: tuple[QName, ...], network: Network, clock: LoopClock, dice: Random, endpoint: Endpoint
+        self, types: tuple[QName, ...], network: Network, clock: Clock, dice: Random, endpoint: Endpoint
     ) -> Discovery:
         settings = self.settings
         listening = (network.http for network in (self.network, *self._others))

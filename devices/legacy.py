@@ -28,10 +28,12 @@ PERIOD = 480
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """`energy`: whole Wh of each period, None when there was a fault. `tally`: what the answer says it is worth."""
+    """`energy`: whole Wh of each period, None when there was a fault. `tally`: what the answer says it is worth.
+    `id`: of the request that it answers, empty when the answer does not say."""
 
     energy: list[int] | None
     tally: Tally
+    id: bytes = b""
 
 
 class LegacyClient:
@@ -68,19 +70,19 @@ class LegacyClient:
         try:
             rows = client.service.GetDemand(day=date.fromisoformat(day))
         except ZeepError:
-            return Pulled(None, _tally(history))
+            return Pulled(None, *_report(history))
         energy = [sum(int(row.energyWh[period]) for row in rows) for period in range(3)]
-        return Pulled(energy, _tally(history))
+        return Pulled(energy, *_report(history))
 
     def _client(self, address: str, *plugins: Any) -> Client:
         transport = Transport(session=self._session, operation_timeout=TIMEOUT)  # type: ignore[no-untyped-call]
         return Client(address + "?wsdl", transport=transport, plugins=list(plugins), settings=Settings(strict=True))  # type: ignore[no-untyped-call]
 
 
-def _tally(history: HistoryPlugin) -> Tally:
+def _report(history: HistoryPlugin) -> tuple[Tally, bytes]:
     try:
         received = history.last_received
         found = decode_report(parse(etree.tostring(received["envelope"]))) if received else None
     except (RemoteError, IndexError):
         found = None
-    return found[1] if found is not None else Tally()
+    return (found[1], found[0]) if found is not None else (Tally(), b"")

@@ -208,6 +208,10 @@ class Node:
         """Was this message accepted here? The cheap test before any expensive check."""
         return id in self._seen or id in self._requests
 
+    def taken(self, id: GossipId) -> tuple[bool, tuple[DeviceId, ...]]:
+        """Of an open request: did the own value go in, and whose partials with a value were taken?"""
+        return self._requests.taken(id)
+
     # -- messages ------------------------------------------------------------------------------
 
     def _gossip(self, gossip: Gossip, source: Address, now: Instant) -> list[Effect]:

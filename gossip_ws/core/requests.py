@@ -124,6 +124,14 @@ class Requests:
             del self._open[id]
         return len(self._open) >= self._config.query_limit
 
+    def taken(self, id: GossipId) -> tuple[bool, tuple[DeviceId, ...]]:
+        """What went into the answer so far: the own value or not, and whose partials with a value. For measurements."""
+        request = self._open.get(id)
+        if request is None:
+            return False, ()
+        children = tuple(one.device for one in request.taken.values() if one.tally.contributors)
+        return isinstance(request.own, Input), children
+
     def gathering(self, id: GossipId, now: Instant) -> bool:
         """May a peer that missed the request still be asked?"""
         request = self._open.get(id)

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from gossip_ws.devices.city import DAY, GRID, PRICES
+from gossip_ws.devices.city import DAY, GRID, PRICES, CityReport, PullReport, PushReport
+from gossip_ws.devices.city_faults import Fate, contributions, places
 from gossip_ws.grid.population import choose, load
 from gossip_ws.grid.profiles import Jitter
 from gossip_ws.grid.tariff import Band, Tariff
@@ -36,7 +37,8 @@ def test_a_city_keeps_its_contract_for_machines():
     assert done.stderr == ""
     report = json.loads(done.stdout)
     counts = choose(load(GRID), 24, 3).counts()
-    assert report["devices"] == {"IS": 1, "SSC": counts.substations, "SM": 24, "IED": counts.appliances}
+    tiers = {"IS": 1, "SSC": counts.substations, "SM": 24, "IED": counts.appliances}
+    assert report["devices"] == tiers
     total = counts.total
     push = report["push"]
     assert (push["live"], push["reached"]) == (total, total)
@@ -48,6 +50,7 @@ def test_a_city_keeps_its_contract_for_machines():
         assert pull["periods"] == ["00-08", "08-16", "16-24"]
         assert pull["value_wh"] == pull["truth_wh"] == announced(24, 3, in_force)
         assert (pull["contributors"], pull["expected"], pull["missing"], pull["failed"]) == (total, total, 0, 0)
+        assert (pull["counted"], pull["uncertain"], pull["late"]) == (total, 0, 0)
     # The night is cheap now: something moved there, and nothing was lost on the way.
     before, after = report["pull_before"]["value_wh"], report["pull"]["value_wh"]
     assert after[0] > before[0]
@@ -64,6 +67,9 @@ def test_a_city_keeps_its_contract_for_machines():
         ("--day", "1999-01-01"),
         ("--grid", "nowhere"),
         ("--fanfare",),
+        ("--loss", "1"),
+        ("--loss", "nan"),
+        ("--crash", "-0.1"),
     ],
 )
 def test_bad_usage_is_told_in_words_and_ends_with_2(arguments):
@@ -73,6 +79,79 @@ def test_bad_usage_is_told_in_words_and_ends_with_2(arguments):
     assert "Error: " in done.stderr
 
 
-def test_another_seed_is_another_city():
+@pytest.mark.parametrize("loss", [0.1, 0.0])
+def test_a_city_keeps_its_contract_under_faults(loss):
+    done = city("--meters", "24", "--seed", "3", "--loss", str(loss), "--crash", "0.1", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    population = choose(load(GRID), 24, 3)
+    total, fate = population.counts().total, Fate.draw(population, 0.1, 3)
+    assert (report["devices"]["crashed"], report["devices"]["unreachable"]) == (3, len(fate.unreachable))
+    live = total - 3 - len(fate.unreachable)
+    assert (report["push"]["live"], report["push"]["reached"]) == (live, live)
+    before, after = report["pull_before"], report["pull"]
+    for pull in (before, after):
+        assert pull["value_wh"] == pull["truth_wh"]
+        assert pull["counted"] == pull["contributors"]
+        parts = ("contributors", "missing", "failed", "uncertain", "late")
+        assert sum(pull[part] for part in parts) == pull["expected"]
+    # Nobody had gone down yet, so nobody but a lost datagram's device may be left out of the first.
+    assert before["contributors"] <= total
+    assert before["expected"] == total
+    # The dead contribute nothing, and whoever hangs below them cannot; the answer says that they are missing.
+    assert after["contributors"] <= live
+    assert after["missing"] >= 1
+    if not loss:
+        assert (before["contributors"], after["contributors"]) == (total, live)
 
+
+def test_who_crashes_is_the_seed_s_choice_and_what_hangs_below_is_unreachable():
+    population = choose(load(GRID), 540, 1)
+    everyone = list(places(population))
+    assert [place.number for place in everyone] == list(range(population.counts().total))
+    assert all(place.above < place.number for place in everyone[1:])
+    fate = Fate.draw(population, 0.2, 1)
+    assert fate == Fate.draw(population, 0.2, 1) != Fate.draw(population, 0.2, 2)
+    assert len(fate.crashed) == round(0.2 * (len(everyone) - 1))
+    assert population.device not in fate.crashed
+    assert not fate.crashed & fate.unreachable
+    for substation in population.substations:
+        for meter in substation.meters:
+            dead = substation.device in fate.crashed
+            assert fate.is_served(meter.device) == (not dead and meter.device not in fate.crashed)
+            for appliance in meter.appliances:
+                dead_above = dead or meter.device in fate.crashed
+                assert (appliance.device in fate.unreachable) == (dead_above and appliance.device not in fate.crashed)
+    assert Fate.draw(population, 0.0, 1) == Fate(frozenset(), frozenset())
+
+
+def test_a_contribution_counts_only_where_its_partial_was_taken_all_the_way_up():
+    # 3 took part and was taken by 1, which the information system did not take; 4 passed on what it had none of.
+    own = {0: ([1], [2]), 1: ([2], [3]), 2: (None, [4]), 3: ([4], []), 4: ([8], [])}
+    assert contributions(own) == {0: [1], 4: [8]}
+    # The crashed say nothing of what they took.
+    assert contributions({0: ([1], [2]), 3: ([4], [])}) == {0: [1]}
+
+
+def test_a_report_is_good_only_when_every_sum_is_exact_and_everyone_accounted_for():
+    def report(faults: float = 0.1, reached: int = 8, **changed: object) -> CityReport:
+        devices = {"IS": 1, "SSC": 1, "SM": 6, "IED": 2, "crashed": 1, "unreachable": 1}
+        pull = {"value_wh": [1, 2, 3], "truth_wh": [1, 2, 3], "contributors": 7, "expected": 10, "missing": 1}
+        pull |= {"failed": 1, "uncertain": 1, "late": 0, "counted": 7, "seconds": 1.0, **changed}
+        push = PushReport(8, reached, 0.1, 0.2, 50, 10)
+        good = PullReport(("a", "b", "c"), [1, 2, 3], [1, 2, 3], 10, 10, 0, 0, 0, 0, 10, 1.0)
+        faulty = PullReport(("a", "b", "c"), **pull)
+        return CityReport(devices, {"loss": faults, "crash": 0.0}, good, push, faulty, {"IS": True})
+
+    assert report().is_good
+    assert not report(faults=0.0).is_good, "without faults nobody may be missing"
+    assert not report(reached=7).is_good
+    assert not report(value_wh=[1, 2, 4]).is_good
+    assert not report(value_wh=None).is_good
+    assert not report(counted=6).is_good, "as many went in as it says"
+    assert not report(missing=0).is_good, "somebody is neither counted nor missing"
+    assert report(missing=0, late=1).is_good
+
+
+def test_another_seed_is_another_city():
     assert announced(24, 3, None) != announced(24, 4, None)
