@@ -168,7 +168,7 @@ class City:
     async def __aenter__(self) -> City:
         try:
             await self._open()
-        except BaseException:
+        except BaseException:  # cancelled or interrupted too: no worker process may be left behind
             await self.close()
             raise
         return self

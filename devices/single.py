@@ -59,7 +59,7 @@ class Single:
         """Listen, announce, enrol. Raises LocalError, with nothing left open, when something cannot be had."""
         try:
             await self._open()
-        except BaseException:
+        except BaseException:  # cancelled too: no socket or database may be left open
             await self.close()
             raise
 

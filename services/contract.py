@@ -82,7 +82,7 @@ class _Application(_spyne.Application):
             ctx.out_object = out if several else [out]
             ctx.protocol = ctx.outprot_ctx
             ctx.fire_event("method_return_object")
-        except Exception as error:
+        except Exception as error:  # told to Spyne's listeners and raised on: whose fault it is, the caller decides
             ctx.out_error = error
             ctx.fire_event("method_exception_object")
             raise

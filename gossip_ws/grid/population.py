@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from io import BytesIO
@@ -57,14 +57,7 @@ class Tree:
 
     def distance(self, one: int, other: int) -> float:
         """Electrical distance of two buses: the sum of |Z| along the path between them, ohm."""
-        total = 0.0
-        # A parent comes before its children, so the later of the two is never above the other.
-        while one != other:
-            if one < other:
-                one, other = other, one
-            total += hypot(self.r[one], self.x[one])
-            one = self.parent[one]
-        return total
+        return along(self.parent, self.r, self.x, one, other)
 
     def depths(self) -> tuple[float, ...]:
         """The electrical distance of every bus from the root, ohm."""
@@ -72,6 +65,18 @@ class Tree:
         for bus in range(1, len(depth)):
             depth[bus] = depth[self.parent[bus]] + hypot(self.r[bus], self.x[bus])
         return tuple(depth)
+
+
+def along(parent: Sequence[int], r: Sequence[float], x: Sequence[float], one: int, other: int) -> float:
+    """The sum of |Z| along the path between two nodes of a tree whose parents come before their children, ohm."""
+    total = 0.0
+    # The later of the two is never above the other.
+    while one != other:
+        if one < other:
+            one, other = other, one
+        total += hypot(r[one], x[one])
+        one = parent[one]
+    return total
 
 
 @dataclass(frozen=True, slots=True)

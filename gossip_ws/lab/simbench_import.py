@@ -20,6 +20,7 @@ from math import hypot, sqrt
 from pathlib import Path
 from typing import Any, Final
 
+from gossip_ws.grid.population import along
 from gossip_ws.kernel.errors import LocalError
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,7 @@ class Tree:
 
     def distance(self, one: int, other: int) -> float:
         """Sum of |Z| along the path between two positions, ohm."""
-        total = 0.0
-        # A parent stands before its children, so the later of the two is never an ancestor of the other.
-        while one != other:
-            if one < other:
-                one, other = other, one
-            total += hypot(self.r[one], self.x[one])
-            one = self.parent[one]
-        return total
+        return along(self.parent, self.r, self.x, one, other)
 
 
 def import_grid(code: str, folder: Path, weeks: Sequence[str] = WEEKS) -> Path:

@@ -304,7 +304,7 @@ FILTERS = {
     "includes a file": STYLESHEET % '<xsl:include href="file:///etc/passwd"/>',
     "an entity": f'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>{template("<a>&e;</a>")}',
     "writes a file": template(
-        '<e:document xmlns:e="http://exslt.org/common" xsl:extension-element-prefixes="e" href="/tmp/x"/>'
+        '<e:document xmlns:e="http://exslt.org/common" xsl:extension-element-prefixes="e" href="made.xml"/>'
     ),
     "recursion": STYLESHEET % '<xsl:template match="/" name="t"><xsl:call-template name="t"/></xsl:template>',
     "eats memory": template(DOUBLING + '<a><xsl:value-of select="string-length($v20)"/></a>'),
