@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Effect, Enrol, EnrolAgain
-from gossip_ws.core.messages import Challenge, ChallengeMet
+from gossip_ws.core.messages import Ack, Ping
 from gossip_ws.core.peers import Peer, PeerTable, Relation, Role
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
@@ -75,7 +75,7 @@ class Registrar:
         self._challenges[peer.device] = _Open(nonce, address)
         return lease, self._challenge(peer.device, 1)
 
-    def met(self, message: ChallengeMet, now: Instant) -> list[Effect]:
+    def met(self, message: Ack, now: Instant) -> list[Effect]:
         """The nonce came back: whoever registered does receive at the address it named."""
         held = self._challenges.get(message.sender)
         if held is None or held.nonce != message.nonce:
@@ -96,7 +96,7 @@ class Registrar:
     def _challenge(self, device: DeviceId, attempt: int) -> list[Effect]:
         held = self._challenges[device]
         return [
-            Send(Challenge(self._config.device, held.nonce), (held.address,)),
+            Send(Ping(self._config.device, held.nonce), (held.address,)),
             SetTimer(ChallengeAgain(device, attempt + 1), _CHALLENGE_RETRY * 2.0 ** (attempt - 1)),
         ]
 

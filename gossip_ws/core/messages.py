@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gossip_ws.core.peers import Peer
+from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.terms import Terms, Tier, Variant
@@ -158,19 +160,89 @@ class Prune:
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
-    """A Peer Service asks a newly registered address whether it is who it says."""
+class Ping:
+    """Are you there? From a Peer Service to a newly registered address, and from whoever doubts a peer (SWIM)."""
 
     sender: DeviceId
     nonce: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class ChallengeMet:
-    """The nonce sent back from the registered address."""
+class Ack:
+    """The nonce sent back from the address that the Ping went to, with the sender's incarnation as of now."""
 
     sender: DeviceId
     nonce: bytes
+    incarnation: int = 0
 
 
-Message = Gossip | Receipt | Partial | Digest | Advert | Fetch | Prune | Challenge | ChallengeMet
+@dataclass(frozen=True, slots=True)
+class PingRequest:
+    """Ping `about` at `address` for me, and pass its Ack on: perhaps only the way between us two is broken."""
+
+    sender: DeviceId
+    nonce: bytes
+    about: DeviceId
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """`about` does not answer me. Nobody believes it: who holds `about` looks for itself; `about` refutes."""
+
+    sender: DeviceId
+    about: DeviceId
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The refutation: only the subject raises its incarnation. `signature` is over `alive_statement` by the key
+    that it registered with; None where devices have no keys, and then it counts from its own address only."""
+
+    sender: DeviceId
+    incarnation: int
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """ "Let us be in each other's active view of `scope`" (HyParView). `peer` is the sender. `urgent`: it has
+    nobody else, so a full view makes room."""
+
+    sender: DeviceId
+    scope: str
+    peer: Peer
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeighborReply:
+    """The answer to Neighbor."""
+
+    sender: DeviceId
+    scope: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """ "You are out of my active view of `scope`": whoever made room, or goes down."""
+
+    sender: DeviceId
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle:
+    """Some of the sender's views of `scope`, the sender itself first; with `wants_reply`, in exchange for as many."""
+
+    sender: DeviceId
+    scope: str
+    peers: tuple[Peer, ...]
+    wants_reply: bool
+
+
+MembershipMessage = PingRequest | Suspect | Alive | Neighbor | NeighborReply | Disconnect | Shuffle
+
+Message = Gossip | Receipt | Partial | Digest | Advert | Fetch | Prune | Ping | Ack

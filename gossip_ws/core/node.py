@@ -25,9 +25,8 @@ from gossip_ws.core.effects import (
 )
 from gossip_ws.core.enrolment import Enrolment, Registrar, self_peer
 from gossip_ws.core.messages import (
+    Ack,
     Advert,
-    Challenge,
-    ChallengeMet,
     Content,
     Digest,
     Fetch,
@@ -35,6 +34,7 @@ from gossip_ws.core.messages import (
     Hop,
     Message,
     Partial,
+    Ping,
     Prune,
     Receipt,
     Standing,
@@ -136,10 +136,10 @@ class Node:
                 if not unknown:
                     self._push.overlay.prune(message.sender)
                 return unknown
-            case Challenge():
+            case Ping():
                 # Answered to whoever sent it: as small as the question, so of no use for reflection.
-                return [Send(ChallengeMet(self.config.device, message.nonce), (source,))]
-            case ChallengeMet():
+                return [Send(Ack(self.config.device, message.nonce), (source,))]
+            case Ack():
                 return self._registrar.met(message, now) or self._enrolment.subtree_changed()
 
     def timer(self, timer: Timer, now: Instant) -> list[Effect]:

@@ -35,7 +35,8 @@ class Peer:
     """One device as registered. `udp` and `http` are the addresses of its gossip endpoint.
 
     `subtree` counts the device and everything registered below it. `incarnation` grows with every
-    restart; only the device itself raises it.
+    restart; only the device itself raises it. `key`: the 32 octets of its own Ed25519 public key, empty where
+    devices have none.
     """
 
     device: DeviceId
@@ -46,6 +47,7 @@ class Peer:
     http: Address | None
     subtree: int = 1
     incarnation: int = 0
+    key: bytes = b""
 
     def address(self, binding: Binding) -> Address:
         """The address for `binding`, or the other one where it has only that. One of both is always set."""

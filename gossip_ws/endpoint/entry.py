@@ -7,7 +7,7 @@ from gossip_ws.core.defaults import default_budgets
 from gossip_ws.core.peers import PeerTable
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import LocalError, sender_fault
-from gossip_ws.kernel.terms import Budget, Filter, Style, Terms, Variant, Wanted
+from gossip_ws.kernel.terms import Budget, Filter, Gathering, Style, Terms, Variant, Wanted
 
 
 def fix_terms(
@@ -48,6 +48,8 @@ def fix_terms(
         min_replies=wanted.min_replies or 0 if request else 0,
         timeout=timeout,
         min_group=max(policy.min_group, wanted.min_group or 1) if request else 1,
+        gathering=(wanted.gathering or policy.gathering) if request else Gathering.TREE,
+        latest=policy.latest and not request,
     )
 
 

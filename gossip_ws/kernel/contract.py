@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.names import QName
-from gossip_ws.kernel.terms import Priority, Style, Variant
+from gossip_ws.kernel.terms import Gathering, Priority, Style, Variant
 
 
 class Number(StrEnum):
@@ -60,7 +60,8 @@ class GossipPolicy:
 
     `fanout` and `rounds` of None follow the population's size. `scope` empty: the device's own scopes'
     whole area. `aggregate` is the filter of a client that names none (request-response only).
-    `lifetime` (s) is how long a message may spread. `timeout` (s) and `min_group` as in `Terms`.
+    `lifetime` (s) is how long a message may spread. `timeout` (s), `min_group`, `gathering` and `latest` as in
+    `Terms`.
     """
 
     variant: Variant = Variant.EAGER_PUSH
@@ -73,6 +74,8 @@ class GossipPolicy:
     lifetime: float = 3600.0
     timeout: float = 10.0
     min_group: int = 1
+    gathering: Gathering = Gathering.TREE
+    latest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

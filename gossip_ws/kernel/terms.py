@@ -34,6 +34,17 @@ class Style(StrEnum):
     REQUEST_RESPONSE = "request-response"
 
 
+class Gathering(StrEnum):
+    """How the values of a request come together."""
+
+    TREE = "tree"
+    """Each value once, up the tree of askers: exact over a stated set of contributors."""
+    SPREAD = "spread"
+    """Needs no tree: neighbours exchange what they have combined so far, until all hold the same ("combine its own
+    data with the aggregated one in the received message", seed 002). Only for aggregates that may take a value in
+    twice (max, min, sets), and for estimates of count, sum and mean by extrema propagation."""
+
+
 class Tier(StrEnum):
     """A network segment of the grid; a budget is spent inside one."""
 
@@ -98,6 +109,9 @@ class Terms:
     min_replies: int = 0
     timeout: float = 0.0
     min_group: int = 1
+    gathering: Gathering = Gathering.TREE
+    latest: bool = False
+    """Of one originator's messages with the same action, types and scopes only the one issued last is in force."""
 
     def budget(self, tier: Tier) -> Budget:
         """What may be spent in `tier`: nothing where the origin named none."""
@@ -125,3 +139,4 @@ class Wanted:
     min_replies: int | None = None
     timeout: float | None = None
     min_group: int | None = None
+    gathering: Gathering | None = None

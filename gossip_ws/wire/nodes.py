@@ -12,12 +12,12 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.core.messages import (
+    Ack,
     Advert,
-    Challenge,
-    ChallengeMet,
     Digest,
     Fetch,
     Partial,
+    Ping,
     Prune,
     Receipt,
     Standing,
@@ -42,7 +42,7 @@ from gossip_ws.wire.values import (
     truth,
 )
 
-NodeMessage = Receipt | Partial | Digest | Advert | Fetch | Prune | Challenge | ChallengeMet
+NodeMessage = Receipt | Partial | Digest | Advert | Fetch | Prune | Ping | Ack
 
 ABOUT: Final = GOSSIP + ":about"
 """The relationship type of what a node says about a gossip id."""
@@ -105,7 +105,7 @@ def write_node_message(message: NodeMessage) -> tuple[str, tuple[tuple[str, str]
             return "Fetch", (), f'<g:Fetch {sender} Ids="{base64(b"".join(message.ids))}"{graft}/>'.encode()
         case Prune():
             return "Prune", (), f"<g:Prune {sender}/>".encode()
-        case Challenge() | ChallengeMet():
+        case Ping() | Ack():
             name = type(message).__name__
             return name, (), f'<g:{name} {sender} Nonce="{base64(message.nonce)}"/>'.encode()
 
@@ -183,12 +183,12 @@ def _read_prune(addressing: Addressing, payload: etree._Element) -> Prune:
     return Prune(device(attributes(payload)))
 
 
-def _read_challenge(addressing: Addressing, payload: etree._Element) -> Challenge:
-    return Challenge(*_nonce(payload))
+def _read_ping(addressing: Addressing, payload: etree._Element) -> Ping:
+    return Ping(*_nonce(payload))
 
 
-def _read_challenge_met(addressing: Addressing, payload: etree._Element) -> ChallengeMet:
-    return ChallengeMet(*_nonce(payload))
+def _read_ack(addressing: Addressing, payload: etree._Element) -> Ack:
+    return Ack(*_nonce(payload))
 
 
 NODE_MESSAGES: Final[dict[str, Callable[[Addressing, etree._Element], NodeMessage]]] = {
@@ -198,8 +198,8 @@ NODE_MESSAGES: Final[dict[str, Callable[[Addressing, etree._Element], NodeMessag
     "Advert": _read_advert,
     "Fetch": _read_fetch,
     "Prune": _read_prune,
-    "Challenge": _read_challenge,
-    "ChallengeMet": _read_challenge_met,
+    "Ping": _read_ping,
+    "Ack": _read_ack,
 }
 
 

@@ -15,7 +15,7 @@ from lxml import etree
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.errors import RemoteError, sender_fault
 from gossip_ws.kernel.names import GOSSIP, WSD, QName, qname
-from gossip_ws.kernel.terms import Budget, Filter, Priority, Style, Terms, Tier, Variant, Wanted
+from gossip_ws.kernel.terms import Budget, Filter, Gathering, Priority, Style, Terms, Tier, Variant, Wanted
 from gossip_ws.wire.envelope import MAX_URI, Envelope, attribute, text
 from gossip_ws.wire.values import (
     MAX_COUNT,
@@ -32,6 +32,7 @@ from gossip_ws.wire.values import (
     seconds,
     time,
     timestamp,
+    truth,
     when,
 )
 
@@ -69,9 +70,10 @@ STYLES: Final = by_value(Style)
 BINDINGS: Final = by_value(Binding)
 PRIORITIES: Final = by_value(Priority)
 TIERS: Final = by_value(Tier)
+GATHERINGS: Final = by_value(Gathering)
 
-_COMMON = SOAP_ATTRIBUTES | {_ID, "Variant", "Binding", "Priority", "MinReplies", "TimeoutMs", "MinGroup"}
-_FIXED = _COMMON | {"Style", "Originator", "Issued", "Expires", "Prefixes"}
+_COMMON = SOAP_ATTRIBUTES | {_ID, "Variant", "Binding", "Priority", "MinReplies", "TimeoutMs", "MinGroup", "Gathering"}
+_FIXED = _COMMON | {"Style", "Originator", "Issued", "Expires", "Prefixes", "Latest"}
 _ASKED = _COMMON | {"LifetimeMs"}
 # The canonical form has its attributes in this order; only these two are new in every message.
 _TIMES = re.compile(
@@ -143,6 +145,8 @@ class TermsReader:
                 terms.min_replies,
                 terms.timeout,
                 terms.min_group,
+                terms.gathering,
+                terms.latest,
             ),
             prefixes,
         )
@@ -174,6 +178,8 @@ def _read_terms(element: etree._Element) -> Sealed:
         min_replies=integer(values, "MinReplies", MAX_COUNT, 0),
         timeout=seconds(values, "TimeoutMs", 0.0),
         min_group=integer(values, "MinGroup", MAX_COUNT, 1, least=1),
+        gathering=one_of(values, "Gathering", GATHERINGS) if "Gathering" in values else Gathering.TREE,
+        latest=truth(values, "Latest"),
     )
     _check_lifetime(terms.issued, terms.expires)
     return Sealed(terms, prefixes)
@@ -188,13 +194,17 @@ def _check_lifetime(issued: float, expires: float) -> None:
 
 def write_terms(terms: Terms, prefixes: tuple[str, ...]) -> str:
     """The block as text, not yet canonical; it declares what it uses."""
-    spread = f" Prefixes={attribute(' '.join(prefixes))}" if prefixes else ""
+    rest = f" Prefixes={attribute(' '.join(prefixes))}" if prefixes else ""
+    if terms.gathering is not Gathering.TREE:
+        rest += f' Gathering="{terms.gathering.value}"'
+    if terms.latest:
+        rest += ' Latest="true"'
     return (
         f'<g:Terms xmlns:g="{GOSSIP}" xmlns:wsd="{WSD}" wsd:Id="T" Variant="{terms.variant.value}"'
         f' Style="{terms.style.value}" Binding="{terms.binding.value}" Priority="{terms.priority.value}"'
         f" Originator={attribute(terms.originator)} Issued={_quoted_time(terms.issued)}"
         f' Expires={_quoted_time(terms.expires)} MinReplies="{terms.min_replies}"'
-        f' TimeoutMs="{milliseconds(terms.timeout)}" MinGroup="{terms.min_group}"{spread}>'
+        f' TimeoutMs="{milliseconds(terms.timeout)}" MinGroup="{terms.min_group}"{rest}>'
         f"{_write_targets(terms.budgets, terms.types, terms.scopes, terms.filter)}</g:Terms>"
     )
 
@@ -222,6 +232,7 @@ def decode_wanted(envelope: Envelope) -> Wanted | None:
         min_replies=_maybe(values, "MinReplies", lambda: integer(values, "MinReplies", MAX_COUNT)),
         timeout=_maybe(values, "TimeoutMs", lambda: seconds(values, "TimeoutMs")),
         min_group=_maybe(values, "MinGroup", lambda: integer(values, "MinGroup", MAX_COUNT, least=1)),
+        gathering=_maybe(values, "Gathering", lambda: one_of(values, "Gathering", GATHERINGS)),
     )
 
 
@@ -235,6 +246,7 @@ def encode_wanted(wanted: Wanted) -> bytes:
         "MinReplies": wanted.min_replies,
         "TimeoutMs": None if wanted.timeout is None else milliseconds(wanted.timeout),
         "MinGroup": wanted.min_group,
+        "Gathering": wanted.gathering and wanted.gathering.value,
     }
     asked = "".join(f' {name}="{value}"' for name, value in written.items() if value is not None)
     targets = _write_targets(wanted.budgets, wanted.types, wanted.scopes, wanted.filter)

@@ -6,7 +6,7 @@ import pytest
 from builders import NOW, address, at, device, node, peer
 
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain
-from gossip_ws.core.messages import Challenge, ChallengeMet
+from gossip_ws.core.messages import Ack, Ping
 from gossip_ws.core.peers import Relation
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -28,7 +28,7 @@ def register(registrar, name, when=NOW):
     lease, effects = registrar.register(peer(name), when)
     assert lease == registrar.config.lease
     nonce = effects[0].message.nonce
-    return registrar.receive(ChallengeMet(device(name), nonce), address(name), when)
+    return registrar.receive(Ack(device(name), nonce), address(name), when)
 
 
 def test_who_is_taken_in_asks_for_its_equals_and_comes_back_in_a_third_of_the_lease():
@@ -52,9 +52,9 @@ def test_a_registration_is_given_out_only_after_its_address_answered():
     assert challenge.to == (address("sm1"),)
     assert again == SetTimer(ChallengeAgain(device("sm1"), 2), 0.3)
     assert ssc.peers.get(device("sm1")) is None
-    wrong = ChallengeMet(device("sm1"), b"guess")
+    wrong = Ack(device("sm1"), b"guess")
     assert ssc.receive(wrong, address("sm1"), NOW) == [Dropped("challenge not met")]
-    assert ssc.receive(ChallengeMet(device("sm1"), challenge.message.nonce), address("sm1"), NOW) == []
+    assert ssc.receive(Ack(device("sm1"), challenge.message.nonce), address("sm1"), NOW) == []
     assert ssc.peers.get(device("sm1")) == peer("sm1")
     assert ssc.timer(ChallengeAgain(device("sm1"), 2), at(0.3)) == []
     assert ssc.register(peer("sm1"), at(30))[1] == []  # a refresh needs no new proof
@@ -65,7 +65,7 @@ def test_a_challenge_is_sent_again_and_then_the_entry_forgotten():
     ssc.register(peer("sm1"), NOW)
     for attempt in range(2, 6):
         (sent, timer) = ssc.timer(ChallengeAgain(device("sm1"), attempt), at(attempt))
-        assert isinstance(sent.message, Challenge)
+        assert isinstance(sent.message, Ping)
         assert timer.timer.attempt == attempt + 1
     assert ssc.timer(ChallengeAgain(device("sm1"), 6), at(9)) == [Dropped("registered address does not answer")]
     assert len(ssc.peers) == 0
@@ -73,8 +73,8 @@ def test_a_challenge_is_sent_again_and_then_the_entry_forgotten():
 
 def test_a_challenge_is_answered_to_where_it_came_from():
     meter = node("sm1")
-    effects = meter.receive(Challenge(device("ssc1"), b"nonce"), address("ssc1"), NOW)
-    assert effects == [Send(ChallengeMet(device("sm1"), b"nonce"), (address("ssc1"),))]
+    effects = meter.receive(Ping(device("ssc1"), b"nonce"), address("ssc1"), NOW)
+    assert effects == [Send(Ack(device("sm1"), b"nonce"), (address("ssc1"),))]
 
 
 def test_a_new_child_is_told_upward_soon_and_once_for_a_burst():

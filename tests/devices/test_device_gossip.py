@@ -28,7 +28,7 @@ from town import (
     wait_for,
 )
 
-from gossip_ws.core.messages import Challenge, ChallengeMet, Gossip, Partial, Receipt, Standing, Tally
+from gossip_ws.core.messages import Ack, Gossip, Partial, Ping, Receipt, Standing, Tally
 from gossip_ws.core.peers import Peer, Role
 from gossip_ws.endpoint.server import GOSSIP_PATH
 from gossip_ws.kernel.address import Address, Binding
@@ -315,8 +315,8 @@ class Puppet:
     def enrol(self) -> None:
         assert self.register().status == 200
         challenge = self.hear()
-        assert isinstance(challenge, Challenge)
-        self.say(ChallengeMet(self.peer.device, challenge.nonce))
+        assert isinstance(challenge, Ping)
+        self.say(Ack(self.peer.device, challenge.nonce))
         wait_for(lambda: self.parent.host.endpoint.peers.get(self.peer.device))
 
     def close(self) -> None:
@@ -389,10 +389,10 @@ def test_a_registration_counts_once_its_address_has_answered(substation: tuple[T
         assert puppet.register().status == 200
         assert listed(device) == []
         challenge = puppet.hear()
-        puppet.say(ChallengeMet(puppet.peer.device, b"a guess"))
+        puppet.say(Ack(puppet.peer.device, b"a guess"))
         wait_for(lambda: device.counters["challenge not met"] == 1)
         assert listed(device) == []
-        puppet.say(ChallengeMet(puppet.peer.device, challenge.nonce))
+        puppet.say(Ack(puppet.peer.device, challenge.nonce))
         wait_for(lambda: listed(device) == [puppet.peer.device])
     finally:
         puppet.close()

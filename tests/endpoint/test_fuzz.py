@@ -8,7 +8,7 @@ from random import Random
 
 from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, REGISTER, SET_TARIFF, Bench, child, content, from_child, tariff
 
-from gossip_ws.core.messages import Challenge, Digest, Partial, Receipt, Standing, Tally
+from gossip_ws.core.messages import Digest, Partial, Ping, Receipt, Standing, Tally
 from gossip_ws.dpws.messages import Probe
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.names import GossipId
@@ -55,7 +55,7 @@ def corpus(bench: Bench) -> list[tuple[str, bytes]]:
         Receipt(about, sender, Standing.TAKEN),
         Partial(about, sender, Tally(3, 4, 1), b"<a>1</a>", (b"12345678",)),
         Digest(sender, (b"12345678", b"abcdefgh")),
-        Challenge(sender, b"nonce"),
+        Ping(sender, b"nonce"),
     ]
     return [
         ("/Tariff", plain(SET_TARIFF, tariff(1))),
@@ -141,7 +141,7 @@ def test_two_thousand_mutations_of_good_frames() -> None:
 def test_a_storm_of_junk_makes_nothing_leave() -> None:
     bench = Bench(children=50)
     dice = Random(3)
-    frames = [frame for _, frame in corpus(bench) if b"Challenge" not in frame]
+    frames = [frame for _, frame in corpus(bench) if b"Ping" not in frame]
     for _ in range(500):
         frame = dice.choice(frames)
         # One octet of what is signed or parsed is wrong, wherever it stands.

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from gossip_ws.core.messages import (
+    Ack,
     Advert,
-    Challenge,
-    ChallengeMet,
     Content,
     Digest,
     Fetch,
@@ -22,6 +21,7 @@ from gossip_ws.core.messages import (
     Hop,
     Message,
     Partial,
+    Ping,
     Prune,
     Receipt,
     Signature,
@@ -486,8 +486,8 @@ between = st.one_of(
     st.builds(Advert, devices, st.sampled_from(Variant), st.lists(digests, max_size=64).map(tuple)),
     st.builds(Fetch, devices, st.lists(digests, max_size=64).map(tuple), st.booleans()),
     st.builds(Prune, devices),
-    st.builds(Challenge, devices, st.binary(min_size=1, max_size=64)),
-    st.builds(ChallengeMet, devices, st.binary(min_size=1, max_size=64)),
+    st.builds(Ping, devices, st.binary(min_size=1, max_size=64)),
+    st.builds(Ack, devices, st.binary(min_size=1, max_size=64)),
 )
 
 
@@ -521,9 +521,9 @@ def test_the_value_of_a_partial_keeps_the_names_in_it() -> None:
         (Advert(SENDER, Variant.LAZY_PUSH, (b"x" * 8,) * 65), b"Ids", b"Ids", "TooMany"),
         (Fetch(SENDER, (b"x" * 8,), True), b'Graft="true"', b'Graft="yes"', "Malformed"),
         (Fetch(SENDER, (b"x" * 8,)), b'Ids="', b'Ids="AAAA', "Malformed"),
-        (Challenge(SENDER, b"nonce"), b'Nonce="', b'Nonce="\xc3\xa4', "Malformed"),
-        (Challenge(SENDER, b"x" * 65), b"Nonce", b"Nonce", "Malformed"),
-        (Challenge(SENDER, b"nonce"), b"Nonce=", b"Once=", "Malformed"),
+        (Ping(SENDER, b"nonce"), b'Nonce="', b'Nonce="\xc3\xa4', "Malformed"),
+        (Ping(SENDER, b"x" * 65), b"Nonce", b"Nonce", "Malformed"),
+        (Ping(SENDER, b"nonce"), b"Nonce=", b"Once=", "Malformed"),
         (Digest(SENDER, (b"x" * 8,)), b"Sender=", b"Ender=", "Malformed"),
     ],
 )
