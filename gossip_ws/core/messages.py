@@ -205,6 +205,12 @@ class Alive:
     signature: Signature | None = None
 
 
+def alive_statement(device: DeviceId, incarnation: int) -> bytes:
+    """What the signature of an Alive is over. It starts as no gossip id's octets do, so neither can stand for the
+    other; the incarnation comes first, so no device's name can end in one."""
+    return f"gossip-ws alive 1\n{incarnation}\n{device}".encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbor:
     """ "Let us be in each other's active view of `scope`" (HyParView). `peer` is the sender. `urgent`: it has
