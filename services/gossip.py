@@ -22,7 +22,8 @@ S = TypeVar("S", bound=type[_spyne.Service])
 
 
 def push(variant: Variant = Variant.EAGER_PUSH, **options: Any) -> GossipPolicy:
-    """A policy for a one-way operation; `options` are fields of GossipPolicy."""
+    """A policy for a one-way operation; `options` are fields of GossipPolicy. With `latest=True` a message replaces
+    the one before it from the same originator, for the same types and scopes."""
     return _policy(variant=variant, **options)
 
 
@@ -71,6 +72,8 @@ def _check(name: str, method: Any, policy: GossipPolicy) -> None:
         if policy.aggregate:
             raise LocalError(f"{name} is one-way: it has no replies to aggregate")
         return
+    if policy.latest:
+        raise LocalError(f"{name} is request-response: nothing of it stays in force")
     if not policy.aggregate:
         raise LocalError(f"{name} is request-response: it needs a default aggregate")
     # The namespace is settled when the service is hosted; the places of the numbers are not changed by it.

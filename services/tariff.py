@@ -31,6 +31,9 @@ MAX_JUMP: Final = 1_000
 MAX_ISSUERS: Final = 8
 """Issuers whose versions a device remembers; a ninth is refused, because forgetting one allows replays."""
 MAX_BANDS: Final = 48
+SPREAD: Final = 6 * 86_400.0
+"""Seconds for which a tariff is given to devices that join: a day short of the longest that a message may live, so
+that no cap and no clock comes near. It may be long, because only the one in force is kept."""
 MINUTES: Final = 24 * 60
 _KEY: Final = "tariff"
 
@@ -195,7 +198,7 @@ class Tariff(spyne.ComplexModel):
     band = Band.customize(min_occurs=1, max_occurs=MAX_BANDS, nillable=False)  # type: ignore[attr-defined]
 
 
-@gossip_enabled(SetTariff=push())
+@gossip_enabled(SetTariff=push(latest=True, lifetime=SPREAD))
 class TariffService(spyne.Service):
     """Sets and gives the tariff of one device. State: a TariffStore."""
 

@@ -69,6 +69,9 @@ class NodeConfig:
     """Local caps; they hold whatever a header says."""
     max_timeout: float = 600.0
     """How long a request may wait for replies (s): each holds a place in the table of open ones."""
+    max_skew: float = 86_400.0
+    """How far in the future a message may have been issued (s): the most that a device's trust may allow. One from
+    the next century would otherwise be in force until then."""
     max_rate: float = 100.0
     """New messages a second in the long run, of all originators together: far more than a grid sends, far less
     than a meter can take. What is refused stays unseen, so a parent's retry or a digest brings it later."""
@@ -79,6 +82,8 @@ class NodeConfig:
     """Gossip ids remembered; the earliest to expire makes room."""
     store_limit: int = 64
     """Messages kept whole for peers that missed them."""
+    in_force_limit: int = 256
+    """Kinds of which the newest message is remembered, so that an older one is told; 32 octets each."""
     query_limit: int = 64
     """Requests open at once; one more is answered `busy`."""
     retry_first: float = 0.25
@@ -102,9 +107,12 @@ class NodeConfig:
             raise LocalError("retry_first lies between 0 and retry_longest")
         if not 0 < self.hop_margin < 1:
             raise LocalError("hop_margin is a share between 0 and 1")
+        if self.max_skew < 0:
+            raise LocalError("a skew is not negative")
         if self.max_rate <= 0 or self.max_burst < 1:
             raise LocalError("a node takes at least one message")
-        if min(self.seen_limit, self.store_limit, self.query_limit, self.peer_limit) < 1:
+        limits = self.seen_limit, self.store_limit, self.in_force_limit, self.query_limit, self.peer_limit
+        if min(limits) < 1:
             raise LocalError("a limit is at least 1")
         if self.seen_limit < self.store_limit + self.query_limit:
             raise LocalError("seen_limit covers at least the store and the open requests")

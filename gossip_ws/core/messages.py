@@ -74,7 +74,7 @@ class Standing(StrEnum):
     BUSY = "busy"
     """A full table: this node neither takes part nor remembers."""
     LATE = "late"
-    """A Partial that came after the answer had been given."""
+    """A Partial that came after the answer had been given, or a message that came after the one which supersedes it."""
     UNCERTAIN = "uncertain"
     """Of an orphan's Partial: whether it is in what the dead passed on cannot be told, so it is left out."""
 

@@ -24,6 +24,7 @@ from gossip_ws.core.effects import (
     Timer,
 )
 from gossip_ws.core.enrolment import Enrolment, Registrar, self_peer
+from gossip_ws.core.in_force import InForce
 from gossip_ws.core.messages import (
     Ack,
     Advert,
@@ -65,6 +66,7 @@ class Node:
         self._booted = booted
         self._seen = Seen(config.seen_limit)
         self._recent = Recent(config.store_limit)
+        self._in_force = InForce(config.in_force_limit, config.max_lifetime)
         self._allowance = Allowance(config.max_rate, config.max_burst)
         self._requests = Requests(config, self.peers, dice, hosted)
         self._registrar = Registrar(config, self.peers, dice)
@@ -92,10 +94,13 @@ class Node:
         return self._accept(content, None, now, delivered=delivered)
 
     def check_new(self, content: Content, now: Instant) -> None:
-        """May a message start here? Raises RemoteError: Expired, LifetimeTooLong, Duplicate, Busy."""
+        """May a message start here? Raises RemoteError: Expired, LifetimeTooLong, TimeoutTooLong, NotYetIssued,
+        Duplicate, Superseded, Busy."""
         self._check_lifetime(content, now)
         if self.holds(content.id):
             raise sender_fault("Duplicate", "this very message was accepted before")
+        if self._in_force.is_superseded(content):
+            raise sender_fault("Superseded", "a message of this originator that was issued later is in force")
         if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
             raise receiver_fault("Busy", "too many open requests")
         if self._allowance.is_spent(now.monotonic):
@@ -221,7 +226,8 @@ class Node:
                 return [Dropped("unknown sender"), *self._enrolment.stranger(now)]
             return [*self._requests.again(gossip, now), Dropped("duplicate")]
         if content.id in self._seen:
-            receipt = self._receipt_for(gossip, Standing.TAKEN)
+            late = self._in_force.is_superseded(content)
+            receipt = self._receipt_for(gossip, Standing.LATE if late else Standing.TAKEN)
             return [*receipt, *self._push.duplicate(gossip), Dropped("duplicate")]
         if content.terms.expires <= now.wall:
             return [Dropped("expired")]
@@ -229,6 +235,8 @@ class Node:
             return [Dropped("lifetime too long")]
         if content.terms.timeout > self.config.max_timeout:
             return [Dropped("timeout too long")]
+        if content.terms.issued > now.wall + self.config.max_skew:
+            return [Dropped("not yet issued")]
         spent = self._allowance.is_spent(now.monotonic)
         if content.terms.style is Style.ONE_WAY and spent:
             return [Dropped("too many messages")]
@@ -241,6 +249,11 @@ class Node:
                 return [*self._receipt_for(gossip, Standing.DECLINED), Dropped("older than this boot")]
             if spent or self._requests.is_full(now):
                 return [*self._receipt_for(gossip, Standing.BUSY), Dropped("busy")]
+        if self._in_force.is_superseded(content):
+            # Marked as seen, so that its next copy costs a look at the id; receipted, so that nobody resends it.
+            self._allowance.spend()
+            self._seen.add(content.id, content.terms.expires, now.wall)
+            return [*self._receipt_for(gossip, Standing.LATE), Dropped("superseded")]
         return [*self._receipt_for(gossip, Standing.TAKEN), *self._accept(content, hop, now)]
 
     def _accept(self, content: Content, hop: Hop | None, now: Instant, *, delivered: bool = False) -> list[Effect]:
@@ -249,6 +262,10 @@ class Node:
             self._keep(content, hop, now)
             return self._requests.join(content, hop, now)
         self._seen.add(content.id, content.terms.expires, now.wall)
+        superseded = self._in_force.take(content, now.wall)
+        if superseded is not None:
+            self._recent.forget(superseded)
+            self._push.forget(superseded)
         self._keep(content, hop, now)
         effects = self._push.relay(content, hop, now)
         if content.terms.variant is Variant.PUSH_PULL:
@@ -298,6 +315,8 @@ class Node:
         terms = content.terms
         if terms.timeout > self.config.max_timeout:
             raise sender_fault("TimeoutTooLong", f"at most {self.config.max_timeout:g} s")
+        if terms.issued > now.wall + self.config.max_skew:
+            raise sender_fault("NotYetIssued", "issued in the future, by this device's clock")
         if terms.expires <= now.wall:
             raise sender_fault("Expired", "the message has expired")
         if terms.expires - terms.issued > self.config.max_lifetime:

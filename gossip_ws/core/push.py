@@ -103,6 +103,10 @@ class Push:
             del self._served[receipt.about]
         return []
 
+    def forget(self, id: GossipId) -> None:
+        """It was superseded: nobody is served with it any more, and its timer is stale."""
+        self._served.pop(id, None)
+
     def serve_again(self, timer: ServeAgain, now: Instant) -> list[Effect]:
         """To those of the roster that are still silent."""
         served = self._served.get(timer.id)

@@ -53,7 +53,8 @@ class Kept:
 
 
 class Recent:
-    """The latest messages, whole, for peers that ask for news. The oldest makes room."""
+    """The latest messages, whole, for peers that ask for news. The oldest makes room; what is in force is spared for
+    as long as it takes up no more than half: who joins late needs it, however much was said since."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -64,8 +65,12 @@ class Recent:
 
     def add(self, kept: Kept) -> None:
         while len(self._kept) >= self._limit:
-            del self._kept[next(iter(self._kept))]
+            del self._kept[self._oldest()]
         self._kept[kept.content.id] = kept
+
+    def forget(self, id: GossipId) -> None:
+        """It was superseded: it is not given to anybody any more."""
+        self._kept.pop(id, None)
 
     def unexpired(self, wall: float) -> tuple[Kept, ...]:
         """All that may still spread; the expired are dropped on the way."""
@@ -75,3 +80,9 @@ class Recent:
 
     def get(self, id: GossipId) -> Kept | None:
         return self._kept.get(id)
+
+    def _oldest(self) -> GossipId:
+        in_force = [id for id, kept in self._kept.items() if kept.content.terms.latest]
+        if len(in_force) > self._limit // 2:
+            return in_force[0]
+        return next(id for id, kept in self._kept.items() if not kept.content.terms.latest)

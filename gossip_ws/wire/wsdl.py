@@ -28,6 +28,7 @@ from gossip_ws.wire.values import (
     one_of,
     required,
     seconds,
+    truth,
 )
 
 WSDL11: Final = "http://schemas.xmlsoap.org/wsdl/"
@@ -186,6 +187,7 @@ def _write_assertion(operation: Operation, addresses: Addresses) -> dict[str, st
         "LifetimeMs": str(milliseconds(policy.lifetime)),
         "TimeoutMs": str(milliseconds(policy.timeout)),
         "MinGroup": str(policy.min_group),
+        **({"Latest": "true"} if policy.latest else {}),
         "Hosted": addresses.hosted,
         "Shadow": addresses.shadow,
     }
@@ -205,6 +207,7 @@ def _read_assertion(values: Attributes, operation: str) -> Advertised:
         lifetime=seconds(values, "LifetimeMs"),
         timeout=seconds(values, "TimeoutMs"),
         min_group=integer(values, "MinGroup", MAX_COUNT, least=1),
+        latest=truth(values, "Latest"),
     )
     addresses = Addresses(required(values, "Hosted", MAX_URI), required(values, "Shadow", MAX_URI))
     return Advertised(operation, policy, addresses)

@@ -75,6 +75,7 @@ def test_what_the_service_here_refuses_goes_nowhere() -> None:
     bench = Bench()
     start(bench, tariff(5))
     sent = len(bench.network.sent)
+    bench.clock.turn(0.01)
     (fault,) = start(bench, tariff(4))
     assert fault is not None
     assert fault.subcode.endswith("StaleVersion")

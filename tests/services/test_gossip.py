@@ -59,7 +59,9 @@ def service() -> type[Service]:
 
 def test_the_policies_stand_on_the_operations_and_behaviour_is_the_same(ask: Any) -> None:
     plain = service()
-    gossiping = gossip_enabled(Set=push(priority=Priority.STATUS), Loads=aggregate("sum", min_group=3))(service())
+    gossiping = gossip_enabled(Set=push(priority=Priority.STATUS, latest=True), Loads=aggregate("sum", min_group=3))(
+        service()
+    )
     outcomes = []
     for kind, namespace in ((plain, "urn:plain"), (gossiping, "urn:gossiping")):
         state: list[str] = []
@@ -71,7 +73,7 @@ def test_the_policies_stand_on_the_operations_and_behaviour_is_the_same(ask: Any
         policies = {operation.name: operation.policy for operation in hosted.operations.values()}
     assert outcomes[0] == outcomes[1]
     assert policies == {
-        "Set": GossipPolicy(priority=Priority.STATUS),
+        "Set": GossipPolicy(priority=Priority.STATUS, latest=True),
         "Loads": GossipPolicy(aggregate="sum", min_group=3),
         "Last": None,
         "Name": None,
@@ -85,6 +87,7 @@ def test_the_policies_stand_on_the_operations_and_behaviour_is_the_same(ask: Any
         ({"Sett": push()}, "no operation Sett; it has Last, Loads, Name, Set"),
         ({"Set": aggregate("sum")}, "Set is one-way"),
         ({"Loads": push()}, "needs a default aggregate"),
+        ({"Loads": aggregate("sum", latest=True)}, "nothing of it stays in force"),
         ({"Name": aggregate("sum")}, "Name has no response"),
         ({"Last": aggregate("sum")}, "Last has no response"),
     ],

@@ -115,6 +115,7 @@ terms = st.builds(
     min_replies=st.integers(0, 10**9),
     timeout=milliseconds,
     min_group=st.integers(1, 10**9),
+    latest=st.booleans(),
 ).flatmap(
     lambda made: st.integers(1_000, 604_799_000_000).map(
         lambda us: replace(made, expires=(round(made.issued * 1_000_000) + us) / 1_000_000)

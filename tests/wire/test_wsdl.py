@@ -30,7 +30,7 @@ SET = Operation(
     f"{TARIFF}:SetTariff",
     Style.ONE_WAY,
     QName(f"{{{TARIFF}}}SetTariff"),
-    policy=GossipPolicy(fanout=3, priority=Priority.STATUS, scope="grid://city/a&b", lifetime=1.5),
+    policy=GossipPolicy(fanout=3, priority=Priority.STATUS, scope="grid://city/a&b", lifetime=1.5, latest=True),
 )
 GET = Operation("GetTariff", f"{TARIFF}:GetTariff", Style.REQUEST_RESPONSE, QName(f"{{{TARIFF}}}GetTariff"))
 
@@ -122,6 +122,7 @@ def test_a_shadow_needs_an_operation_that_gossips_and_that_the_wsdl_has() -> Non
         (b'Variant="eager-push"', b'Variant="telepathy"'),
         (b'Operation="SetTariff"', b'Operation="GetTariff"'),
         (b'LifetimeMs="1500"', b'LifetimeMs="1e3"'),
+        (b'Latest="true"', b'Latest="perhaps"'),
         (b"</wsdl:definitions>", b""),
         (b"?>", b"?><!DOCTYPE x [<!ENTITY e 'x'>]>"),
     ],
