@@ -251,4 +251,4 @@ class Shuffle:
 
 MembershipMessage = PingRequest | Suspect | Alive | Neighbor | NeighborReply | Disconnect | Shuffle
 
-Message = Gossip | Receipt | Partial | Digest | Advert | Fetch | Prune | Ping | Ack
+Message = Gossip | Receipt | Partial | Digest | Advert | Fetch | Prune | Ping | Ack | MembershipMessage

@@ -146,6 +146,8 @@ class Node:
                 return [Send(Ack(self.config.device, message.nonce), (source,))]
             case Ack():
                 return self._registrar.met(message, now) or self._enrolment.subtree_changed()
+            case _:
+                return [Dropped("membership is not spoken here")]
 
     def timer(self, timer: Timer, now: Instant) -> list[Effect]:
         match timer:

@@ -14,7 +14,7 @@ from typing import Final
 
 from lxml import etree
 
-from gossip_ws.core.messages import Content, Gossip, Hop, Message, Receipt, Signature
+from gossip_ws.core.messages import Ack, Content, Gossip, Hop, Message, Ping, Receipt, Signature
 from gossip_ws.kernel.errors import LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import GOSSIP, SOAP12, WSA, WSD, DeviceId, GossipId, qname
 from gossip_ws.kernel.terms import Terms, Tier
@@ -34,16 +34,15 @@ from gossip_ws.wire.envelope import (
     unwrap,
 )
 from gossip_ws.wire.nodes import (
-    MAX_DEVICE,
-    NODE_MESSAGES,
+    NODE_NAMES,
     REPORT,
     decode_report,
-    device,
     encode_report,
     read_node_message,
     write_node_message,
 )
-from gossip_ws.wire.receipts import read_receipt, write_receipt
+from gossip_ws.wire.short import read_short, write_short
+from gossip_ws.wire.signatures import SECURITY, read_security, write_security
 from gossip_ws.wire.soap import ADDRESSING_HEADERS, understand
 from gossip_ws.wire.terms import (
     MAX_SPREAD,
@@ -57,23 +56,21 @@ from gossip_ws.wire.terms import (
     write_terms,
 )
 from gossip_ws.wire.values import (
+    MAX_DEVICE,
     SOAP_ATTRIBUTES,
     attributes,
-    base64,
+    device,
     integer,
     malformed,
     milliseconds,
-    octets,
     one_of,
     only,
     seconds,
     truth,
 )
 
-__all__ = ["SCHEME", "XmlCodec", "decode_report", "decode_wanted", "encode_report", "encode_wanted"]
+__all__ = ["XmlCodec", "decode_report", "decode_wanted", "encode_report", "encode_wanted"]
 
-SCHEME: Final = GOSSIP + ":ed25519"
-"""The signature scheme: Ed25519 (RFC 8032) over the 32 octets of the gossip id."""
 MAX_ANCESTORS: Final = 12
 HEADROOM: Final = 1_536
 """Octets of an envelope that the origin leaves for what each hop writes."""
@@ -81,15 +78,10 @@ HEADROOM: Final = 1_536
 _ACTION: Final = qname(WSA, "Action")
 _HOP: Final = qname(GOSSIP, "Hop")
 _ANCESTOR: Final = qname(GOSSIP, "Ancestor")
-_SECURITY: Final = qname(WSD, "Security")
-_SIGNATURE: Final = qname(WSD, "Sig")
-_KNOWN: Final = ADDRESSING_HEADERS | {_HOP, TERMS, _SECURITY, WANTED, REPORT}
-_FIXED_PART: Final = frozenset((_ACTION, TERMS, _SECURITY))
+_KNOWN: Final = ADDRESSING_HEADERS | {_HOP, TERMS, SECURITY, WANTED, REPORT}
+_FIXED_PART: Final = frozenset((_ACTION, TERMS, SECURITY))
 _HOP_ATTRIBUTES = SOAP_ATTRIBUTES | frozenset(["Sender", "Tier", "Rounds", "Hops", "AgeMs", "RemainingMs", "Receipt"])
 _PREAMBLE: Final = b"gossip-ws 1\n"
-_REFS: Final = "A T B"
-_SIGNATURE_LENGTH: Final = 64
-_KEY_ID: Final = re.compile("[0-9a-f]{32}")
 
 _HEAD: Final = f'<s12:Envelope xmlns:s12="{SOAP12}" xmlns:wsa="{WSA}" xmlns:wsd="{WSD}"><s12:Header>'
 _HEAD_OCTETS: Final = _HEAD.encode()
@@ -138,9 +130,9 @@ class XmlCodec:
         """None when the envelope carries no gossip. Raises RemoteError when it is malformed or out of bounds."""
         if len(frame) > MAX_ENVELOPE:
             raise sender_fault("TooLarge", f"envelope of {len(frame)} octets, at most {MAX_ENVELOPE} are taken")
-        receipt = read_receipt(frame)
-        if receipt is not None:
-            return receipt
+        short = read_short(frame)
+        if short is not None:
+            return short
         relayed = _RELAYED.match(frame)
         if relayed is not None:
             fixed_part = frame[relayed.end() :]
@@ -161,7 +153,7 @@ class XmlCodec:
         if len(found) < len(headers):
             # Only RelatesTo may repeat; this finds what else does.
             addressing(headers)
-            for name in (TERMS, _HOP, _SECURITY):
+            for name in (TERMS, _HOP, SECURITY):
                 if sum(block.tag == name for block in headers) > 1:
                     raise sender_fault("DuplicateHeader", f"header block more than once: {name}")
         if not found.keys() <= _KNOWN:
@@ -169,7 +161,7 @@ class XmlCodec:
         action = (found[_ACTION].text or "").strip() if _ACTION in found else ""
         if not action or len(action) > MAX_URI:
             malformed("gossip without a wsa:Action, or one that is too long")
-        signature = _read_signature(found[_SECURITY]) if _SECURITY in found else None
+        signature = read_security(found[SECURITY]) if SECURITY in found else None
         content = self._content(action, fixed, payload, signature)
         if relayed is not None:
             hop = _relayed_hop(relayed, content.terms)
@@ -190,8 +182,8 @@ class XmlCodec:
         """
         if isinstance(message, Gossip):
             return b"".join((_write_hop(message.hop).encode(), message.content.sealed))
-        if isinstance(message, Receipt):
-            return write_receipt(message)
+        if isinstance(message, Receipt | Ping | Ack):
+            return write_short(message)
         name, relations, body = write_node_message(message)
         return build(Addressing(f"{GOSSIP}:{name}", message_id(), GOSSIP, relates_to=relations), body)
 
@@ -216,8 +208,6 @@ class XmlCodec:
         content = self._content(action, headers[-1], payload, None)
         signature = sign(content.id)
         if signature is not None:
-            if not _KEY_ID.fullmatch(signature.key_id) or len(signature.value) != _SIGNATURE_LENGTH:
-                raise LocalError(f"not an Ed25519 signature by a key id of 32 hexadecimal digits: {signature.key_id}")
             content = self._content(action, headers[-1], payload, signature)
         if len(content.sealed) > MAX_ENVELOPE - HEADROOM:
             raise _too_large(len(content.sealed))
@@ -236,7 +226,7 @@ class XmlCodec:
         head, hashed = _action(action)
         sizes = len(terms_octets).to_bytes(8, "big"), len(body).to_bytes(8, "big")
         digest = sha256(b"".join((_PREAMBLE, hashed, sizes[0], terms_octets, sizes[1], body))).digest()
-        security = _write_signature(signature) if signature is not None else b""
+        security = write_security(signature) if signature is not None else b""
         return Content(
             id=GossipId(digest),
             action=action,
@@ -261,7 +251,7 @@ class XmlCodec:
     ) -> Message | None:
         action = (found[_ACTION].text or "").strip() if _ACTION in found else ""
         namespace, _, name = action.rpartition(":")
-        if namespace != GOSSIP or name not in NODE_MESSAGES:
+        if namespace != GOSSIP or name not in NODE_NAMES:
             return None
         understand(headers, _KNOWN)
         return read_node_message(name, addressing(headers), payload)
@@ -279,30 +269,6 @@ def _check_stable(body: bytes, prefixes: tuple[str, ...]) -> None:
     _, payload = unwrap(b"".join((_HEAD_OCTETS, _BODY, body, _END)), 2 * MAX_ENVELOPE)
     if payload is None or canonical(payload, prefixes) != body:
         malformed(f"Prefixes of {sorted(_DECLARED)} have to be declared by the Body's element itself")
-
-
-def _write_signature(signature: Signature) -> bytes:
-    value = base64(signature.value)
-    return (
-        f'<wsd:Security><wsd:Sig Scheme="{SCHEME}" KeyId="{signature.key_id}" Refs="{_REFS}" Sig="{value}"/>'
-        "</wsd:Security>"
-    ).encode()
-
-
-def _read_signature(security: etree._Element) -> Signature:
-    block = security[0] if len(security) == 1 else None
-    if block is None or block.tag != _SIGNATURE:
-        malformed("wsd:Security does not hold one wsd:Sig")
-    values = attributes(block)
-    if values.get("Scheme") != SCHEME or values.get("Refs") != _REFS:
-        malformed(f"not a signature of the scheme {SCHEME} over {_REFS}")
-    key_id = values.get("KeyId", "")
-    if not _KEY_ID.fullmatch(key_id):
-        malformed("KeyId is not 32 hexadecimal digits")
-    value = octets(values, "Sig", _SIGNATURE_LENGTH)
-    if len(value) != _SIGNATURE_LENGTH:
-        malformed(f"a signature has {_SIGNATURE_LENGTH} octets")
-    return Signature(key_id, value)
 
 
 def _entry_hop(terms: Terms) -> Hop:

@@ -16,6 +16,7 @@ from gossip_ws.core.messages import (
     Advert,
     Digest,
     Fetch,
+    MembershipMessage,
     Partial,
     Ping,
     Prune,
@@ -27,22 +28,26 @@ from gossip_ws.kernel.errors import Fault, FaultCode
 from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, QName, qname
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.wire.envelope import Addressing, Envelope, attribute, canonical, content_prefixes, text
+from gossip_ws.wire.membership import MEMBERSHIP, write_membership
 from gossip_ws.wire.terms import by_value, too_many
 from gossip_ws.wire.values import (
     MAX_COUNT,
+    MAX_DEVICE,
     Attributes,
     attributes,
     base64,
     clark,
+    device,
     integer,
     malformed,
     octets,
     one_of,
-    required,
     truth,
 )
 
-NodeMessage = Receipt | Partial | Digest | Advert | Fetch | Prune | Ping | Ack
+Written = Partial | Digest | Advert | Fetch | Prune | MembershipMessage
+"""What has no shorter way, as `short` is."""
+NodeMessage = Written | Receipt | Ping | Ack
 
 ABOUT: Final = GOSSIP + ":about"
 """The relationship type of what a node says about a gossip id."""
@@ -54,10 +59,6 @@ MAX_HELD: Final = 2_048
 """Ids in a digest."""
 MAX_ADVERTISED: Final = 64
 """Ids in an advert or a fetch."""
-MAX_DEVICE: Final = 256
-"""Characters of a device's endpoint reference address."""
-MAX_NONCE: Final = 64
-"""Octets of a challenge."""
 REPORT: Final = qname(GOSSIP, "Report")
 
 _ID_PREFIX: Final = GOSSIP + ":id:"
@@ -71,23 +72,15 @@ _FAULT: Final = qname(GOSSIP, "Fault")
 _ID = re.compile("[0-9a-f]{64}")
 
 
-def device(values: Attributes) -> DeviceId:
-    """The `Sender` attribute."""
-    return DeviceId(required(values, "Sender", MAX_DEVICE))
-
-
 def related(about: GossipId) -> tuple[str, str]:
     """What `wsa:RelatesTo` says of a message about `about`: relationship type and message id."""
     return ABOUT, _ID_PREFIX + about.hex()
 
 
-def write_node_message(message: NodeMessage) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
+def write_node_message(message: Written) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
     """(name of the action, relations, Body)."""
     sender = f"{_OPEN} Sender={attribute(message.sender)}"
     match message:
-        case Receipt():
-            body = f'<g:Receipt {sender} Standing="{message.standing.value}"/>'
-            return "Receipt", (related(message.about),), body.encode()
         case Partial():
             bypassing = f" Bypassing={attribute(' '.join(message.bypassing))}" if message.bypassing else ""
             cover = f' Cover="{base64(b"".join(message.cover))}"' if message.cover else ""
@@ -105,15 +98,16 @@ def write_node_message(message: NodeMessage) -> tuple[str, tuple[tuple[str, str]
             return "Fetch", (), f'<g:Fetch {sender} Ids="{base64(b"".join(message.ids))}"{graft}/>'.encode()
         case Prune():
             return "Prune", (), f"<g:Prune {sender}/>".encode()
-        case Ping() | Ack():
-            name = type(message).__name__
-            return name, (), f'<g:{name} {sender} Nonce="{base64(message.nonce)}"/>'.encode()
+        case _:
+            return type(message).__name__, (), write_membership(message)
 
 
 def read_node_message(name: str, addressing: Addressing, payload: etree._Element | None) -> NodeMessage:
-    """The message of an action `urn:gossip-ws:2026:NAME`, NAME one of `NODE_MESSAGES`. Raises RemoteError."""
+    """The message of an action `urn:gossip-ws:2026:NAME`, NAME one of `NODE_NAMES`. Raises RemoteError."""
     if payload is None or payload.tag != qname(GOSSIP, name):
         malformed(f"the Body of a {name} is not g:{name}")
+    if name in MEMBERSHIP:
+        return MEMBERSHIP[name](payload)
     return NODE_MESSAGES[name](addressing, payload)
 
 
@@ -183,14 +177,6 @@ def _read_prune(addressing: Addressing, payload: etree._Element) -> Prune:
     return Prune(device(attributes(payload)))
 
 
-def _read_ping(addressing: Addressing, payload: etree._Element) -> Ping:
-    return Ping(*_nonce(payload))
-
-
-def _read_ack(addressing: Addressing, payload: etree._Element) -> Ack:
-    return Ack(*_nonce(payload))
-
-
 NODE_MESSAGES: Final[dict[str, Callable[[Addressing, etree._Element], NodeMessage]]] = {
     "Receipt": _read_receipt,
     "Partial": _read_partial,
@@ -198,17 +184,8 @@ NODE_MESSAGES: Final[dict[str, Callable[[Addressing, etree._Element], NodeMessag
     "Advert": _read_advert,
     "Fetch": _read_fetch,
     "Prune": _read_prune,
-    "Ping": _read_ping,
-    "Ack": _read_ack,
 }
-
-
-def _nonce(payload: etree._Element) -> tuple[DeviceId, bytes]:
-    values = attributes(payload)
-    nonce = octets(values, "Nonce", MAX_NONCE)
-    if not nonce:
-        malformed("a challenge without a Nonce")
-    return device(values), nonce
+NODE_NAMES: Final = NODE_MESSAGES.keys() | MEMBERSHIP.keys()
 
 
 def _parts(values: Attributes, name: str, most: int) -> tuple[bytes, ...]:

@@ -275,9 +275,9 @@ def _read_targets(element: etree._Element) -> _Targets:
                 )
             )
         elif tag == _TYPE:
-            types.append(QName(clark(_content(child))))
+            types.append(QName(clark(content(child))))
         elif tag == _SCOPE:
-            scopes.append(_content(child))
+            scopes.append(content(child))
         elif tag == _FILTER:
             filters.append(_read_filter(child))
         else:
@@ -322,7 +322,8 @@ def _write_targets(
     return "".join(parts)
 
 
-def _content(element: etree._Element) -> str:
+def content(element: etree._Element) -> str:
+    """The text of an element that holds nothing else: not empty, at most 2,048 characters."""
     value = (element.text or "").strip()
     if not value or len(value) > MAX_URI or len(element):
         malformed(f"{element.tag} is empty, too long or not text")

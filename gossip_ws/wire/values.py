@@ -15,7 +15,7 @@ from typing import Final, NoReturn, TypeVar, cast
 from lxml import etree
 
 from gossip_ws.kernel.errors import sender_fault
-from gossip_ws.kernel.names import SOAP12
+from gossip_ws.kernel.names import SOAP12, DeviceId
 from gossip_ws.wire.envelope import MAX_URI
 
 V = TypeVar("V")
@@ -25,7 +25,12 @@ MAX_COUNT: Final = 1_000_000_000
 MAX_MILLISECONDS: Final = 7 * 86_400_000
 """The longest duration that is read: the longest lifetime."""
 
-_MAX_DIGITS: Final = 10
+MAX_DEVICE: Final = 256
+"""Characters of a device's endpoint reference address."""
+MAX_INCARNATION: Final = (1 << 63) - 1
+"""The largest incarnation that is read, as in the Peer Service's contract."""
+
+_MAX_DIGITS: Final = 19
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
 _CLARK = re.compile(r"(?:\{[^{}\s]+\})?[^\W\d][\w.\-]*")
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -136,6 +141,11 @@ def octets(values: Attributes, name: str, most: int) -> bytes:
 def base64(value: bytes) -> str:
     """Octets as `octets` reads them."""
     return b64encode(value).decode("ascii")
+
+
+def device(values: Attributes, name: str = "Sender") -> DeviceId:
+    """The endpoint reference address of a device."""
+    return DeviceId(required(values, name, MAX_DEVICE))
 
 
 def clark(value: str) -> str:

@@ -8,7 +8,23 @@ from random import Random
 
 from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, REGISTER, SET_TARIFF, Bench, child, content, from_child, tariff
 
-from gossip_ws.core.messages import Digest, Partial, Ping, Receipt, Standing, Tally
+from gossip_ws.core.messages import (
+    Ack,
+    Alive,
+    Digest,
+    Disconnect,
+    Neighbor,
+    NeighborReply,
+    Partial,
+    Ping,
+    PingRequest,
+    Receipt,
+    Shuffle,
+    Signature,
+    Standing,
+    Suspect,
+    Tally,
+)
 from gossip_ws.dpws.messages import Probe
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.names import GossipId
@@ -56,6 +72,14 @@ def corpus(bench: Bench) -> list[tuple[str, bytes]]:
         Partial(about, sender, Tally(3, 4, 1), b"<a>1</a>", (b"12345678",)),
         Digest(sender, (b"12345678", b"abcdefgh")),
         Ping(sender, b"nonce"),
+        Ack(sender, b"nonce", 7),
+        PingRequest(sender, b"nonce", child(1).device, CHILD),
+        Suspect(sender, bench.endpoint.device, 7),
+        Alive(sender, 7, Signature("0123456789abcdef" * 2, bytes(64))),
+        Neighbor(sender, "grid://t", child(0), True),
+        NeighborReply(sender, "grid://t", True),
+        Disconnect(sender, "grid://t"),
+        Shuffle(sender, "", (child(0), child(1)), True),
     ]
     return [
         ("/Tariff", plain(SET_TARIFF, tariff(1))),
