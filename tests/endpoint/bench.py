@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 
 from gossip_ws.core.config import FanoutTable, NodeConfig
@@ -65,13 +66,14 @@ class Hands:
     def __init__(self) -> None:
         self.passed = 0.0
         self.start = time.time()
+        self.numbers = count()
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
 
     def now(self) -> Instant:
         return Instant(1_000.0 + self.passed, self.start + self.passed)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> None:
-        self.timers.append((self.passed + delay, len(self.timers), callback))
+        self.timers.append((self.passed + delay, next(self.numbers), callback))
 
     def turn(self, seconds: float) -> None:
         """Let time pass; what is due by then is called, in order."""
