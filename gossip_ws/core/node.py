@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from gossip_ws.core.account import Lacking
 from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
@@ -218,6 +219,10 @@ class Node:
     def taken(self, id: GossipId) -> tuple[bool, tuple[DeviceId, ...]]:
         """Of an open request: did the own value go in, and whose partials with a value were taken?"""
         return self._requests.taken(id)
+
+    def lacking(self, id: GossipId) -> tuple[Lacking, ...]:
+        """Whom the answer that was given here to a request leaves out, by name."""
+        return self._requests.lacking(id)
 
     # -- messages ------------------------------------------------------------------------------
 

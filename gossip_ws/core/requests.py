@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from gossip_ws.core.account import Account, Lack, Lacking, Ledger, device_digest
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
     Answer,
@@ -58,12 +59,15 @@ class Asked:
     joined: bool = False
     closed: bool = False
     refused: bool = False
+    counted: bool = False
     tally: Tally = field(default_factory=Tally)
     cover: tuple[bytes, ...] | None = None
     fenced: bool = False
     adopted: int = 0
+    late: Tally | None = None
     """`cover` is that of its partial, None until taken. `fenced`: its children came by themselves, so its own
-    partial is not taken any more. `adopted`: devices that came so."""
+    partial is not taken any more. `adopted`: devices that came so. `counted`: it said so. `late`: what its partial
+    stood for, when that came after the inputs had been frozen and before the answer left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,13 @@ class Request:
     stage: Stage = Stage.GATHERING
     own: Input | Fault | None = None
     own_awaited: bool = False
+    own_late: bool = False
     asked: dict[DeviceId, Asked] = field(default_factory=dict)
     taken: dict[DeviceId, Taken] = field(default_factory=dict)
     partial: Partial | None = None
     bypassed: int = 0
+    uncertain: dict[DeviceId, int] = field(default_factory=dict)
+    """Orphans that were left out, and the devices that each stands for."""
 
     @property
     def reply_to(self) -> DeviceId | None:
@@ -107,6 +114,7 @@ class Requests:
         self._table = table
         self._dice = dice
         self._open: dict[GossipId, Request] = {}
+        self._ledger = Ledger(config.query_limit)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -131,6 +139,10 @@ class Requests:
             return False, ()
         children = tuple(one.device for one in request.taken.values() if one.tally.contributors)
         return isinstance(request.own, Input), children
+
+    def lacking(self, id: GossipId) -> tuple[Lacking, ...]:
+        """Whom the answer given here leaves out, by name; of those further down only who stands for them."""
+        return self._ledger.get(id)
 
     def gathering(self, id: GossipId, now: Instant) -> bool:
         """May a peer that missed the request still be asked?"""
@@ -208,7 +220,7 @@ class Requests:
                 return []
             case Standing.COUNTED:
                 # Its value comes by another way: neither awaited nor expected here.
-                asked.closed = True
+                asked.closed = asked.counted = True
             case _:
                 asked.closed = asked.refused = True
         return self._settle(receipt.about, now)
@@ -228,6 +240,7 @@ class Requests:
         if partial.sender in request.taken:
             return [self._say(request, Standing.TAKEN, to)]
         if request.stage is not Stage.GATHERING or asked.fenced:
+            self._came_late(request, asked, partial.tally)
             return [self._say(request, Standing.LATE, to), Dropped("late partial")]
         effects: list[Effect] = [self._say(request, Standing.TAKEN, to)]
         most = child.subtree
@@ -260,7 +273,7 @@ class Requests:
             if device_digest(passed_on) in below.cover:
                 if passed_on == partial.sender:
                     return [self._say(request, Standing.COUNTED, source)]
-                self._leave_out(request, below.peer.device, devices)
+                self._leave_out(request, below.peer.device, partial.sender, devices)
                 return [self._say(request, Standing.UNCERTAIN, source), Dropped("uncertain orphan")]
             self._unmiss(request, below.peer.device, devices)
         below.adopted += devices
@@ -268,7 +281,8 @@ class Requests:
         if below.fenced and below.adopted >= below.peer.subtree - 1:
             below.closed = True
             if self._table.relation_of(below.peer) is Relation.CHILD:
-                rest = max(self._expected(request, below.peer) - below.adopted, 0)
+                expected = Account(request, self._table).expected(below.peer)
+                rest = max(expected - below.adopted, 0)
                 below.tally = Tally(expected=rest, missing=rest)
         return [self._say(request, Standing.TAKEN, source), *self._settle(partial.about, now)]
 
@@ -279,6 +293,17 @@ class Requests:
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
         request.taken[partial.sender] = Taken(partial.sender, tally, partial.value)
 
+    def _came_late(self, request: Request, asked: Asked, tally: Tally) -> None:
+        """Too late for the value. Before the answer has left, its devices are told from those that said nothing."""
+        if asked.fenced or asked.refused or asked.counted or asked.late is not None or asked.tally != Tally():
+            return
+        if self._table.relation_of(asked.peer) is Relation.CHILD and _claimed(tally) > asked.peer.subtree:
+            return
+        if request.stage is Stage.COMBINING:
+            asked.late = replace(tally, contributors=0, late=tally.late + tally.contributors)
+        else:
+            self._ledger.came_late(request.content.id, asked.peer.device)
+
     def _unmiss(self, request: Request, device: DeviceId, devices: int) -> None:
         """The dead reported as missing who now came by itself."""
         taken = request.taken[device]
@@ -286,9 +311,11 @@ class Requests:
         tally = replace(taken.tally, expected=taken.tally.expected - found, missing=taken.tally.missing - found)
         request.taken[device] = replace(taken, tally=tally)
 
-    def _leave_out(self, request: Request, device: DeviceId, devices: int) -> None:
+    def _leave_out(self, request: Request, device: DeviceId, orphan: DeviceId, devices: int) -> None:
         taken = request.taken[device]
         moved = min(taken.tally.missing, devices)
+        if moved and len(request.uncertain) < MAX_COVER:
+            request.uncertain[orphan] = request.uncertain.get(orphan, 0) + moved
         tally = replace(taken.tally, missing=taken.tally.missing - moved, uncertain=taken.tally.uncertain + moved)
         request.taken[device] = replace(taken, tally=tally)
 
@@ -299,6 +326,8 @@ class Requests:
         """The own service replied; from here on its value is frozen for this request."""
         request = self._open.get(id)
         if request is None or request.own is not None or request.stage is not Stage.GATHERING:
+            if request is not None and request.stage is Stage.COMBINING and isinstance(outcome, bytes):
+                request.own_late = request.own is None
             return [Dropped("invocation out of turn")]
         request.own = outcome if isinstance(outcome, Fault) else Input(outcome, 1, own=True)
         return self._settle(id, now)
@@ -350,13 +379,20 @@ class Requests:
         request = self._open.get(id)
         if request is None or request.stage is not Stage.COMBINING:
             return [Dropped("combination out of turn")]
-        tally = self._tally(request)
+        account = Account(request, self._table)
+        tally, lacking = account.tally(), list(account.lacking(self._config.device))
+        inputs = self._inputs(request)
+        below = [taken.device for taken in request.taken.values() if taken.tally.contributors]
         for index in refused:
-            lost = self._inputs(request)[index].contributors
+            lost = inputs[index].contributors
             tally = replace(tally, contributors=tally.contributors - lost, failed=tally.failed + lost)
-        if isinstance(value, Fault):
+            whose = self._config.device if inputs[index].own else below[index - len(inputs)]
+            lacking.append(Lacking(whose, Lack.FAILED, lost))
+        if isinstance(value, Fault) and tally.contributors:
+            # Whoever's values they were, it is here that they were lost.
+            lacking.append(Lacking(self._config.device, Lack.FAILED, tally.contributors))
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
-        return self._conclude(request, value, tally)
+        return self._conclude(request, value, tally, lacking)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -402,10 +438,6 @@ class Requests:
             and any_covers(terms.scopes, config.scopes)
         )
 
-    def _expected(self, request: Request, peer: Peer) -> int:
-        """How many devices are missing with a silent peer: all it registered, if all its area was asked."""
-        return peer.subtree if any_covers(request.content.terms.scopes, peer.scopes) else 1
-
     def _settle(self, id: GossipId, now: Instant) -> list[Effect]:
         """Combine once nothing more is awaited, or the minimum of replies is in."""
         request = self._open[id]
@@ -429,50 +461,18 @@ class Requests:
         request.stage = Stage.COMBINING
         inputs = self._inputs(request)
         if not inputs:
-            return self._conclude(request, b"", self._tally(request))
+            account = Account(request, self._table)
+            return self._conclude(request, b"", account.tally(), account.lacking(self._config.device))
         terms = request.content.terms
         # A request without a filter never gets this far: the entry names the operation's default.
         chosen = terms.filter or Filter(name="sum")
         return [Combine(request.content.id, request.content.action, chosen, inputs, request.parent is None)]
 
-    def _tally(self, request: Request) -> Tally:
-        total = Tally()
-        if request.own_awaited:
-            own = isinstance(request.own, Input)
-            faulted = isinstance(request.own, Fault)
-            total += Tally(contributors=int(own), expected=1, failed=int(faulted), missing=int(not own and not faulted))
-        refused = 0
-        for asked in request.asked.values():
-            subtree = self._expected(request, asked.peer)
-            if asked.closed and not asked.refused:
-                total += asked.tally
-            elif asked.fenced:
-                rest = max(subtree - asked.adopted, 0) if self._table.relation_of(asked.peer) is Relation.CHILD else 0
-                total += Tally(expected=rest, missing=rest)
-            elif self._table.relation_of(asked.peer) is Relation.EQUAL:
-                # Other equals asked it too: only whoever stands for the whole tier may say that it is lost.
-                refused += subtree if asked.refused else 0
-            elif asked.refused:
-                total += Tally(expected=subtree, failed=subtree)
-            else:
-                total += Tally(expected=subtree, missing=subtree)
-        for taken in request.taken.values():
-            total += taken.tally
-        if request.from_below and not request.content.terms.types:
-            # Whoever stands for the upper tier knows of registered devices that no branch accounted for.
-            known = int(request.own_awaited) + sum(
-                peer.subtree
-                for kind in (Relation.EQUAL, Relation.CHILD)
-                for peer in self._table.related(kind)
-                if peer.device != request.parent and any_covers(request.content.terms.scopes, peer.scopes)
-            )
-            unaccounted = max(known - total.expected, 0)
-            failed = min(refused, unaccounted)
-            total += Tally(expected=unaccounted, failed=failed, missing=unaccounted - failed)
-        return total
-
-    def _conclude(self, request: Request, value: bytes | Fault, tally: Tally) -> list[Effect]:
+    def _conclude(
+        self, request: Request, value: bytes | Fault, tally: Tally, lacking: Iterable[Lacking]
+    ) -> list[Effect]:
         id, terms = request.content.id, request.content.terms
+        self._ledger.add(id, lacking)
         if request.parent is None:
             request.stage = Stage.DONE
             if not isinstance(value, Fault):
@@ -508,11 +508,6 @@ def _askers(hop: Hop, sender: DeviceId) -> tuple[DeviceId, ...]:
 
 def _claimed(tally: Tally) -> int:
     return tally.contributors + tally.failed + tally.uncertain
-
-
-def device_digest(device: DeviceId) -> bytes:
-    """8 octets that stand for a device in a cover: the head of its uuid."""
-    return bytes.fromhex(device.rpartition(":")[2].replace("-", "")[:16])
 
 
 def _fault(name: str, reason: str) -> Fault:

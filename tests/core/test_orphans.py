@@ -2,10 +2,10 @@
 
 from builders import NOW, address, at, content, device, gossip, node, peer
 
+from gossip_ws.core.account import device_digest
 from gossip_ws.core.effects import AskAgain, Combine, Deadline, ReplyAgain
 from gossip_ws.core.messages import Partial, Receipt, Standing, Tally
 from gossip_ws.core.peers import Relation
-from gossip_ws.core.requests import device_digest
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.terms import Style, Tier
 

@@ -3,9 +3,9 @@
 import pytest
 from builders import ACTION, NOW, address, at, content, device, gossip, node, peer
 
+from gossip_ws.core.account import device_digest
 from gossip_ws.core.effects import Answer, AskAgain, Combine, Deadline, Input, Invoke, ReplyAgain
 from gossip_ws.core.messages import Gossip, Hop, Partial, Receipt, Standing, Tally
-from gossip_ws.core.requests import device_digest
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
 from gossip_ws.kernel.names import GOSSIP, qname

@@ -51,8 +51,18 @@ def swarm(world: World, size: int, fanout: int, rounds: int, policy=None, make=N
     return devices, services
 
 
-def grid(world: World, substations: int, meters: int, appliances: int, codec=None, make=NumberService, **settings):
-    """An information system, its substations, their meters and appliances, that enrol by themselves."""
+def grid(
+    world: World,
+    substations: int,
+    meters: int,
+    appliances: int,
+    codec=None,
+    make=NumberService,
+    combiner=None,
+    **settings,
+):
+    """An information system, its substations, their meters and appliances, that enrol by themselves. `combiner` makes
+    the one of a host."""
     devices, services = [], []
 
     def add(role: Role, host: str, scope: str, seeds: tuple[Address, ...]) -> SimDevice:
@@ -69,7 +79,8 @@ def grid(world: World, substations: int, meters: int, appliances: int, codec=Non
             **settings,
         )
         services.append(service)
-        devices.append(SimDevice(world, config, (service,), codec=codec))
+        own = combiner(host) if combiner is not None else None
+        devices.append(SimDevice(world, config, (service,), codec=codec, combiner=own))
         return devices[-1]
 
     top = add(Role.INFORMATION_SYSTEM, "is", "grid://t", ())

@@ -1,0 +1,213 @@
+"""What one node's answer to a request stands for: in numbers, and by name.
+
+The names are those of whom this node waited for itself. Who is lacking further down is named there. Knows
+nothing of messages on the way: it reads the state of a request that is about to be answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gossip_ws.core.effects import Input
+from gossip_ws.core.messages import Tally
+from gossip_ws.core.peers import Peer, PeerTable, Relation
+from gossip_ws.kernel.errors import Fault
+from gossip_ws.kernel.names import DeviceId, GossipId
+from gossip_ws.kernel.scopes import any_covers
+
+if TYPE_CHECKING:
+    from gossip_ws.core.requests import Asked, Request
+
+
+class Lack(StrEnum):
+    """Why a device is not among those that an answer counts."""
+
+    MISSING = "missing"
+    """Nothing came."""
+    FAILED = "failed"
+    """A fault came, or nonsense, or a refusal to take part."""
+    LATE = "late"
+    """Its value came when the others had been combined."""
+    UNCERTAIN = "uncertain"
+    """Whether its value is in what a dead asker passed on cannot be told."""
+    REFUSED = "refused"
+    """It has the message, and its service did not accept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """`devices` stand behind `device`, itself among them, and are not counted."""
+
+    device: DeviceId
+    standing: Lack
+    devices: int
+
+
+class Ledger:
+    """Who was lacking in the last answers given here, request by request. Bounded: the oldest makes room.
+
+    It outlives the request: an answer's names are asked for after the answer.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._told: dict[GossipId, tuple[Lacking, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def add(self, id: GossipId, lacking: Iterable[Lacking]) -> None:
+        """Whom an answer given now leaves out; an answer that leaves nobody out takes no room."""
+        by_name: dict[DeviceId, Lacking] = {}
+        for one in lacking:
+            held = by_name.get(one.device)
+            by_name[one.device] = one if held is None else replace(held, devices=held.devices + one.devices)
+        if not by_name:
+            return
+        while len(self._told) >= self._limit:
+            del self._told[next(iter(self._told))]
+        self._told[id] = tuple(by_name.values())
+
+    def came_late(self, id: GossipId, device: DeviceId) -> None:
+        """Its value came after the answer had been given. The answer stays as it is; what is said of it does not."""
+        told = self._told.get(id, ())
+        if any(one.device == device and one.standing is Lack.MISSING for one in told):
+            self._told[id] = tuple(replace(one, standing=Lack.LATE) if one.device == device else one for one in told)
+
+    def get(self, id: GossipId) -> tuple[Lacking, ...]:
+        return self._told.get(id, ())
+
+
+class Account:
+    """Adds up one request."""
+
+    def __init__(self, request: Request, table: PeerTable) -> None:
+        self._request = request
+        self._table = table
+        self._scopes = request.content.terms.scopes
+
+    def tally(self) -> Tally:
+        """What the answer stands for, before its inputs have been looked into."""
+        total = self._counted()
+        missing, failed = self._unaccounted(total)
+        return total + Tally(expected=missing + failed, missing=missing, failed=failed)
+
+    def lacking(self, device: DeviceId) -> Iterator[Lacking]:
+        """By name; `device` is this one. Together never more devices than `tally` has."""
+        request = self._request
+        yield from _named(device, self._own())
+        for asked in request.asked.values():
+            yield from _named(asked.peer.device, self._share(asked))
+        for orphan, devices in request.uncertain.items():
+            yield Lacking(orphan, Lack.UNCERTAIN, devices)
+        yield from self._named_equals()
+
+    # -- in numbers ----------------------------------------------------------------------------
+
+    def expected(self, peer: Peer) -> int:
+        """How many devices are missing with a silent peer: all it registered, if all its area was asked."""
+        return peer.subtree if any_covers(self._scopes, peer.scopes) else 1
+
+    def _counted(self) -> Tally:
+        total = self._own()
+        for asked in self._request.asked.values():
+            total += self._share(asked)
+        for taken in self._request.taken.values():
+            total += taken.tally
+        return total
+
+    def _own(self) -> Tally:
+        request = self._request
+        if not request.own_awaited:
+            return Tally()
+        if isinstance(request.own, Input):
+            return Tally(contributors=1, expected=1)
+        if isinstance(request.own, Fault):
+            return Tally(expected=1, failed=1)
+        return Tally(expected=1, late=1) if request.own_late else Tally(expected=1, missing=1)
+
+    def _share(self, asked: Asked) -> Tally:
+        """Of a peer whose partial was not taken. Of an equal nothing: other equals asked it too."""
+        subtree = self.expected(asked.peer)
+        if asked.late is not None:
+            # It answers to nobody else: whoever sends a partial has chosen its asker.
+            return asked.late
+        if asked.closed and not asked.refused:
+            return asked.tally
+        if self._table.relation_of(asked.peer) is Relation.EQUAL:
+            return Tally()
+        if asked.fenced:
+            rest = max(subtree - asked.adopted, 0)
+            return Tally(expected=rest, missing=rest)
+        return Tally(expected=subtree, failed=subtree) if asked.refused else Tally(expected=subtree, missing=subtree)
+
+    def _unaccounted(self, total: Tally) -> tuple[int, int]:
+        """(missing, failed) registered devices that no branch accounted for: only whoever stands for the whole
+        tier may say that they are lost."""
+        request = self._request
+        if not request.from_below or request.content.terms.types:
+            return 0, 0
+        known = int(request.own_awaited) + sum(peer.subtree for peer in self._known())
+        unaccounted = max(known - total.expected, 0)
+        refused = sum(self.expected(asked.peer) for asked in self._silent_equals() if asked.refused)
+        failed = min(refused, unaccounted)
+        return unaccounted - failed, failed
+
+    def _known(self) -> Iterator[Peer]:
+        for kind in (Relation.EQUAL, Relation.CHILD):
+            for peer in self._table.related(kind):
+                if peer.device != self._request.parent and any_covers(self._scopes, peer.scopes):
+                    yield peer
+
+    def _silent_equals(self) -> Iterator[Asked]:
+        """Asked, neither taken nor known to be counted elsewhere."""
+        for asked in self._request.asked.values():
+            done = asked.peer.device in self._request.taken or asked.counted or asked.late is not None
+            if not done and self._table.relation_of(asked.peer) is Relation.EQUAL:
+                yield asked
+
+    # -- by name -------------------------------------------------------------------------------
+
+    def _named_equals(self) -> Iterator[Lacking]:
+        """The unaccounted, as far as it is clear whose they are: those who did not answer here come first."""
+        missing, failed = self._unaccounted(self._counted())
+        asked = list(self._silent_equals())
+        refused = {one.peer.device: self.expected(one.peer) for one in asked if one.refused}
+        for device, devices in _surely(refused, failed):
+            yield Lacking(device, Lack.FAILED, devices)
+        silent = {one.peer.device: max(self.expected(one.peer) - one.adopted, 0) for one in asked if not one.refused}
+        for device, devices in _surely(silent, missing):
+            yield Lacking(device, Lack.MISSING, devices)
+        taken_elsewhere = {digest for one in self._request.asked.values() for digest in one.cover or ()}
+        unasked = {
+            peer.device: peer.subtree
+            for peer in self._known()
+            if peer.device not in self._request.asked and device_digest(peer.device) not in taken_elsewhere
+        }
+        for device, devices in _surely(unasked, missing - sum(silent.values())):
+            yield Lacking(device, Lack.MISSING, devices)
+
+
+def device_digest(device: DeviceId) -> bytes:
+    """8 octets that stand for a device in a cover: the head of its uuid."""
+    return bytes.fromhex(device.rpartition(":")[2].replace("-", "")[:16])
+
+
+def _surely(candidates: dict[DeviceId, int], lacking: int) -> Iterator[tuple[DeviceId, int]]:
+    """How many of `lacking` devices must lie with each candidate, whatever lies with the others."""
+    together = sum(candidates.values())
+    for device, devices in candidates.items():
+        sure = min(devices, lacking - (together - devices))
+        if sure > 0:
+            yield device, sure
+
+
+def _named(device: DeviceId, tally: Tally) -> Iterator[Lacking]:
+    """What of a peer's share is its own affair: whom its partial left out it names itself."""
+    parts = ((Lack.LATE, tally.late), (Lack.FAILED, tally.failed), (Lack.MISSING, tally.missing))
+    standing, devices = next((part for part in parts if part[1]), (Lack.MISSING, 0))
+    if devices:
+        yield Lacking(device, standing, devices)
