@@ -14,6 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
+
+from lxml import etree
+
+from gossip_ws.kernel.names import TARIFF
+from gossip_ws.wire.envelope import Addressing, build, message_id, parse
 
 CLI = [sys.executable, "-m", "gossip_ws.devices.cli"]
 SET_TARIFF = "urn:gossip-ws:2026:tariff:SetTariff"
@@ -46,11 +52,14 @@ class Running:
         return self.process.returncode
 
 
-def start(file: Path) -> Running:
-    """Run the device of `file`. Raises AssertionError with its complaint when it is not ready in time."""
-    process = subprocess.Popen(
-        [*CLI, "device", "run", str(file), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def spawn(file: Path, *before: str) -> subprocess.Popen[str]:
+    """A process that is about to be the device of `file`; `before`: a command that runs it."""
+    command = [*before, *CLI, "device", "run", str(file), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ready(process: subprocess.Popen[str]) -> Running:
+    """The device, once it takes messages. Raises AssertionError with its complaint when that is not in time."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -62,6 +71,11 @@ def start(file: Path) -> Running:
     return Running(process, json.loads(line))
 
 
+def start(file: Path) -> Running:
+    """Run the device of `file`; raises as `ready` does."""
+    return ready(spawn(file))
+
+
 def eventually(condition: Callable[[], Any], within: float = DEADLINE) -> Any:
     """The first true value of `condition`, asked again and again until the deadline."""
     until = time.monotonic() + within
@@ -71,6 +85,26 @@ def eventually(condition: Callable[[], Any], within: float = DEADLINE) -> Any:
             return found
         assert time.monotonic() < until, "not in time"
         time.sleep(0.05)
+
+
+def asked(running: Running, path: str, action: str, body: str) -> etree._Element | None:
+    """What a device answers at a service's original address; None when it is a fault, or nobody answers."""
+    frame = build(Addressing(action, message_id()), body.encode())
+    request = Request(running.address(path), frame, {"Content-Type": "application/soap+xml"})
+    try:
+        with urlopen(request, timeout=5) as reply:
+            return parse(reply.read()).payload
+    except OSError:
+        return None
+
+
+def held(running: Running) -> tuple[str, int] | None:
+    """(id, version) of the tariff that a device tells to have; None when it has none."""
+    payload = asked(running, "/Tariff", f"{TARIFF}:GetTariff", f'<t:GetTariff xmlns:t="{TARIFF}"/>')
+    if payload is None:
+        return None
+    (id,), (version,) = (payload.xpath(f"//*[local-name() = '{name}']/text()") for name in ("id", "version"))
+    return str(id), int(version)
 
 
 def ports(running: Running) -> str:

@@ -13,15 +13,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
-from single_devices import GET_DEMAND, SET_TARIFF, Running, children, cli, eventually, ports, resident, start
+from single_devices import GET_DEMAND, SET_TARIFF, Running, children, cli, eventually, held, ports, resident, start
 
 from gossip_ws.client import GossipClient, wanted
 from gossip_ws.kernel.errors import GossipError
-from gossip_ws.kernel.names import TARIFF
-from gossip_ws.wire.envelope import Addressing, build, message_id, parse
 
 DAY = date(2026, 11, 21)
 TIERS = ("is", "ssc", "sm", "ied")
@@ -66,20 +63,6 @@ class Street:
             client.close()
         assert report is not None
         return report.contributors == report.expected == count
-
-
-def held(running: Running) -> tuple[str, int] | None:
-    """(id, version) that a device tells at its Tariff service's original address; None when it has none."""
-    frame = build(Addressing(f"{TARIFF}:GetTariff", message_id()), f'<t:GetTariff xmlns:t="{TARIFF}"/>'.encode())
-    request = Request(running.address("/Tariff"), frame, {"Content-Type": "application/soap+xml"})
-    try:
-        with urlopen(request, timeout=5) as reply:
-            payload = parse(reply.read()).payload
-    except OSError:
-        return None
-    assert payload is not None
-    (id,), (version,) = (payload.xpath(f"//*[local-name() = '{name}']/text()") for name in ("id", "version"))
-    return str(id), int(version)
 
 
 @pytest.fixture(scope="module")
