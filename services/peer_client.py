@@ -7,6 +7,7 @@ Knows nothing of transports or envelopes.
 
 from __future__ import annotations
 
+from binascii import Error, a2b_base64
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -17,6 +18,8 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import PEERS, DeviceId, QName
 from gossip_ws.wire.envelope import MAX_ENVELOPE, parser, text
+from gossip_ws.wire.peers import KEY_LENGTH
+from gossip_ws.wire.values import MAX_INCARNATION, base64
 
 REGISTER: Final = PEERS + ":Register"
 REFRESH: Final = PEERS + ":Refresh"
@@ -95,6 +98,8 @@ def _entry(peer: Peer) -> str:
     if peer.http is not None:
         parts.append(_element("http", text(str(peer.http))))
     parts += [_element("subtree", str(peer.subtree)), _element("incarnation", str(peer.incarnation))]
+    if peer.key:
+        parts.append(_element("key", base64(peer.key)))
     return "".join(parts)
 
 
@@ -165,8 +170,22 @@ def _peer(entry: etree._Element) -> Peer:
         udp=udp,
         http=http,
         subtree=max(1, _number(entry, "subtree", 1_000_000)),
-        incarnation=_number(entry, "incarnation", (1 << 63) - 1),
+        incarnation=_number(entry, "incarnation", MAX_INCARNATION),
+        key=_key(entry),
     )
+
+
+def _key(entry: etree._Element) -> bytes:
+    found = _several(entry, "key")
+    if not found:
+        return b""
+    try:
+        key = a2b_base64(found[0])
+    except Error as error:
+        raise _bad(f"key is not base64: {error}") from None
+    if len(found) > 1 or len(key) != KEY_LENGTH:
+        raise _bad(f"key is {KEY_LENGTH} octets")
+    return key
 
 
 def _address(entry: etree._Element, name: str, binding: Binding) -> Address | None:

@@ -19,6 +19,7 @@ from gossip_ws.ports import Gossip
 from gossip_ws.services import _spyne as spyne
 from gossip_ws.services.contract import call, state
 from gossip_ws.services.hosting import SpyneHosted
+from gossip_ws.wire.peers import KEY_LENGTH
 
 MAX_LIST: Final = 16
 """Types, or scopes, of one device or one question."""
@@ -35,12 +36,14 @@ _SCOPE = {**_TYPE, "max_len": 2048}
 _ADDRESS = {"min_len": 1, "max_len": 255, "min_occurs": 0, "nillable": False}
 _SUBTREE = {"ge": 1, "le": MAX_SUBTREE, **_ONCE}
 _INCARNATION = {"ge": 0, **_ONCE}
+_KEY = {"min_occurs": 0, "nillable": False}
 
 
 class PeerEntry(spyne.ComplexModel):
     """One device. Types are `{namespace}local`; at least one of udp and http is there.
 
-    subtree counts the device and all that registered below it; incarnation grows with every restart.
+    subtree counts the device and all that registered below it; incarnation grows with every restart. key has the
+    32 octets of the device's own Ed25519 public key, where it has one.
     """
 
     __namespace__ = PEERS
@@ -52,6 +55,7 @@ class PeerEntry(spyne.ComplexModel):
     http = spyne.Unicode(**_ADDRESS)
     subtree = spyne.Integer32(**_SUBTREE)
     incarnation = spyne.Integer64(**_INCARNATION)
+    key = spyne.ByteArray(**_KEY)
 
 
 class Registration(spyne.ComplexModel):
@@ -153,6 +157,9 @@ def peer_of(entry: Any) -> Peer:
         raise _bad("an entry has a udp or an http address")
     if (udp and udp.binding is not Binding.UDP) or (http and http.binding is not Binding.HTTP):
         raise _bad("udp has a soap.udp address and http an http one")
+    key = b"".join(entry.key or ())
+    if entry.key is not None and len(key) != KEY_LENGTH:
+        raise _bad(f"a key has {KEY_LENGTH} octets")
     return Peer(
         device=DeviceId(entry.device),
         role=Role(entry.role),
@@ -162,6 +169,7 @@ def peer_of(entry: Any) -> Peer:
         http=http,
         subtree=entry.subtree,
         incarnation=entry.incarnation,
+        key=key,
     )
 
 
@@ -176,6 +184,7 @@ def entry_of(peer: Peer) -> PeerEntry:
         http=str(peer.http) if peer.http else None,
         subtree=peer.subtree,
         incarnation=peer.incarnation,
+        key=[peer.key] if peer.key else None,
     )
 
 
@@ -203,10 +212,10 @@ def _held(ctx: Any, device: str) -> Peer:
 
 
 def _octets(peer: Peer) -> int:
-    """At most what an entry takes in a reply: tags of 260 octets, 23 a repeated one, text at 6 a character."""
+    """At most what an entry takes in a reply: tags and key of 320 octets, 23 a repeated tag, text at 6 a character."""
     texts = [peer.device, peer.role, *peer.types, *peer.scopes, str(peer.udp or ""), str(peer.http or "")]
     plain = sum(len(text.encode()) + 5 * sum(map(text.count, "&<>\r")) for text in texts)
-    return 300 + 24 * (len(peer.types) + len(peer.scopes)) + plain
+    return 360 + 24 * (len(peer.types) + len(peer.scopes)) + plain
 
 
 def _bad(reason: str) -> RemoteError:

@@ -46,6 +46,8 @@ class NodeConfig:
     http: Address | None = None
     incarnation: int = 0
     """Grows with every start; peers believe the newest."""
+    key: bytes = b""
+    """The 32 octets of this device's own public key, by which others tell its refutations; empty for none."""
     seeds: tuple[Address, ...] = ()
     """Peer Services to enrol with, tried in order, where multicast does not reach."""
     peer_service: Address | None = None

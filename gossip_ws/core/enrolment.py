@@ -60,6 +60,8 @@ class Registrar:
             raise sender_fault("BadRegistration", f"a subtree of {peer.subtree} devices")
         if source is not None and any(own is not None and own.host != source.host for own in (peer.udp, peer.http)):
             raise sender_fault("NotYours", f"a device registers itself, from where it is reached, not {source.host}")
+        if self._is_anothers(peer, now):
+            raise sender_fault("NotYours", "registered with another key, or at another host, until that lease ends")
         # Those that have not answered yet count: their challenges are on the way, and they fill the table too.
         if peer.device not in self._table and self._table.at(address.host) >= self._config.peers_per_host:
             raise receiver_fault("QuotaReached", f"too many registrations from {address.host}")
@@ -74,6 +76,14 @@ class Registrar:
         nonce = self._dice.getrandbits(_NONCE_BITS).to_bytes(_NONCE_BITS // 8, "big")
         self._challenges[peer.device] = _Open(nonce, address)
         return lease, self._challenge(peer.device, 1)
+
+    def _is_anothers(self, peer: Peer, now: Instant) -> bool:
+        """A key is public, so the same key is no proof: who holds an identity holds it at its host."""
+        held = self._table.held(peer.device, now.monotonic)
+        if held is None or not held.key:
+            return False
+        hosts = [one.udp.host if one.udp is not None else "" for one in (held, peer)]
+        return held.key != peer.key or hosts[0] != hosts[1]
 
     def met(self, message: Ack, now: Instant) -> list[Effect]:
         """The nonce came back: whoever registered does receive at the address it named."""
@@ -244,6 +254,7 @@ def self_peer(config: NodeConfig, subtree: int) -> Peer:
         config.http,
         subtree,
         config.incarnation,
+        config.key,
     )
 
 

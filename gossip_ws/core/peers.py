@@ -163,6 +163,11 @@ class PeerTable:
         entry = self._entries.get(device)
         return entry.peer if entry is not None and entry.proven else None
 
+    def held(self, device: DeviceId, now: float) -> Peer | None:
+        """The peer, whether its address was proved or not, while its lease lasts."""
+        entry = self._entries.get(device)
+        return entry.peer if entry is not None and entry.until > now else None
+
     def is_proven(self, device: DeviceId) -> bool:
         entry = self._entries.get(device)
         return entry is not None and entry.proven

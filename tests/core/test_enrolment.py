@@ -138,6 +138,34 @@ def test_a_device_is_registered_by_itself_alone():
     assert len(ssc.peers) == 1
 
 
+def test_a_registered_identity_is_not_taken_over():
+    """With another key, with none, or with its own, which everybody may know, from another host."""
+    ssc = node("ssc1", lease=90.0)
+    own = replace(peer("sm1"), key=bytes(32), incarnation=1)
+    ssc.register(own, NOW, address("sm1"))
+    elsewhere = replace(own, udp=address("sm2"))
+    for stolen in (replace(own, key=bytes(31) + b"x"), replace(own, key=b""), elsewhere):
+        with pytest.raises(RemoteError) as refused:
+            ssc.register(replace(stolen, incarnation=9), at(1), stolen.udp)
+        assert refused.value.fault.subcode.endswith("}NotYours")
+    assert ssc.peers.held(device("sm1"), 1.0) == own
+    # A reboot gives it other ports, and a move another host once the lease has ended.
+    rebooted = replace(own, udp=replace(address("sm1"), port=4000), incarnation=2)
+    ssc.register(rebooted, at(2), address("sm1"))
+    assert ssc.peers.held(device("sm1"), 2.0) == rebooted
+    moved = replace(elsewhere, incarnation=3)
+    ssc.register(moved, at(93), address("sm2"))
+    assert ssc.peers.held(device("sm1"), 93.0) == moved
+
+
+def test_a_device_that_registered_without_a_key_may_get_one():
+    ssc = node("ssc1")
+    ssc.register(peer("sm1"), NOW)
+    keyed = replace(peer("sm1"), key=bytes(32))
+    ssc.register(keyed, at(1))
+    assert ssc.peers.held(device("sm1"), 1.0) == keyed
+
+
 def test_a_host_has_a_quota_also_while_its_devices_have_not_answered():
     ssc = node("ssc1", peers_per_host=2)
     one_host = [replace(peer(f"sm{n}"), udp=address("sm1")) for n in range(1, 4)]

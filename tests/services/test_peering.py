@@ -40,6 +40,15 @@ def test_register_refresh_and_unregister(ask: Any, registrar: Any, peer: Any) ->
     assert registrar.peers.get(meter.device) is None
 
 
+def test_a_key_is_registered_kept_by_a_refresh_and_given_out(ask: Any, registrar: Any, peer: Any) -> None:
+    service = peer_service(registrar)
+    meter = replace(peer(1), key=bytes(range(32)))
+    ask(service, "Register", client.register_request(meter), source=SOURCE)
+    ask(service, "Refresh", client.refresh_request(meter.device, 9, 8))
+    outcome = ask(service, "GetPeers", client.get_peers_request())
+    assert client.parse_get_peers_reply(outcome.body) == (replace(meter, subtree=9, incarnation=8),)
+
+
 @pytest.mark.parametrize("source", [None, Address.parse("http://127.0.9.9:50000")])
 def test_nobody_unregisters_another(ask: Any, registrar: Any, peer: Any, source: Address | None) -> None:
     service = peer_service(registrar)
@@ -74,6 +83,9 @@ def test_a_quota_comes_through_as_the_devices_own_fault(ask: Any, small_registra
         (b"SmartMeter</p:role>", b"King</p:role>"),
         (b"<p:subtree>1<", b"<p:subtree>0<"),
         (b"<p:incarnation>7<", b"<p:incarnation>-7<"),
+        (b"</p:incarnation>", b"</p:incarnation><p:key>AAAA</p:key>"),
+        (b"</p:incarnation>", b"</p:incarnation><p:key>!</p:key>"),
+        (b"</p:incarnation>", b"</p:incarnation><p:key>%b=</p:key><p:key>%b=</p:key>" % (b"A" * 43, b"A" * 43)),
         (b"<p:incarnation>7<", b"<p:incarnation>99999999999999999999<"),
         (b"<p:scope>", b"<p:scope>" + b"x" * 2048),
         (b"<p:udp>", b"<p:scope>s</p:scope>" * 16 + b"<p:udp>"),
@@ -124,7 +136,8 @@ def test_an_answer_fits_an_envelope_and_says_when_more_would_not(ask: Any, big_r
     service = peer_service(big_registrar)
     scopes = tuple(f"grid://city/{'&' * 90}/{number}" for number in range(3))
     for number in range(1, MAX_PEERS + 1):
-        ask(service, "Register", client.register_request(peer(number, scopes=scopes)))
+        keyed = replace(peer(number, scopes=scopes), key=bytes(32))
+        ask(service, "Register", client.register_request(keyed))
     outcome = ask(service, "GetPeers", client.get_peers_request(limit=MAX_PEERS))
     assert len(build(Addressing(action="a" * 200, message_id="m" * 100, to="t" * 200), outcome.body)) < MAX_ENVELOPE
     assert b"complete>false<" in outcome.body
@@ -186,6 +199,9 @@ def test_the_plainest_entry_is_read() -> None:
         answered(ENTRY.replace(b"<subtree>1<", "<subtree>\u0661<".encode())),
         answered(ENTRY.replace(b"<incarnation>0<", b"<incarnation>1e9<")),
         answered(ENTRY.replace(b"<udp>", b"<scope>s</scope>" * 17 + b"<udp>")),
+        answered(ENTRY.replace(b"</peer>", b"<key>AAAA</key></peer>")),
+        answered(ENTRY.replace(b"</peer>", b"<key>A</key></peer>")),
+        answered(ENTRY.replace(b"</peer>", b"<key>%b=</key><key>%b=</key></peer>" % (b"A" * 43, b"A" * 43))),
     ],
 )
 def test_a_reply_that_is_wrong_is_refused_whole(payload: bytes) -> None:
