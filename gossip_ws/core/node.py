@@ -146,7 +146,7 @@ class Node:
                 # Answered to whoever sent it: as small as the question, so of no use for reflection.
                 return [Send(Ack(self.config.device, message.nonce), (source,))]
             case Ack():
-                return self._registrar.met(message, now) or self._enrolment.subtree_changed()
+                return self._registrar.met(message, now) or self._newcomer(message.sender, now)
             case _:
                 return [Dropped("membership is not spoken here")]
 
@@ -181,7 +181,12 @@ class Node:
 
     def enrolled(self, lease: float, registrar: Peer, now: Instant) -> list[Effect]:
         """Completion of Enrol."""
-        return self._enrolment.enrolled(lease, registrar, now)
+        known = self._enrolment.registrar
+        effects = self._enrolment.enrolled(lease, registrar, now)
+        if registrar.device != known:
+            # Who joins, or comes back, does not wait for its turn to ask for news.
+            effects.append(self._repair.digest_to(registrar, now))
+        return effects
 
     def enrol_failed(self, now: Instant) -> list[Effect]:
         return self._enrolment.failed(now)
@@ -285,6 +290,11 @@ class Node:
         return [Invoke(content.id, content.action, content.body, content.terms.originator)]
 
     # -- repair --------------------------------------------------------------------------------
+
+    def _newcomer(self, device: DeviceId, now: Instant) -> list[Effect]:
+        """It has proved its address. It has asked for news already, but perhaps before it was known here; one of
+        both digests finds the other side ready."""
+        return [*self._enrolment.subtree_changed(), *self._repair.offer(device, now)]
 
     def _pull_news(self, now: Instant) -> list[Effect]:
         effects: list[Effect] = [self._pull_timer()]

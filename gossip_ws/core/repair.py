@@ -32,7 +32,8 @@ PATIENCE = 0.6
 """Seconds that the adaptive variant waits for the eager copy before it fetches. Too short, and links turn eager that
 only bring duplicates; too long, and a lost copy comes late. A tree over 1,000 devices takes about twice that."""
 SPREADING = 1.5
-"""Seconds after its arrival for which a pushed message is not news: its copies are still on their way."""
+"""Seconds after its arrival for which a pushed message is no news to who holds others: its copies are still on their
+way."""
 _PULLED = (Variant.EAGER_PULL, Variant.LAZY_PULL)
 
 
@@ -73,14 +74,25 @@ class Repair:
         if not candidates:
             return []
         (peer,) = self._dice.sample(candidates, 1)
+        return [self.digest_to(peer, now)]
+
+    def offer(self, device: DeviceId, now: Instant) -> list[Effect]:
+        """What is held here, to a peer that has just come: it fetches what it lacks."""
+        peer = self._table.get(device)
+        return [self.digest_to(peer, now)] if peer is not None and self._recent.unexpired(now.wall) else []
+
+    def digest_to(self, peer: Peer, now: Instant) -> Send:
+        """One digest, to this peer."""
         held = tuple(kept.content.id[:8] for kept in self._recent.unexpired(now.wall))
-        return [Send(Digest(self._config.device, held), (peer.address(Binding.UDP),))]
+        return Send(Digest(self._config.device, held), (peer.address(Binding.UDP),))
 
     def digest(self, digest: Digest, now: Instant) -> list[Effect]:
         """Give what the asker lacks; fetch what it has and this node never had."""
         peer = self._table.get(digest.sender)
         if peer is None:
             return [Dropped("unknown sender")]
+        # Who holds nothing has just started: no copy of what is still spreading is on its way to it.
+        started = not digest.held
         held = set(digest.held)
         effects: list[Effect] = []
         announced: list[bytes] = []
@@ -88,7 +100,8 @@ class Repair:
             content = kept.content
             if content.id[:8] in held or not overlaps(content.terms.scopes, peer):
                 continue
-            if content.terms.variant not in _PULLED and now.monotonic - kept.since < SPREADING:
+            pushed = content.terms.variant not in _PULLED
+            if pushed and not started and now.monotonic - kept.since < SPREADING:
                 continue
             if content.terms.style is Style.REQUEST_RESPONSE:
                 if self._requests.gathering(content.id, now):

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from builders import NOW, address, at, device, node, peer
+from builders import NOW, address, at, content, device, node, peer
 
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain
-from gossip_ws.core.messages import Ack, Ping
+from gossip_ws.core.messages import Ack, Digest, Ping
 from gossip_ws.core.peers import Relation
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -32,7 +32,7 @@ def register(registrar, name, when=NOW):
 
 
 def test_who_is_taken_in_asks_for_its_equals_and_comes_back_in_a_third_of_the_lease():
-    meter, (again, ask, above) = enrolled()
+    meter, (again, ask, above, _) = enrolled()
     assert isinstance(again.timer, EnrolAgain)
     assert 0.8 * 30 <= again.delay <= 30
     assert ask == AskPeers(SEED, (), (), 64)
@@ -194,3 +194,27 @@ def test_what_is_older_than_configured_is_asked_for_again():
     meter, _ = enrolled(peers_max_age=60.0)
     assert not any(isinstance(effect, AskPeers) for effect in meter.timer(PullNews(), at(59)))
     assert any(isinstance(effect, AskPeers) for effect in meter.timer(PullNews(), at(61)))
+
+
+def test_who_is_taken_in_asks_for_news_at_once_and_again_when_it_was_lost():
+    meter, effects = enrolled()
+    assert effects[-1] == Send(Digest(device("sm1"), ()), (SEED,))
+    refreshed = meter.enrolled(90.0, peer("ssc1"), at(30))
+    assert not any(isinstance(effect, Send) for effect in refreshed)
+    for failure in range(2):
+        meter.enrol_failed(at(60 + failure))
+    assert meter.enrolled(90.0, peer("ssc1"), at(90))[-1] == effects[-1]
+
+
+def test_who_has_proved_its_address_is_told_what_is_held_here():
+    """Its own question may have come too early: before the proof it was a stranger's."""
+    ssc, tariff = node("ssc1"), content()
+    (_, early) = ssc.register(peer("sm1"), NOW)
+    assert ssc.receive(Digest(device("sm1"), ()), address("sm1"), NOW) == [Dropped("unknown sender")]
+    ssc.originate(tariff, NOW)
+    offered = ssc.receive(Ack(device("sm1"), early[0].message.nonce), address("sm1"), at(0.1))
+    assert offered == [Send(Digest(device("ssc1"), (tariff.id[:8],)), (address("sm1"),))]
+    meter = node("sm1", peer("ssc1"))
+    (fetch,) = meter.receive(offered[0].message, address("ssc1"), at(0.1))
+    (given,) = ssc.receive(fetch.message, address("sm1"), at(0.1))
+    assert given.message.content == tariff

@@ -71,9 +71,17 @@ def test_the_asked_fetches_what_the_asker_has_and_it_lacks():
 
 def test_what_is_still_spreading_is_no_news():
     ssc = node("ssc1", peer("ssc2"))
+    ssc.originate(content("held by both"), NOW)
     ssc.originate(content(), NOW)
-    assert ssc.receive(Digest(device("ssc2"), ()), address("ssc2"), at(1.0)) == []
-    assert len(ssc.receive(Digest(device("ssc2"), ()), address("ssc2"), at(2.0))) == 1
+    digest = Digest(device("ssc2"), (content("held by both").id[:8],))
+    assert ssc.receive(digest, address("ssc2"), at(1.0)) == []
+    assert len(ssc.receive(digest, address("ssc2"), at(2.0))) == 1
+
+
+def test_who_holds_nothing_has_just_started_and_is_given_that_too():
+    ssc = node("ssc1", peer("ssc2"))
+    ssc.originate(content(), NOW)
+    assert len(ssc.receive(Digest(device("ssc2"), ()), address("ssc2"), at(0.1))) == 1
 
 
 def test_a_link_that_brings_a_duplicate_turns_lazy_on_both_sides():

@@ -348,8 +348,9 @@ class Town:
         node: dict[str, Any] | None = None,
         wait: bool = True,
         discover: bool = False,
+        again: HostSettings | None = None,
     ) -> Device:
-        """One more device, registered with `parent` when this returns."""
+        """One more device, registered with `parent` when this returns; or one that went down, up `again`."""
         known = self.operator, self.client
         trust = Trust(
             originators=tuple(Originator(one.public, self.actions) for one in known),
@@ -366,6 +367,7 @@ class Town:
             discover=discover,
             node={**QUIET, **(node or {})},
         )
+        settings = again or settings
         load = Load(role.value, lambda day: tuple(tasks), Measured(230.0, 1.0, 100.0))
         codec = Remembering()
         watched: list[Watched] = []
@@ -392,6 +394,31 @@ class Town:
     def shut(self, device: Device) -> None:
         self.devices.remove(device)
         self.run(device.host.close)
+
+    def settled(self) -> int:
+        """Wait until every datagram that was sent has been handled: what answers one is sent in the same breath.
+        Returns how many frames have left the devices, answers to HTTP requests not counted."""
+        counters = [device.host.network.counters for device in self.devices]
+
+        async def quiet() -> bool:
+            said = sum(device.datagrams for device in self.devices) + sum(one.udp_sent for one in counters)
+            return said == sum(one.udp_received for one in counters)
+
+        wait_for(lambda: self.run(quiet), "all datagrams handled")
+        return sum(len(device.network.sent) for device in self.devices)
+
+    def crash(self, device: Device) -> HostSettings:
+        """Its power fails. Returns what it is when the power comes back: the same device at the same addresses."""
+        settings = device.host.settings
+        up_again = replace(
+            settings,
+            udp_port=device.udp.port,
+            http_port=device.host.http.port,
+            incarnation=settings.incarnation + 1,
+        )
+        self.devices.remove(device)
+        self.run(device.host.crash)
+        return up_again
 
     def close(self) -> None:
         for device in reversed(self.devices):
@@ -438,18 +465,6 @@ class Grid(Town):
         wait_for(lambda: self.versions() == [version] * len(self.devices), f"version {version} everywhere")
         self.settled()
         return version
-
-    def settled(self) -> int:
-        """Wait until every datagram that was sent has been handled: what answers one is sent in the same breath.
-        Returns how many frames have left the devices, answers to HTTP requests not counted."""
-        counters = [device.host.network.counters for device in self.devices]
-
-        async def quiet() -> bool:
-            said = sum(device.datagrams for device in self.devices) + sum(one.udp_sent for one in counters)
-            return said == sum(one.udp_received for one in counters)
-
-        wait_for(lambda: self.run(quiet), "all datagrams handled")
-        return sum(len(device.network.sent) for device in self.devices)
 
 
 def grid() -> Iterator[Grid]:

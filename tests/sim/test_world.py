@@ -145,7 +145,7 @@ def test_who_goes_down_in_order_is_not_waited_for():
         (0.02, "area"),
         (0.05, "itself"),  # they were asked, and it took none of their partials on: all are adopted
         (0.08, "itself"),
-        (0.12, "itself"),
+        (0.09, "itself"),
         (0.2, "nobody"),  # its partial had been passed on
     ],
 )
