@@ -176,6 +176,7 @@ class Host:
             udp=udp.at(GOSSIP_PATH) if udp else None,
             http=http.at(GOSSIP_PATH) if http else None,
             incarnation=settings.incarnation,
+            key=self._verifier.key,
             seeds=settings.seeds,
             peer_service=settings.peer_service,
             wide=WIDE,

@@ -94,7 +94,7 @@ class Codec(Protocol):
 
 
 class Verifier(Protocol):
-    """Judges content before the node sees it."""
+    """Judges content, and what devices say of themselves, before the node sees it."""
 
     def verify(self, content: Content, caller: Caller) -> None:
         """Raises RemoteError: bad or missing signature, unknown key, or one that may not originate this action here."""
@@ -111,6 +111,16 @@ class Verifier(Protocol):
     @property
     def originator(self) -> str:
         """The key id that `sign` signs with, or `unsigned`."""
+
+    @property
+    def key(self) -> bytes:
+        """The 32 octets of this device's own public key, which it registers with; empty without one."""
+
+    def attest(self, statement: bytes) -> Signature | None:
+        """This device's signature under what it says of itself; None without a key."""
+
+    def is_attested(self, statement: bytes, signature: Signature, key: bytes) -> bool:
+        """Is `signature` under `statement` that of `key`, the 32 octets of a public key?"""
 
 
 @dataclass(frozen=True, slots=True)

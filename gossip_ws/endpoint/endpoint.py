@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gossip_ws.core.effects import Answer, AskPeers, Combine, Effect, Enrol, Invoke
-from gossip_ws.core.messages import Content, Gossip, Message, Tally
+from gossip_ws.core.messages import Alive, Content, Gossip, Message, Tally, alive_statement
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, PeerTable
 from gossip_ws.endpoint.entry import fix_terms
@@ -147,6 +147,9 @@ class Endpoint:
         self.counters["received"] += 1
         now = self.world.clock.now()
         if not isinstance(message, Gossip):
+            if isinstance(message, Alive) and not self._is_attested(message):
+                self.counters["not signed by its subject"] += 1
+                return
             self._carry_out(self.node.receive(message, caller.source, now))
             return
         if not message.hop.sender:
@@ -290,8 +293,21 @@ class Endpoint:
             case AskPeers():
                 self._ask_peers(effect)
 
+    def _is_attested(self, alive: Alive) -> bool:
+        """By the key that its subject registered with. Who has none is told by its address, which the node knows."""
+        subject = self.node.peers.reachable(alive.sender)
+        if subject is None or not subject.key:
+            return True
+        statement = alive_statement(alive.sender, alive.incarnation)
+        signature = alive.signature
+        return signature is not None and self.world.verifier.is_attested(statement, signature, subject.key)
+
     def _send(self, effect: Send) -> None:
-        frame = self.world.codec.encode(effect.message)
+        message = effect.message
+        if isinstance(message, Alive) and message.sender == self.device:
+            statement = alive_statement(message.sender, message.incarnation)
+            message = replace(message, signature=self.world.verifier.attest(statement))
+        frame = self.world.codec.encode(message)
         send = self.world.network.send
         for to in effect.to:
             if to.binding is Binding.UDP and len(frame) > MAX_UDP_ENVELOPE:

@@ -42,6 +42,13 @@ class PublicKey:
         self.id: str = sha256(self.raw).hexdigest()[:32]
 
     @classmethod
+    def from_raw(cls, raw: bytes) -> PublicKey:
+        """From its own 32 octets (RFC 8032). Raises LocalError when there are not as many."""
+        if len(raw) != _RAW:
+            raise LocalError(f"an Ed25519 public key has {_RAW} octets, not {len(raw)}")
+        return cls(Ed25519PublicKey.from_public_bytes(raw))
+
+    @classmethod
     def from_pem(cls, pem: bytes, where: str = "public key") -> PublicKey:
         """Raises LocalError, naming `where`, when it is no Ed25519 public key."""
         raw = _raw(pem, b"PUBLIC KEY", _PUBLIC)

@@ -7,6 +7,7 @@ a duplicate is told by its gossip id before anyone asks here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 
 from gossip_ws.core.messages import Content, Signature
 from gossip_ws.kernel.address import Binding
@@ -15,7 +16,7 @@ from gossip_ws.kernel.names import GossipId
 from gossip_ws.kernel.terms import Terms
 from gossip_ws.ports import Caller, Clock
 from gossip_ws.security.authority import CallerRule, Originator, Trust, ip
-from gossip_ws.security.keys import PrivateKey
+from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.passwords import Prover
 
 
@@ -74,6 +75,20 @@ class TrustVerifier:
         if self._key is None:
             raise LocalError("this device has no key to sign with")
         return Signature(self._key.id, self._key.sign(id))
+
+    @property
+    def key(self) -> bytes:
+        """The public half of the device's own key."""
+        return self._key.public.raw if self._key is not None else b""
+
+    def attest(self, statement: bytes) -> Signature | None:
+        """Over SHA-256 of `statement`, as everything is that is signed here; None without a key."""
+        return self.sign(GossipId(sha256(statement).digest())) if self._key is not None else None
+
+    def is_attested(self, statement: bytes, signature: Signature, key: bytes) -> bool:
+        """By the key itself, whoever it is that may originate something: a device answers for itself."""
+        public = PublicKey.from_raw(key)
+        return signature.key_id == public.id and public.verifies(signature.value, sha256(statement).digest())
 
     def _fitting(self, caller: Caller, action: str | None = None) -> Iterator[CallerRule]:
         """The rules that admit the caller. Who comes from elsewhere, or wants what no rule gives, costs no hash."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, KEY, SET_TARIFF, Bench, child, content, from_child, tariff
 
-from gossip_ws.core.messages import Content, Gossip, Partial, Receipt, Standing, Tally
+from gossip_ws.core.messages import (
+    Alive,
+    Content,
+    Gossip,
+    Partial,
+    Receipt,
+    Signature,
+    Standing,
+    Tally,
+    alive_statement,
+)
 from gossip_ws.endpoint.endpoint import Hosting
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import GossipPolicy, Operation
@@ -16,6 +28,7 @@ from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import GOSSIP, GossipId, QName, qname
 from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import Caller, Frame, Invocation, Outcome, Reply
+from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.tariff import HeldTariff
 from gossip_ws.wire.envelope import Addressing, build, parse
 
@@ -260,3 +273,30 @@ def test_what_a_peer_service_answers_may_be_nonsense() -> None:
     done(None)
     assert bench.endpoint.counters["enrolment failed"] == 3
     assert not bench.endpoint.node.is_enrolled
+
+
+OWN, OTHER = PrivateKey.generate(), PrivateKey.generate()
+
+
+def alive(incarnation: int, signer: PrivateKey | None = OWN, over: int | None = None) -> Alive:
+    """What the keyed child says, `over` another incarnation if that is given."""
+    device = child(0).device
+    statement = sha256(alive_statement(device, incarnation if over is None else over)).digest()
+    signature = None if signer is None else Signature(signer.id, signer.sign(statement))
+    return Alive(device, incarnation, signature)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        alive(5, None),
+        alive(5, OTHER),
+        alive(5, over=4),
+        replace(alive(5), signature=Signature(OWN.id, OTHER.sign(bytes(32)))),
+    ],
+)
+def test_a_refutation_that_its_subject_did_not_sign_is_counted_and_never_reaches_the_node(forged: Alive) -> None:
+    bench = Bench()
+    bench.endpoint.peers.put(replace(child(0), key=OWN.public.raw), 1e9, proven=True)
+    assert bench.datagram(bench.codec.encode(forged)) == []
+    assert bench.endpoint.counters == Counter({"received": 1, "not signed by its subject": 1})

@@ -18,7 +18,7 @@ from gossip_ws.kernel.terms import Priority, Style, Terms, Variant
 from gossip_ws.ports import Caller
 from gossip_ws.security.authority import CallerRule, IpNetwork, Originator, Trust, ip
 from gossip_ws.security.development import DevelopmentVerifier
-from gossip_ws.security.keys import PrivateKey
+from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.passwords import PasswordHash
 from gossip_ws.security.trust_file import load_trust
 from gossip_ws.security.verifier import TrustVerifier
@@ -302,3 +302,51 @@ def test_a_mistake_names_file_and_key(file: Path, old: str, new: str, names: str
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="No such file"):
         load_trust(tmp_path / "trust.toml")
+
+
+# What a device says of itself.
+
+STATEMENT = b"gossip-ws alive 1\n7\nurn:uuid:1"
+
+
+def test_a_device_attests_by_its_own_key_whoever_may_originate_what() -> None:
+    """The judge trusts nobody to originate anything: here a device answers for itself."""
+    subject, judge = TrustVerifier(Trust(), KEY, Clock()), TrustVerifier(Trust(), None, Clock())
+    signature = subject.attest(STATEMENT)
+    assert signature is not None
+    assert judge.is_attested(STATEMENT, signature, subject.key)
+
+
+@pytest.mark.parametrize(
+    ("statement", "signature", "key"),
+    [
+        (STATEMENT + b"0", {}, KEY.public.raw),
+        (STATEMENT, {}, OTHER.public.raw),
+        (STATEMENT, {"key_id": OTHER.id}, KEY.public.raw),
+        (STATEMENT, {"value": bytes(64)}, KEY.public.raw),
+        # Over the statement itself, not its digest: somebody else's scheme.
+        (STATEMENT, {"value": KEY.sign(STATEMENT)}, KEY.public.raw),
+        (STATEMENT, {}, bytes(32)),
+    ],
+)
+def test_what_another_attests_is_not_believed(statement: bytes, signature: dict[str, object], key: bytes) -> None:
+    made = TrustVerifier(Trust(), KEY, Clock()).attest(STATEMENT)
+    assert made is not None
+    assert not TrustVerifier(Trust(), OTHER, Clock()).is_attested(statement, replace(made, **signature), key)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("without", [TrustVerifier(Trust(), None, Clock()), DevelopmentVerifier()])
+def test_who_has_no_key_attests_nothing(without: TrustVerifier | DevelopmentVerifier) -> None:
+    assert (without.key, without.attest(STATEMENT)) == (b"", None)
+
+
+def test_development_mode_cannot_tell() -> None:
+    made = TrustVerifier(Trust(), KEY, Clock()).attest(STATEMENT)
+    assert made is not None
+    assert not DevelopmentVerifier().is_attested(STATEMENT, made, KEY.public.raw)
+
+
+def test_a_raw_key_has_32_octets() -> None:
+    with pytest.raises(LocalError):
+        PublicKey.from_raw(bytes(31))
+    assert PublicKey.from_raw(KEY.public.raw) == KEY.public
