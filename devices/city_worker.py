@@ -34,7 +34,7 @@ from gossip_ws.grid.profiles import Jitter, Profiles
 from gossip_ws.grid.tasks import Task, tasks_of
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.kernel.names import METERING, TARIFF, DeviceId, GossipId
+from gossip_ws.kernel.names import METERING, REPORT, TARIFF, DeviceId, GossipId
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.limits import raise_open_files
 from gossip_ws.net.loss import Lossy
@@ -48,7 +48,9 @@ from gossip_ws.services.metering import Measured
 from gossip_ws.services.tariff import HeldTariff
 from gossip_ws.wire.gossip import XmlCodec
 
-ACTIONS = frozenset({f"{TARIFF}:SetTariff", f"{METERING}:GetDemand", f"{METERING}:GetMeasurement"})
+ACTIONS = frozenset(
+    {f"{TARIFF}:SetTariff", f"{METERING}:GetDemand", f"{METERING}:GetMeasurement", f"{REPORT}:GetReport"}
+)
 """What the information system of the city may originate; nobody else may originate anything."""
 OPENED_AT_ONCE = 50
 """Devices opened before the loop turns to those that are open already."""

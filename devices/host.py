@@ -45,6 +45,7 @@ from gossip_ws.ports import (
 from gossip_ws.services.directory import PeerDirectory
 from gossip_ws.services.metering import metering_service
 from gossip_ws.services.peering import peer_service
+from gossip_ws.services.reporting import report_service
 from gossip_ws.services.tariff import TariffStore, tariff_service
 from gossip_ws.theory.tables import FIELD_AREA, WIDE_AREA
 from gossip_ws.wire.gossip import XmlCodec
@@ -186,6 +187,7 @@ class Host:
         node = Node(replace(config, **settings.node), dice, clock.now(), hosting.by_action.keys())
         endpoint = Endpoint(node, hosting, given)
         hosting.add(peer_service(endpoint))
+        hosting.add(report_service(endpoint))
         for make in self._extra:
             hosting.add(make(endpoint))
         self._endpoint = endpoint

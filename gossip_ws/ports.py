@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gossip_ws.core.account import Known
 from gossip_ws.core.effects import Input as Input
 from gossip_ws.core.messages import Content, Message, Signature
 from gossip_ws.core.peers import Peer, PeerTable, Relation
@@ -210,6 +211,9 @@ class Gossip(Protocol):
 
     def register(self, peer: Peer, source: Address) -> float:
         """Take a registration or a refresh; returns the lease in seconds. Raises RemoteError over quota."""
+
+    def known(self, about: GossipId) -> Known:
+        """What this device knows of a message: whether it has it, and whom its answer to a request leaves out."""
 
     def forget(self, device: DeviceId) -> None:
         """Drop a peer that has unregistered. One that is not held is no error."""

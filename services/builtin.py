@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gossip_ws.kernel.names import METERING, PEERS, TARIFF
+from gossip_ws.kernel.names import METERING, PEERS, REPORT, TARIFF
 from gossip_ws.services.contract import contract
 from gossip_ws.services.interface import PLACEHOLDER
 from gossip_ws.services.metering import MeteringService
 from gossip_ws.services.peering import PeerService
+from gossip_ws.services.reporting import ReportService
 from gossip_ws.services.tariff import TariffService
 
 
@@ -16,4 +17,5 @@ def builtin_wsdl() -> dict[str, bytes]:
         "tariff.wsdl": contract(TariffService, TARIFF).wsdl(PLACEHOLDER),
         "metering.wsdl": contract(MeteringService, METERING).wsdl(PLACEHOLDER),
         "peering.wsdl": contract(PeerService, PEERS).wsdl(PLACEHOLDER),
+        "report.wsdl": contract(ReportService, REPORT).wsdl(PLACEHOLDER),
     }

@@ -46,6 +46,15 @@ class Lacking:
     devices: int
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one device knows of a gossip id. `own`: why the message is not in force here, None when it is.
+    `lacking`: of a request, whom the answer given here leaves out."""
+
+    own: Lack | None
+    lacking: tuple[Lacking, ...] = ()
+
+
 class Ledger:
     """Who was lacking in the last answers given here, request by request. Bounded: the oldest makes room.
 

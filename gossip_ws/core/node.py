@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from gossip_ws.core.account import Lacking
+from gossip_ws.core.account import Known, Lack
 from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
@@ -173,7 +173,10 @@ class Node:
         """Completion of Invoke: the reply's canonical element (empty for one-way), or a fault."""
         if id in self._requests:
             return self._requests.invoked(id, outcome, now)
-        return [Dropped("delivery refused by the service")] if isinstance(outcome, Fault) else []
+        if not isinstance(outcome, Fault):
+            return []
+        self._seen.refuse(id)
+        return [Dropped("delivery refused by the service")]
 
     def combined(self, id: GossipId, value: bytes | Fault, refused: tuple[int, ...], now: Instant) -> list[Effect]:
         """Completion of Combine."""
@@ -225,9 +228,10 @@ class Node:
         """Of an open request: did the own value go in, and whose partials with a value were taken?"""
         return self._requests.taken(id)
 
-    def lacking(self, id: GossipId) -> tuple[Lacking, ...]:
-        """Whom the answer that was given here to a request leaves out, by name."""
-        return self._requests.lacking(id)
+    def known(self, id: GossipId) -> Known:
+        """Did it come here, and was it accepted? Of a request that was answered here: whom does that leave out?"""
+        own = None if self.holds(id) else Lack.MISSING
+        return Known(Lack.REFUSED if self._seen.is_refused(id) else own, self._requests.lacking(id))
 
     # -- messages ------------------------------------------------------------------------------
 

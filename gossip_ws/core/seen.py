@@ -17,6 +17,7 @@ class Seen:
         self._limit = limit
         self._ids: set[GossipId] = set()
         self._heads: set[bytes] = set()
+        self._refused: set[GossipId] = set()
         self._by_expiry: list[tuple[float, GossipId]] = []
 
     def __contains__(self, id: GossipId) -> bool:
@@ -29,11 +30,20 @@ class Seen:
         """Is one of the ids known by its first 8 octets?"""
         return head in self._heads
 
+    def refuse(self, id: GossipId) -> None:
+        """The service here did not accept what came. Only of an id that is remembered, so it is bounded with them."""
+        if id in self._ids:
+            self._refused.add(id)
+
+    def is_refused(self, id: GossipId) -> bool:
+        return id in self._refused
+
     def add(self, id: GossipId, expires: float, wall: float) -> None:
         """Remember `id` until `expires`; forget what has expired at `wall` (both wall s)."""
         while self._by_expiry and (self._by_expiry[0][0] <= wall or len(self._ids) >= self._limit):
             gone = heapq.heappop(self._by_expiry)[1]
             self._ids.discard(gone)
+            self._refused.discard(gone)
             self._heads.discard(gone[:8])
         self._ids.add(id)
         self._heads.add(id[:8])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gossip_ws.core.account import Known
 from gossip_ws.core.effects import Answer, AskPeers, Combine, Effect, Enrol, Invoke
 from gossip_ws.core.messages import Alive, Content, Gossip, Message, Tally, alive_statement
 from gossip_ws.core.node import Node
@@ -112,6 +113,9 @@ class Endpoint:
         lease, effects = self.node.register(peer, self.world.clock.now(), source)
         self._carry_out(effects)
         return lease
+
+    def known(self, about: GossipId) -> Known:
+        return self.node.known(about)
 
     def forget(self, device: DeviceId) -> None:
         self._carry_out(self.node.forget(device))

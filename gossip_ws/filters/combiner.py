@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from gossip_ws.filters.checker import Stylesheet, check_stylesheet
 from gossip_ws.filters.named import Named
+from gossip_ws.filters.report import REPORT_FILTER, Reports
 from gossip_ws.filters.runner import Runner
 from gossip_ws.filters.xslt import XsltCombiner
 from gossip_ws.kernel.contract import Shape
@@ -46,14 +47,16 @@ class FilterCombiner:
         except RemoteError as error:
             done(error.fault)
             return
-        if isinstance(fitted, Named):
+        if isinstance(fitted, Named | Reports):
             done(fitted.combine(inputs, final))
         elif self._xslt is not None:
             self._xslt.combine(fitted, shape, inputs, final, done)
 
-    def _fit(self, filter: Filter, shape: Shape | None) -> Named | Stylesheet:
+    def _fit(self, filter: Filter, shape: Shape | None) -> Named | Reports | Stylesheet:
         if bool(filter.name) == bool(filter.stylesheet):
             raise sender_fault("FilterNotAllowed", "a filter is either a named aggregate or a stylesheet")
+        if filter.name == REPORT_FILTER:
+            return Reports.fit(filter, shape)
         if filter.name:
             return Named.fit(filter, shape)
         if filter.group_by:

@@ -18,6 +18,7 @@ GOSSIP = "urn:gossip-ws:2026"
 TARIFF = "urn:gossip-ws:2026:tariff"
 METERING = "urn:gossip-ws:2026:metering"
 PEERS = "urn:gossip-ws:2026:peers"
+REPORT = "urn:gossip-ws:2026:report"
 GRID = "urn:gossip-ws:2026:grid"
 """Device types of the four tiers."""
 

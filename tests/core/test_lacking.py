@@ -47,10 +47,10 @@ def test_the_silent_and_the_refusing_are_named_with_all_they_registered():
     ssc, ask = asked(peer("sm1", subtree=3), peer("sm2", subtree=2), peer("sm3"))
     ssc.receive(receipt(ask, "sm2", Standing.DECLINED), address("sm2"), NOW)
     ssc.receive(partial(ask, "sm3"), address("sm3"), NOW)
-    assert ssc.lacking(ask.id) == ()
+    assert ssc.known(ask.id).lacking == ()
     ssc.timer(Deadline(ask.id), at(8))
     ssc.combined(ask.id, b"5", (), at(8))
-    assert ssc.lacking(ask.id) == (lacks("sm1", Lack.MISSING, 3), lacks("sm2", Lack.FAILED, 2))
+    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.MISSING, 3), lacks("sm2", Lack.FAILED, 2))
 
 
 def test_whom_a_child_lacks_the_child_names():
@@ -59,7 +59,7 @@ def test_whom_a_child_lacks_the_child_names():
     ssc.receive(below, address("sm1"), NOW)
     (sent, _) = ssc.combined(ask.id, b"5", (), NOW)
     assert sent.message.tally.missing == 2
-    assert ssc.lacking(ask.id) == ()
+    assert ssc.known(ask.id).lacking == ()
 
 
 def test_a_partial_between_the_last_input_and_the_answer_is_late_and_not_missing():
@@ -74,7 +74,7 @@ def test_a_partial_between_the_last_input_and_the_answer_is_late_and_not_missing
     ssc.receive(below, address("sm1"), at(8.02))
     (sent, _) = ssc.combined(ask.id, b"5", (), at(8.03))
     assert sent.message.tally == Tally(contributors=2, expected=5, missing=1, late=2)
-    assert ssc.lacking(ask.id) == (lacks("sm1", Lack.LATE, 2),)
+    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.LATE, 2),)
 
 
 def test_a_partial_after_the_answer_changes_the_name_and_not_the_answer():
@@ -83,9 +83,9 @@ def test_a_partial_after_the_answer_changes_the_name_and_not_the_answer():
     ssc.timer(Deadline(ask.id), at(8))
     (sent, _) = ssc.combined(ask.id, b"5", (), at(8.1))
     assert sent.message.tally == Tally(contributors=2, expected=5, missing=3)
-    assert ssc.lacking(ask.id) == (lacks("sm1", Lack.MISSING, 3),)
+    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.MISSING, 3),)
     ssc.receive(partial(ask, "sm1", 3), address("sm1"), at(8.2))
-    assert ssc.lacking(ask.id) == (lacks("sm1", Lack.LATE, 3),)
+    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.LATE, 3),)
 
 
 def test_the_own_value_may_be_late_as_well():
@@ -95,7 +95,7 @@ def test_the_own_value_may_be_late_as_well():
     root.invoked(ask.id, b"0", at(9.21))
     (answer,) = root.combined(ask.id, b"5", (), at(9.3))
     assert answer.tally == Tally(contributors=1, expected=2, late=1)
-    assert root.lacking(ask.id) == (lacks("is0", Lack.LATE),)
+    assert root.known(ask.id).lacking == (lacks("is0", Lack.LATE),)
 
 
 def test_who_claims_more_than_its_subtree_is_not_late_but_missing():
@@ -120,11 +120,11 @@ def test_a_value_that_the_filter_refuses_and_a_filter_that_fails_have_names():
     ssc, ask = asked(peer("sm1", subtree=3))
     ssc.receive(partial(ask, "sm1", 3, b"-1"), address("sm1"), NOW)
     ssc.combined(ask.id, b"0", (1,), NOW)
-    assert ssc.lacking(ask.id) == (lacks("sm1", Lack.FAILED, 3),)
+    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.FAILED, 3),)
     ssc, ask = asked(peer("sm1", subtree=3))
     ssc.receive(partial(ask, "sm1", 3), address("sm1"), NOW)
     ssc.combined(ask.id, FAULT, (), NOW)
-    assert ssc.lacking(ask.id) == (lacks("ssc1", Lack.FAILED, 4),)
+    assert ssc.known(ask.id).lacking == (lacks("ssc1", Lack.FAILED, 4),)
 
 
 def test_an_own_fault_has_the_own_name():
@@ -132,7 +132,7 @@ def test_an_own_fault_has_the_own_name():
     ask = content("one", Style.REQUEST_RESPONSE)
     meter.receive(gossip("ssc1", ask, Tier.FAN, 0), address("ssc1"), NOW)
     meter.invoked(ask.id, FAULT, NOW)
-    assert meter.lacking(ask.id) == (lacks("sm1", Lack.FAILED),)
+    assert meter.known(ask.id).lacking == (lacks("sm1", Lack.FAILED),)
 
 
 def test_a_silent_equal_is_named_where_the_tier_is_accounted_for_and_nowhere_else():
@@ -142,11 +142,11 @@ def test_a_silent_equal_is_named_where_the_tier_is_accounted_for_and_nowhere_els
         root.timer(AskAgain(ask.id, attempt), at(attempt))
     (answer,) = root.combined(ask.id, b"5", (), at(5))
     assert answer.tally.missing == 3
-    assert root.lacking(ask.id) == (lacks("ssc2", Lack.MISSING, 3),)
+    assert root.known(ask.id).lacking == (lacks("ssc2", Lack.MISSING, 3),)
     other, ask = asked(peer("ssc2", subtree=3))
     other.timer(Deadline(ask.id), at(8))
     other.combined(ask.id, b"5", (), at(8))
-    assert other.lacking(ask.id) == ()
+    assert other.known(ask.id).lacking == ()
 
 
 def test_of_two_silent_equals_one_of_which_came_by_another_way_neither_is_blamed():
@@ -156,7 +156,7 @@ def test_of_two_silent_equals_one_of_which_came_by_another_way_neither_is_blamed
     root.timer(Deadline(ask.id), at(9.2))
     (answer,) = root.combined(ask.id, b"5", (), at(9.2))
     assert answer.tally == Tally(contributors=8, expected=11, missing=3)
-    assert root.lacking(ask.id) == ()
+    assert root.known(ask.id).lacking == ()
 
 
 def test_an_equal_that_refused_is_named_as_failed():
@@ -164,7 +164,7 @@ def test_an_equal_that_refused_is_named_as_failed():
     root.receive(receipt(ask, "ssc1", Standing.BUSY), address("ssc1"), NOW)
     root.receive(partial(ask, "ssc2"), address("ssc2"), NOW)
     root.combined(ask.id, b"5", (), NOW)
-    assert root.lacking(ask.id) == (lacks("ssc1", Lack.FAILED, 4),)
+    assert root.known(ask.id).lacking == (lacks("ssc1", Lack.FAILED, 4),)
 
 
 def test_a_dead_parent_is_named_for_those_that_did_not_come_by_themselves():
@@ -173,7 +173,7 @@ def test_a_dead_parent_is_named_for_those_that_did_not_come_by_themselves():
     root.timer(Deadline(ask.id), at(9.2))
     (answer,) = root.combined(ask.id, b"5", (), at(9.2))
     assert answer.tally == Tally(contributors=2, expected=5, missing=3)
-    assert root.lacking(ask.id) == (lacks("ssc1", Lack.MISSING, 3),)
+    assert root.known(ask.id).lacking == (lacks("ssc1", Lack.MISSING, 3),)
 
 
 def test_an_answer_that_leaves_nobody_out_takes_no_room_and_the_oldest_makes_it():
@@ -192,4 +192,4 @@ def test_names_outlive_the_request():
     ssc.combined(ask.id, b"0", (), at(8))
     other = content("two", Style.REQUEST_RESPONSE, issued=NOW.wall + 60, expires=NOW.wall + 120)
     ssc.receive(gossip("is0", other, rounds=0), address("is0"), at(61))
-    assert ssc.lacking(ask.id) == (lacks("sm1", Lack.MISSING),)
+    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.MISSING),)

@@ -32,7 +32,7 @@ from town import (
 from gossip_ws.core.peers import Role
 from gossip_ws.dpws.messages import ADHOC, Probe, ProbeMatches, Resolve, ResolveMatches
 from gossip_ws.kernel.address import Binding
-from gossip_ws.kernel.names import DEVICE, GRID, METERING, PEERS, TARIFF, WSA, WSD, qname
+from gossip_ws.kernel.names import DEVICE, GRID, METERING, PEERS, REPORT, TARIFF, WSA, WSD, qname
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.wire.discovery import decode, encode
 from gossip_ws.wire.envelope import Addressing, build, message_id, parse
@@ -187,8 +187,10 @@ def test_a_get_tells_the_services_and_their_shadows(town: Grid) -> None:
         device.url("/Metering"): qname(METERING, "Metering"),
         device.url("/Metering/gossip"): qname(METERING, "MeteringGossip"),
         device.url("/Peers"): qname(PEERS, "Peers"),
+        device.url("/Report"): qname(REPORT, "Report"),
+        device.url("/Report/gossip"): qname(REPORT, "ReportGossip"),
     }
-    assert len({one.service_id for one in metadata.relationship.hosted}) == 5
+    assert len({one.service_id for one in metadata.relationship.hosted}) == 7
 
 
 @pytest.mark.parametrize("path", ["/Tariff", "/Tariff/gossip"])

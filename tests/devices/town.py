@@ -33,7 +33,7 @@ from gossip_ws.filters.runner import AsyncRunner
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.tasks import Task
 from gossip_ws.kernel.address import Address, Binding
-from gossip_ws.kernel.names import METERING, SOAP12, TARIFF, WSA, DeviceId
+from gossip_ws.kernel.names import METERING, REPORT, SOAP12, TARIFF, WSA, DeviceId
 from gossip_ws.kernel.terms import Budget, Filter, Priority, Style, Terms, Tier, Variant
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.counters import Drop
@@ -54,7 +54,8 @@ SET_TARIFF = f"{TARIFF}:SetTariff"
 GET_TARIFF = f"{TARIFF}:GetTariff"
 GET_DEMAND = f"{METERING}:GetDemand"
 GET_MEASUREMENT = f"{METERING}:GetMeasurement"
-ACTIONS = frozenset({SET_TARIFF, GET_DEMAND, GET_MEASUREMENT})
+GET_REPORT = f"{REPORT}:GetReport"
+ACTIONS = frozenset({SET_TARIFF, GET_DEMAND, GET_MEASUREMENT, GET_REPORT})
 DEADLINE = 5.0
 QUIET = {"pull_period": 86_400.0, "lease": 86_400.0, "peers_max_age": 86_400.0}
 USER, PASSWORD = "dispatcher", "open sesame"

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from gossip_ws.core.account import Known, Lack
 from gossip_ws.core.peers import Peer, PeerTable, Role
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import receiver_fault
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DEVICE, DeviceId, QName
+from gossip_ws.kernel.names import DEVICE, DeviceId, GossipId, QName
 from gossip_ws.ports import HostedService, Invocation, Outcome
 from gossip_ws.services.metering import Measured
 from gossip_ws.wire.envelope import Addressing, build
@@ -56,6 +57,7 @@ class Registrar:
         self.own = own
         self.peers = PeerTable(own.role, limit)
         self.sources: list[Address] = []
+        self.knows: dict[GossipId, Known] = {}
 
     @property
     def device(self) -> DeviceId:
@@ -69,6 +71,9 @@ class Registrar:
 
     def forget(self, device: DeviceId) -> None:
         self.peers.forget(device)
+
+    def known(self, about: GossipId) -> Known:
+        return self.knows.get(about, Known(Lack.MISSING))
 
     def originate(self, action: str, body: bytes) -> None:
         raise AssertionError("the Peer Service does not gossip")

@@ -150,7 +150,7 @@ def test_zeep_calls_a_vendors_service_over_two_namespaces(tmp_path: Path, now: A
         zeeped.service.Once(turns=-7)
 
 
-@pytest.mark.parametrize("name", ["tariff.wsdl", "metering.wsdl", "peering.wsdl"])
+@pytest.mark.parametrize("name", ["tariff.wsdl", "metering.wsdl", "peering.wsdl", "report.wsdl"])
 def test_the_shipped_contract_is_the_services_own(name: str) -> None:
     """When this fails after a wanted change: python -m gossip_ws.services wsdl"""
     assert canonical(etree.fromstring(read(name))) == canonical(etree.fromstring(builtin_wsdl()[name]))
@@ -162,7 +162,7 @@ def test_the_document_is_the_same_in_every_process() -> None:
     assert run.stdout == builtin_wsdl()["peering.wsdl"]
 
 
-@pytest.mark.parametrize("name", ["tariff.wsdl", "metering.wsdl", "peering.wsdl"])
+@pytest.mark.parametrize("name", ["tariff.wsdl", "metering.wsdl", "peering.wsdl", "report.wsdl"])
 def test_the_contract_keeps_its_promises(name: str) -> None:
     root = etree.fromstring(builtin_wsdl()[name])
 

@@ -52,7 +52,7 @@ def pulled(seed, most):
         return int(isinstance(request.own, Input)) * devices_bit[node] + sum(below)
 
     devices_bit = {device.endpoint.node: 1 << k for k, device in enumerate(devices)}
-    return tally, counted(entry.endpoint.node), value, entry.endpoint.node.lacking(id)
+    return tally, counted(entry.endpoint.node), value, entry.endpoint.known(id).lacking
 
 
 @pytest.mark.parametrize("most", [0.0, 0.4, 1.0])

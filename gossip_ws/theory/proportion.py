@@ -1,0 +1,33 @@
+"""What a part says of the whole: the confidence interval of a proportion.
+
+Only arithmetic. Whether those that were seen stand for those that were not is for whoever asks to say.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Final
+
+from gossip_ws.kernel.errors import LocalError
+
+CONFIDENCE: Final = 0.95
+_Z: Final = 1.959963984540054
+"""Two-sided 95 % of the normal distribution."""
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The score interval, 95 % (Wilson 1927): unlike the textbook one it is no point where all or none succeeded.
+
+    (0, 1) where nobody was tried. Raises LocalError for more successes than trials.
+    """
+    if not 0 <= successes <= trials:
+        raise LocalError(f"{successes} successes in {trials} trials")
+    if trials == 0:
+        return 0.0, 1.0
+    share, squared = successes / trials, _Z * _Z
+    middle = share + squared / (2 * trials)
+    spread = _Z * sqrt(share * (1 - share) / trials + squared / (4 * trials * trials))
+    whole = 1 + squared / trials
+    low = 0.0 if successes == 0 else max(0.0, (middle - spread) / whole)
+    high = 1.0 if successes == trials else min(1.0, (middle + spread) / whole)
+    return low, high
