@@ -1,10 +1,10 @@
-"""How many new messages a node takes: a local cap that holds whatever a header says, even a signed one."""
+"""A token bucket: a local cap on messages taken, and the pace at which datagrams are sent."""
 
 from __future__ import annotations
 
 
 class Allowance:
-    """A token bucket: `rate` a second in the long run, `burst` at once."""
+    """`rate` a second in the long run, `burst` at once."""
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
@@ -12,13 +12,22 @@ class Allowance:
         self._left = float(burst)
         self._since = float("-inf")
 
-    def is_spent(self, now: float) -> bool:
-        """Is nothing left at `now` (monotonic s)?"""
+    def is_spent(self, now: float, spared: int = 0) -> bool:
+        """Is nothing left at `now` (monotonic s), `spared` of it aside?"""
+        self._refill(now)
+        return self._left < 1.0 + spared
+
+    def wait(self, now: float, count: int) -> float:
+        """Seconds from `now` until `count` are left, or could have been spent one after the other if they are more than
+        are ever left at once."""
+        self._refill(now)
+        return max(count - self._left, 0.0) / self._rate
+
+    def spend(self) -> None:
+        """One was taken."""
+        self._left -= 1.0
+
+    def _refill(self, now: float) -> None:
         if now > self._since:
             self._left = min(self._left + (now - self._since) * self._rate, float(self._burst))
             self._since = now
-        return self._left < 1.0
-
-    def spend(self) -> None:
-        """One message was taken."""
-        self._left -= 1.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gossip_ws.kernel.terms import Priority
+
 
 class Drop(StrEnum):
     """Why something was not carried further."""
@@ -14,6 +16,7 @@ class Drop(StrEnum):
     UNSUITABLE = "address not fit for this network"
     SEND_FAILED = "datagram refused by the system"
     SEND_QUEUE = "datagram queue full"
+    RECEIVE_QUEUE = "datagram inbox full"
     RECEIVE_FAILED = "socket error on receiving"
     HANDLER = "handler raised"
     CONNECTIONS = "too many connections"
@@ -47,6 +50,12 @@ class Counters:
     http_received: int = 0
     http_received_octets: int = 0
     dropped: dict[Drop, int] = field(default_factory=dict)
+    crowded_out: dict[tuple[Drop, Priority], int] = field(default_factory=dict)
+    """Of `dropped`, what did not fit a queue, by class."""
 
-    def drop(self, reason: Drop) -> None:
+    def drop(self, reason: Drop, priority: Priority | None = None) -> None:
+        """`priority`: the class, of what a full queue dropped."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        if priority is not None:
+            key = (reason, priority)
+            self.crowded_out[key] = self.crowded_out.get(key, 0) + 1

@@ -14,7 +14,7 @@ from gossip_ws.net.http_client import ClientLimits, HttpClient
 from gossip_ws.net.http_connection import ServerLimits
 from gossip_ws.net.http_server import HttpServer
 from gossip_ws.net.multicast import Group
-from gossip_ws.net.udp import BUFFER, UdpSocket, bound_socket
+from gossip_ws.net.udp import BUFFER, Pace, UdpSocket, bound_socket
 from gossip_ws.ports import Caller, Frame, Handle, Request, Response
 
 
@@ -35,6 +35,7 @@ class DeviceNetwork:
         buffer: int = BUFFER,
         server: ServerLimits | None = None,
         client: ClientLimits | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.host: Final = host
         self.counters: Final = Counters()
@@ -43,6 +44,7 @@ class DeviceNetwork:
         self._buffer = buffer
         self._server_limits = server
         self._client_limits = client
+        self._pace = pace
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handle: Handle | None = None
         self._udp: UdpSocket | None = None
@@ -59,6 +61,11 @@ class DeviceNetwork:
         """Where HTTP is taken, without path; None when not listening."""
         return self._server.address if self._server else None
 
+    @property
+    def overflowed(self) -> int:
+        """Datagrams that the system dropped before this process could take them; 0 where it does not tell."""
+        return self._udp.overflowed if self._udp else 0
+
     async def open(self, handle: Handle) -> None:
         """Listen. Raises LocalError, with nothing left open, when an address cannot be had."""
         if self._client is not None:
@@ -69,7 +76,8 @@ class DeviceNetwork:
         udp_port, http_port = self._ports
         try:
             if udp_port is not None:
-                self._udp = UdpSocket(bound_socket(self.host, udp_port, self._buffer), self._datagram, self.counters)
+                sock = bound_socket(self.host, udp_port, self._buffer)
+                self._udp = UdpSocket(sock, self._datagram, self.counters, self._pace)
             if http_port is not None:
                 server = HttpServer(handle, self.counters, self._server_limits)
                 await server.open(self.host, http_port)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.net import udp
 from gossip_ws.net.counters import Counters, Drop
-from gossip_ws.net.udp import UdpSocket, bound_socket
+from gossip_ws.net.udp import Pace, UdpSocket, bound_socket
 
 HOST = "127.43.0.1"
 
@@ -110,35 +111,163 @@ class Congested(socket.socket):
 
     full = True
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.sent = []
+
     def sendto(self, data, address):
         if self.full:
             raise BlockingIOError
+        self.sent.append(data)
         return super().sendto(data, address)
 
 
-def test_a_full_socket_queues_up_to_the_bound_and_then_drops():
+def datagram(priority, number):
+    """What the queues see of a message."""
+    return b'<g:Terms xmlns:g="urn:gossip-ws:2026" Priority="%d">%06d</g:Terms>' % (priority, number)
+
+
+def test_a_full_socket_queues_up_to_the_bound_and_drops_the_least_urgent(monkeypatch):
+    monkeypatch.setattr(udp, "OUTBOX", 256)
+
     async def main():
-        inbox = Inbox(udp.QUEUE)
+        inbox = Inbox(257)
         receiver = UdpSocket(bound_socket(HOST, 0, 4_194_304), inbox, Counters())
         sock = Congested(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setblocking(False)
         sock.bind((HOST, 0))
         counters = Counters()
         sender = UdpSocket(sock, Inbox(0), counters)
-        taken = [sender.send(b"%d" % n, HOST, receiver.address.port) for n in range(udp.QUEUE + 3)]
-        assert taken == [True] * udp.QUEUE + [False] * 3
-        assert counters.dropped == {Drop.SEND_QUEUE: 3}
+        # One is with the system, and 256 wait.
+        bulk = [datagram(Priority.BULK, n) for n in range(260)]
+        taken = [sender.send(frame, HOST, receiver.address.port) for frame in bulk]
+        urgent = datagram(Priority.PROTECTION, 0)
+        assert taken == [True] * 257 + [False] * 3
+        assert sender.send(urgent, HOST, receiver.address.port)
+        assert counters.dropped == {Drop.SEND_QUEUE: 4}
+        assert counters.crowded_out == {(Drop.SEND_QUEUE, Priority.BULK): 4}
         assert counters.udp_sent == 0
         sock.full = False
         await inbox.full.wait()
-        assert inbox.frames == [b"%d" % n for n in range(udp.QUEUE)]
-        assert counters.udp_sent == udp.QUEUE
-        assert sender.send(b"direct again", HOST, receiver.address.port)
-        assert counters.udp_sent == udp.QUEUE + 1
+        assert sock.sent == [bulk[0], urgent, *bulk[1:256]]
+        assert sorted(inbox.frames) == sorted(sock.sent)
+        assert counters.udp_sent == 257
         sender.close()
         receiver.close()
 
     run(main)
+
+
+def test_a_device_sends_no_faster_than_its_pace():
+    async def main():
+        inbox = Inbox(100)
+        receiver = UdpSocket(bound_socket(HOST, 0), inbox, Counters())
+        counters = Counters()
+        sender = UdpSocket(bound_socket("127.43.0.2", 0), Inbox(0), counters, Pace(rate=1_000.0, burst=10))
+        begun = asyncio.get_running_loop().time()
+        for number in range(100):
+            assert sender.send(b"%d" % number, HOST, receiver.address.port)
+        # Nine tenths wait for their turn, and are no more than the pace away.
+        assert counters.udp_sent < 20
+        assert 0.05 < sender.backlog < 0.1
+        await inbox.full.wait()
+        # The bucket is exact, so this holds on a slow machine too: nothing is early.
+        assert asyncio.get_running_loop().time() - begun >= 0.089
+        assert sender.backlog == 0.0
+        assert inbox.frames == [b"%d" % number for number in range(100)]
+        sender.close()
+        receiver.close()
+
+    run(main)
+
+
+def test_with_a_backlog_the_urgent_are_handled_first():
+    async def main():
+        inbox = Inbox(201)
+        receiver = UdpSocket(bound_socket(HOST, 0, 4_194_304), inbox, Counters())
+        urgent = datagram(Priority.PROTECTION, 0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+            for number in range(200):
+                raw.sendto(datagram(Priority.BULK, number), (HOST, receiver.address.port))
+            raw.sendto(urgent, (HOST, receiver.address.port))
+        await inbox.full.wait()
+        assert inbox.frames[0] == urgent
+        assert inbox.frames[1:] == [datagram(Priority.BULK, number) for number in range(200)]
+        receiver.close()
+
+    run(main)
+
+
+def test_a_busy_device_empties_its_socket_before_it_goes_on():
+    """More than the kernel's buffer holds arrives while the handler is at work with some of it."""
+
+    async def main():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sent = 0
+
+        def busy(frame, source):
+            # One in hand, and two more come meanwhile.
+            nonlocal sent
+            inbox(frame, source)
+            while sent < 600 and sent < 2 * len(inbox.frames):
+                raw.sendto(datagram(Priority.NORMAL, sent) + bytes(1_000), (HOST, receiver.address.port))
+                sent += 1
+
+        inbox = Inbox(601)
+        sock = bound_socket(HOST, 0, 65_536)
+        receiver = UdpSocket(sock, busy, Counters())
+        raw.sendto(b"begin", (HOST, receiver.address.port))
+        await inbox.full.wait()
+        assert receiver.overflowed == 0
+        assert inbox.frames[1:] == [datagram(Priority.NORMAL, number) + bytes(1_000) for number in range(600)]
+        raw.close()
+        receiver.close()
+
+    run(main)
+
+
+def test_what_the_system_dropped_is_told():
+    async def main():
+        inbox = Inbox(1)
+        receiver = UdpSocket(bound_socket(HOST, 0, 4_096), inbox, Counters())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+            for _ in range(500):
+                raw.sendto(bytes(2_000), (HOST, receiver.address.port))
+        await inbox.full.wait()
+        assert 400 < receiver.overflowed < 500
+        receiver.close()
+        assert receiver.overflowed == 0
+
+    run(main)
+
+
+def test_a_flood_leaves_the_inbox_bounded_and_what_it_drops_is_counted_by_class(monkeypatch):
+    monkeypatch.setattr(udp, "INBOX", 100)
+
+    async def main():
+        counters = Counters()
+        inbox = Inbox(100 + udp.HANDLED)
+        receiver = UdpSocket(bound_socket(HOST, 0, 4_194_304), inbox, counters)
+        frames = {priority: datagram(priority, 0) for priority in Priority}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+            for number in range(1_000):
+                raw.sendto(frames[Priority.PROTECTION if number % 20 == 0 else Priority.BULK], receiver_at(receiver))
+        most = 0
+        while counters.udp_received < 1_000 or receiver._inbox:
+            most = max(most, len(receiver._inbox))
+            await asyncio.sleep(0)
+        assert most <= 100
+        assert inbox.frames.count(frames[Priority.PROTECTION]) == 50, "none of the urgent is lost"
+        assert counters.crowded_out == {(Drop.RECEIVE_QUEUE, Priority.BULK): 1_000 - len(inbox.frames)}
+        assert counters.dropped == {Drop.RECEIVE_QUEUE: 1_000 - len(inbox.frames)}
+        assert len(inbox.frames) < 1_000
+        receiver.close()
+
+    run(main)
+
+
+def receiver_at(receiver):
+    return receiver.address.host, receiver.address.port
 
 
 def test_a_handler_may_close_the_socket_that_feeds_it():
