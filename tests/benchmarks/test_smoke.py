@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 
-from tests.benchmarks import hop, process, swarm
+from tests.benchmarks import hop, process, repair, swarm
 from tests.benchmarks.figures import compared, limited, table
 
 
@@ -32,6 +32,14 @@ def test_a_meter_is_started_asked_and_measured():
     alone, pair, ready = process.measure(starts=1)
     assert 0 < alone.value < pair.value
     assert ready.unit == "s"
+
+
+def test_repair_reaches_everybody_and_sums_are_over_whom_they_name():
+    found = repair.spread(1, n=60)
+    assert found.everybody
+    assert found.by_push < 1 < found.payloads
+    assert repair.sums(1, substations=2, meters=3).wrong == 0
+    assert [repair.quantile([1.0, 2.0, 3.0, 4.0], share) for share in (0.01, 0.5, 0.99)] == [1.0, 2.0, 4.0]
 
 
 def test_figures_say_whether_their_bar_is_met():

@@ -17,7 +17,7 @@ from gossip_ws.kernel.contract import GossipPolicy
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, read_response
 from gossip_ws.sim.world import Weather, World
-from gossip_ws.theory import coverage, exact
+from gossip_ws.theory import anti_entropy, coverage, exact
 
 NEVER = 1e9
 """A period of repair that no run lives to see."""
@@ -118,6 +118,31 @@ def test_push_pull_digests_take_as_long_as_the_dice_say():
     expected = [periods_by_hand(seed, 200) for seed in range(100)]
     error = sqrt(stdev(measured) ** 2 / len(measured) + stdev(expected) ** 2 / len(expected))
     assert abs(fmean(measured) - fmean(expected)) < 3 * error + 0.01
+
+
+def rounds_of_digests(seed, n, loss):
+    """Rounds until everyone has what one has, when all ask one partner at the same moment. Delays are all the same,
+    so a digest finds its partner as it was when the round began."""
+    world = World(seed, Weather(loss=loss, least=0.01, most=0.01))
+    devices, services = swarm(world, n, 4, 4, GossipPolicy(variant=Variant.EAGER_PULL), pull_period=NEVER)
+    devices[0].push(NOTIFY, PUSH)
+    rounds = 0
+    while not all(service.notified for service in services):
+        for device in devices:
+            endpoint = device.endpoint
+            endpoint._carry_out(endpoint.node._repair.ask(world.now()))
+        world.run(until=world.time + 1)
+        rounds += 1
+    return rounds
+
+
+@pytest.mark.parametrize(("n", "loss", "runs"), [(60, 0.0, 120), (60, 0.2, 120), (150, 0.1, 30)])
+def test_rounds_of_digests_are_those_of_the_chain(n, loss, runs):
+    """Who asks and lacks: the digest and the payload have to arrive. Who asks and has: digest, fetch and payload."""
+    arrives = 1 - loss
+    expected = anti_entropy.mean_rounds(n, push=arrives**3, pull=arrives**2)
+    measured = [rounds_of_digests(seed, n, loss) for seed in range(runs)]
+    assert abs(fmean(measured) - expected) < 3 * stdev(measured) / sqrt(runs)
 
 
 def test_a_count_without_duplicate_suppression_is_wrong_and_ours_is_not():

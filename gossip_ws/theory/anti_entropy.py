@@ -1,0 +1,101 @@
+"""How long anti-entropy takes: in each round every device calls one partner at random.
+
+`push`: the probability that a caller which has the news gets it across to its partner; `pull`: that a caller which
+lacks it gets it from a partner that has it. Where a message is lost with probability e, news pushed in one message
+has push = 1 - e; news asked for in one and given in another has pull = (1 - e)^2. Knows nothing of what is said in
+the calls, of timers, or of devices that come and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import exp, lgamma, log, log1p
+
+from gossip_ws.kernel.errors import LocalError
+
+_NEGLIGIBLE = 1e-16
+"""Below it, a probability is left out of a sum."""
+_FEW = 64
+
+
+def lacking(share: float, push: float, pull: float) -> float:
+    """The share of many devices that lack the news after one more round, when `share` lack it now.
+
+    A device goes on lacking it when its own call does not bring it, and none of those that call it does: their
+    number is Poisson with mean push (1 - share). p' = p (1 - pull (1 - p)) exp(-push (1 - p)).
+    """
+    _check(2, push, pull)
+    return share * (1 - pull * (1 - share)) * exp(-push * (1 - share))
+
+
+def mean_rounds(n: int, push: float, pull: float) -> float:
+    """Expected rounds until all of `n` devices have what one of them has.
+
+    By the chain of how many have it. It is exact for pull alone, and for push up to `_FEW` callers that have it, where
+    chance decides; beyond, those whom they call are taken as independent of one another.
+    """
+    _check(n, push, pull)
+    rest = [0.0] * (n + 1)
+    for informed in range(n - 1, 0, -1):
+        stay, onward = 0.0, 1.0
+        for newly, likely in _newly(n, informed, push, pull):
+            if newly:
+                onward += likely * rest[informed + newly]
+            else:
+                stay += likely
+        rest[informed] = onward / (1 - stay)
+    return rest[1]
+
+
+def _newly(n: int, informed: int, push: float, pull: float) -> Iterator[tuple[int, float]]:
+    """How many more have it after a round that began with `informed` of `n`: (k, P(k)), a k perhaps in parts."""
+    others = n - informed
+    asks = pull * informed / (n - 1)
+    if informed > _FEW or push == 0:
+        yield from _binomial(others, 1 - (1 - asks) * (1 - push / (n - 1)) ** informed)
+        return
+    told = [1.0]
+    for _ in range(informed):
+        # One caller more: it reaches one of those that nobody has reached in this round, or makes no difference.
+        fresh = [push * max(others - k, 0) / (n - 1) for k in range(len(told))]
+        told = [
+            (told[k] * (1 - fresh[k]) if k < len(told) else 0.0) + (told[k - 1] * fresh[k - 1] if k else 0.0)
+            for k in range(len(told) + 1)
+        ]
+    for k, likely in enumerate(told):
+        if likely >= _NEGLIGIBLE:
+            for more, then in _binomial(others - k, asks):
+                yield k + more, likely * then
+
+
+def _binomial(trials: int, hit: float) -> Iterator[tuple[int, float]]:
+    """(k, P(k)) of those that are not negligible."""
+    if hit >= 1 or hit == 0 or trials == 0:
+        yield trials if hit >= 1 else 0, 1.0
+        return
+    mode = min(int((trials + 1) * hit), trials)
+    odds = hit / (1 - hit)
+    top = exp(
+        lgamma(trials + 1)
+        - lgamma(mode + 1)
+        - lgamma(trials - mode + 1)
+        + mode * log(hit)
+        + (trials - mode) * log1p(-hit)
+    )
+    likely = top
+    for k in range(mode, trials + 1):
+        if likely < _NEGLIGIBLE:
+            break
+        yield k, likely
+        likely *= odds * (trials - k) / (k + 1)
+    likely = top
+    for k in range(mode, 0, -1):
+        likely *= k / (trials - k + 1) / odds
+        if likely < _NEGLIGIBLE:
+            break
+        yield k - 1, likely
+
+
+def _check(n: int, push: float, pull: float) -> None:
+    if n < 2 or not 0 <= push <= 1 or not 0 <= pull <= 1 or push + pull == 0:
+        raise LocalError(f"news goes nowhere: n={n}, push={push}, pull={pull}")
