@@ -77,6 +77,7 @@ class Taken:
     device: DeviceId
     tally: Tally
     value: bytes
+    cover: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)
@@ -262,23 +263,33 @@ class Requests:
         if request.stage is not Stage.GATHERING:
             return [self._say(request, Standing.LATE, source), Dropped("late partial")]
         devices = partial.tally.expected
-        if below.adopted + devices > max(below.peer.subtree - 1, 0) or _claimed(partial.tally) > devices:
+        # An equal that the dead had asked is registered here too. Anybody else is of those that the dead registered.
+        is_equal = self._is_equal(partial.sender, source)
+        fits = is_equal or below.adopted + devices <= max(below.peer.subtree - 1, 0)
+        if not fits or _claimed(partial.tally) > devices:
             return [Dropped("orphans of more than its subtree")]
+        held = _held(request)
+        if device_digest(partial.sender) in held:
+            # The dead had passed it on, or was not dead but slow, and came by itself with what this one had given it.
+            return [self._say(request, Standing.COUNTED, source)]
+        if not held.isdisjoint(partial.cover):
+            # It was itself the slow one: somebody of its own passed it by and is in.
+            return [self._say(request, Standing.UNCERTAIN, source), Dropped("orphan with somebody taken already")]
         if below.cover is None:
             # From here on the dead cannot count them any more, whatever it may still have sent.
             below.fenced = True
         else:
-            # What the dead passed on is known by its direct children: the bypassed one, or the orphan itself.
-            passed_on = partial.bypassing[-2] if len(partial.bypassing) > 1 else partial.sender
-            if device_digest(passed_on) in below.cover:
-                if passed_on == partial.sender:
-                    return [self._say(request, Standing.COUNTED, source)]
+            # What the elder passed on of a second dead between them may hold the orphan, or not.
+            between = partial.bypassing[-2] if len(partial.bypassing) > 1 else None
+            if between is not None and device_digest(between) in below.cover:
                 self._leave_out(request, below.peer.device, partial.sender, devices)
                 return [self._say(request, Standing.UNCERTAIN, source), Dropped("uncertain orphan")]
-            self._unmiss(request, below.peer.device, devices)
-        below.adopted += devices
+            if not is_equal:
+                self._unmiss(request, below.peer.device, devices)
+        if not is_equal:
+            below.adopted += devices
         self._take(request, partial)
-        if below.fenced and below.adopted >= below.peer.subtree - 1:
+        if below.fenced and below.adopted >= below.peer.subtree - 1 and not self._hides_equals(request, below):
             below.closed = True
             if self._table.relation_of(below.peer) is Relation.CHILD:
                 expected = Account(request, self._table).expected(below.peer)
@@ -286,12 +297,30 @@ class Requests:
                 below.tally = Tally(expected=rest, missing=rest)
         return [self._say(request, Standing.TAKEN, source), *self._settle(partial.about, now)]
 
+    def _is_equal(self, sender: DeviceId, source: Address) -> bool:
+        """Is it an equal, sending from where it is registered?"""
+        peer = self._table.get(sender)
+        if peer is None or self._table.relation_of(peer) is not Relation.EQUAL:
+            return False
+        return any(own is not None and own.host == source.host for own in (peer.udp, peer.http))
+
+    def _hides_equals(self, request: Request, below: Asked) -> bool:
+        """May an equal that is not in yet have chosen the dead as its asker? A child asks nobody's equals."""
+        if self._table.relation_of(below.peer) is Relation.CHILD:
+            return False
+        held = _held(request)
+        elsewhere = (below.peer.device, *request.ancestors)
+        return any(
+            peer.device not in elsewhere and device_digest(peer.device) not in held
+            for peer in self._table.overlapping(Relation.EQUAL, request.content.terms.scopes)
+        )
+
     def _take(self, request: Request, partial: Partial) -> None:
         tally = partial.tally
         if not partial.value and tally.contributors:
             # A value was lost on the way here (its filter failed below): nobody of them contributed.
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
-        request.taken[partial.sender] = Taken(partial.sender, tally, partial.value)
+        request.taken[partial.sender] = Taken(partial.sender, tally, partial.value, partial.cover)
 
     def _came_late(self, request: Request, asked: Asked, tally: Tally) -> None:
         """Too late for the value. Before the answer has left, its devices are told from those that said nothing."""
@@ -504,6 +533,11 @@ class Requests:
 def _askers(hop: Hop, sender: DeviceId) -> tuple[DeviceId, ...]:
     """The chain that the hop names, the sender last whatever it says."""
     return hop.ancestors if hop.ancestors and hop.ancestors[-1] == sender else (sender,)
+
+
+def _held(request: Request) -> set[bytes]:
+    """Whoever is known to be in what was taken: who sent it, and whose partials those had taken."""
+    return {digest for taken in request.taken.values() for digest in (device_digest(taken.device), *taken.cover)}
 
 
 def _claimed(tally: Tally) -> int:

@@ -122,6 +122,55 @@ def test_an_orphan_counts_once_and_all_of_them_not_for_more_than_the_dead_regist
     assert top.receive(stranger, address("sm9"), at(5.3)) == [Dropped("orphan of nobody here")]
 
 
+def test_whole_areas_that_had_asked_the_dead_for_their_way_up_are_adopted():
+    """Among equals the tree is made by chance: the dead may have stood above others, more than it ever registered."""
+    top, ask = root(peer("ssc1", subtree=3), peer("ssc2", subtree=5), peer("ssc3"))
+    top.receive(Receipt(ask.id, device("ssc2"), Standing.COUNTED), address("ssc2"), at(0.1))
+    top.receive(partial(ask, "ssc3"), address("ssc3"), at(0.2))
+    for name in ("sm1", "sm2"):
+        # All of its own are here: but ssc2 has said that somebody else is its asker.
+        assert top.receive(partial(ask, name, bypassing=("ssc1",)), address(name), at(5)) == [
+            said(ask, Standing.TAKEN, name)
+        ]
+    area = partial(ask, "ssc2", devices=5, bypassing=("ssc1",))
+    assert top.receive(area, address("elsewhere"), at(5)) == [Dropped("orphans of more than its subtree")]
+    effects = top.receive(area, address("ssc2"), at(5))
+    assert effects[0] == said(ask, Standing.TAKEN, "ssc2")
+    assert isinstance(effects[1], Combine)
+    (answer,) = top.combined(ask.id, b"20", (), at(5))
+    assert answer.tally == Tally(contributors=9, expected=10, missing=1)
+
+
+def two_that_pass_each_other_by():
+    """An appliance gave up its meter, and the dead substation above it. The meter was only slow: it had the
+    appliance's partial all the same, and then gave up the substation as well."""
+    top, ask = root(peer("ssc1", subtree=4))
+    appliance = partial(ask, "ied1", bypassing=("sm1", "ssc1"))
+    meter = partial(ask, "sm1", devices=2, cover=(device_digest(device("ied1")),), bypassing=("ssc1",))
+    return top, ask, appliance, meter
+
+
+def test_a_slow_asker_that_brings_who_was_adopted_is_left_out():
+    top, ask, appliance, meter = two_that_pass_each_other_by()
+    assert top.receive(appliance, address("ied1"), at(5)) == [said(ask, Standing.TAKEN, "ied1")]
+    assert top.receive(meter, address("sm1"), at(6)) == [
+        said(ask, Standing.UNCERTAIN, "sm1"),
+        Dropped("orphan with somebody taken already"),
+    ]
+    top.timer(Deadline(ask.id), at(9.2))
+    (answer,) = top.combined(ask.id, b"5", (), at(9.2))
+    assert answer.tally == Tally(contributors=2, expected=5, missing=3)
+
+
+def test_who_comes_after_its_slow_asker_is_counted_already():
+    top, ask, appliance, meter = two_that_pass_each_other_by()
+    assert top.receive(meter, address("sm1"), at(5)) == [said(ask, Standing.TAKEN, "sm1")]
+    assert top.receive(appliance, address("ied1"), at(6)) == [said(ask, Standing.COUNTED, "ied1")]
+    top.timer(Deadline(ask.id), at(9.2))
+    (answer,) = top.combined(ask.id, b"5", (), at(9.2))
+    assert answer.tally == Tally(contributors=3, expected=5, missing=2)
+
+
 def test_who_knows_nobody_above_its_parent_goes_on_asking_it():
     meter = node("sm1", peer("ssc1"))
     ask = content("one", Style.REQUEST_RESPONSE)
