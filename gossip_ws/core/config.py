@@ -88,6 +88,10 @@ class NodeConfig:
     """Kinds of which the newest message is remembered, so that an older one is told; 32 octets each."""
     query_limit: int = 64
     """Requests open at once; one more is answered `busy`."""
+    max_part: int = 28_000
+    """Octets of single replies in one part of an answer: with cover and headers it fits an envelope of 32,767."""
+    max_replies: int = 4 * 1024 * 1024
+    """Octets of others' single replies held for one request; what is beyond is left out and reported as failed."""
     retry_first: float = 0.25
     """First wait for a receipt (s); doubles up to `retry_longest`. A loaded meter answers in some 10 ms."""
     retry_longest: float = 2.0
@@ -113,6 +117,8 @@ class NodeConfig:
             raise LocalError("a skew is not negative")
         if self.max_rate <= 0 or self.max_burst < 1:
             raise LocalError("a node takes at least one message")
+        if not 0 < self.max_part <= self.max_replies:
+            raise LocalError("max_part lies between 0 and max_replies")
         limits = self.seen_limit, self.store_limit, self.in_force_limit, self.query_limit, self.peer_limit
         if min(limits) < 1:
             raise LocalError("a limit is at least 1")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Peer, Relation
+from gossip_ws.core.replies import Replies
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault
@@ -45,10 +46,11 @@ class Combine:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to the entry client of request `id`: the response element, or why there is none."""
+    """The answer to the entry client of request `id`: the response element, each single reply where they were asked
+    for, or why there is none."""
 
     id: GossipId
-    value: bytes | Fault
+    value: bytes | Fault | Replies
     tally: Tally
 
 

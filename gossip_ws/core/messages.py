@@ -81,11 +81,12 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to a Gossip with `hop.receipt`, or to a Partial."""
+    """The answer to a Gossip with `hop.receipt`, or to a Partial, of which it names the `part`."""
 
     about: GossipId
     sender: DeviceId
     standing: Standing
+    part: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,23 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceReply:
+    """What one device's own service replied: the response element, or why there is none. Never changed on its way."""
+
+    device: DeviceId
+    value: bytes
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Partial:
     """One immutable partial answer, resent until receipted. `value` is what the filter made, in its
     partial form; empty when nobody contributed. `cover` names the direct children taken in, 8 octets
     of digest each. `fault`: why there is no value. `bypassing`: the askers between sender and receiver that
-    did not answer, the sender's own first."""
+    did not answer, the sender's own first.
+
+    Where every reply is asked for there are `replies` instead of a value, in `parts` parts, of which this is number
+    `part`. All parts say the same but for their replies, so the order in which they come does not matter."""
 
     about: GossipId
     sender: DeviceId
@@ -124,6 +137,9 @@ class Partial:
     cover: tuple[bytes, ...] = ()
     fault: Fault | None = None
     bypassing: tuple[DeviceId, ...] = ()
+    replies: tuple[DeviceReply, ...] = ()
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

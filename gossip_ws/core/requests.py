@@ -1,7 +1,8 @@
 """Pull aggregation: a request spreads, the first asker is the parent, one reply climbs back.
 
 The value is always the aggregate over exactly the devices counted as contributors: each value is frozen
-when first read, a child's partial is taken once, and what a node has sent up never changes.
+when first read, a child's partial is taken once, and what a node has sent up never changes. Where every reply is
+asked for, the answer is the list of exactly their replies instead (`core.replies`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from gossip_ws.core.effects import (
     Invoke,
     ReplyAgain,
 )
-from gossip_ws.core.messages import Content, Gossip, Hop, Partial, Receipt, Standing, Tally
+from gossip_ws.core.messages import Content, DeviceReply, Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
+from gossip_ws.core.replies import REFUSED, Inbox, Outbox, Replies, octets, own_reply
 from gossip_ws.core.spread import binding_for, plan
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
@@ -78,6 +80,7 @@ class Taken:
     tally: Tally
     value: bytes
     cover: tuple[bytes, ...] = ()
+    replies: tuple[DeviceReply, ...] = ()
 
 
 @dataclass(slots=True)
@@ -89,16 +92,23 @@ class Request:
     ancestors: tuple[DeviceId, ...]
     from_below: bool
     deadline: float
+    inbox: Inbox
     stage: Stage = Stage.GATHERING
     own: Input | Fault | None = None
     own_awaited: bool = False
     own_late: bool = False
     asked: dict[DeviceId, Asked] = field(default_factory=dict)
     taken: dict[DeviceId, Taken] = field(default_factory=dict)
-    partial: Partial | None = None
+    outbox: Outbox | None = None
     bypassed: int = 0
     uncertain: dict[DeviceId, int] = field(default_factory=dict)
     """Orphans that were left out, and the devices that each stands for."""
+
+    @property
+    def wants_all(self) -> bool:
+        """Is every single reply asked for?"""
+        chosen = self.content.terms.filter
+        return chosen is not None and chosen.is_all
 
     @property
     def reply_to(self) -> DeviceId | None:
@@ -162,6 +172,7 @@ class Requests:
             _askers(hop, sender.device) if sender is not None and hop is not None else (),
             sender is None or self._table.relation_of(sender) is Relation.CHILD,
             now.monotonic + remaining * (1 - config.hop_margin),
+            Inbox(config.max_replies, config.max_part),
         )
         self._open[content.id] = request
         effects: list[Effect] = []
@@ -199,8 +210,8 @@ class Requests:
         if gossip.hop.sender != request.parent:
             return self._receipt(gossip, Standing.COUNTED)
         effects = self._receipt(gossip, Standing.TAKEN)
-        if request.partial is not None:
-            effects += self._reply(request)
+        if request.outbox is not None:
+            effects += self._reply(request, request.outbox.due())
         return effects
 
     def receipt(self, receipt: Receipt, now: Instant) -> list[Effect]:
@@ -209,9 +220,14 @@ class Requests:
         if request is None:
             return [Dropped("receipt of nothing")]
         if receipt.sender == request.reply_to:
-            if request.stage is Stage.REPLYING:
+            if request.stage is not Stage.REPLYING or request.outbox is None:
+                return []
+            more = request.outbox.receipted(receipt.part)
+            if request.outbox.is_empty or receipt.standing is not Standing.TAKEN:
                 request.stage = Stage.DONE
-            return []
+                request.outbox = None
+                return []
+            return self._reply(request, more)
         asked = request.asked.get(receipt.sender)
         if asked is None or asked.closed:
             return [Dropped("receipt out of turn")]
@@ -239,18 +255,23 @@ class Requests:
             return [Dropped("partial of nothing")]
         to = child.address(request.content.terms.binding)
         if partial.sender in request.taken:
-            return [self._say(request, Standing.TAKEN, to)]
+            return [self._say(request, Standing.TAKEN, to, partial.part)]
         if request.stage is not Stage.GATHERING or asked.fenced:
             self._came_late(request, asked, partial.tally)
-            return [self._say(request, Standing.LATE, to), Dropped("late partial")]
-        effects: list[Effect] = [self._say(request, Standing.TAKEN, to)]
+            return [self._say(request, Standing.LATE, to, partial.part), Dropped("late partial")]
+        effects: list[Effect] = [self._say(request, Standing.TAKEN, to, partial.part)]
         most = child.subtree
         if self._table.relation_of(child) is Relation.CHILD and _claimed(partial.tally) > most:
             asked.closed = True
             asked.tally = Tally(expected=most, failed=most)
             return [*effects, Dropped("partial of more than its subtree"), *self._settle(partial.about, now)]
-        asked.closed, asked.cover = True, partial.cover
-        self._take(request, partial)
+        asked.joined = True
+        whole, dropped = self._whole(request, partial)
+        effects += dropped
+        if whole is None:
+            return effects
+        asked.closed, asked.cover = True, whole.cover
+        self._take(request, whole)
         return effects + self._settle(partial.about, now)
 
     def _orphan(self, request: Request, partial: Partial, source: Address, now: Instant) -> list[Effect]:
@@ -259,9 +280,9 @@ class Requests:
         if below is None:
             return [Dropped("orphan of nobody here")]
         if partial.sender in request.taken:
-            return [self._say(request, Standing.TAKEN, source)]
+            return [self._say(request, Standing.TAKEN, source, partial.part)]
         if request.stage is not Stage.GATHERING:
-            return [self._say(request, Standing.LATE, source), Dropped("late partial")]
+            return [self._say(request, Standing.LATE, source, partial.part), Dropped("late partial")]
         devices = partial.tally.expected
         # An equal that the dead had asked is registered here too. Anybody else is of those that the dead registered.
         is_equal = self._is_equal(partial.sender, source)
@@ -271,31 +292,43 @@ class Requests:
         held = _held(request)
         if device_digest(partial.sender) in held:
             # The dead had passed it on, or was not dead but slow, and came by itself with what this one had given it.
-            return [self._say(request, Standing.COUNTED, source)]
+            return [self._say(request, Standing.COUNTED, source, partial.part)]
         if not held.isdisjoint(partial.cover):
             # It was itself the slow one: somebody of its own passed it by and is in.
-            return [self._say(request, Standing.UNCERTAIN, source), Dropped("orphan with somebody taken already")]
-        if below.cover is None:
-            # From here on the dead cannot count them any more, whatever it may still have sent.
-            below.fenced = True
-        else:
+            left_out = self._say(request, Standing.UNCERTAIN, source, partial.part)
+            return [left_out, Dropped("orphan with somebody taken already")]
+        if below.cover is not None:
             # What the elder passed on of a second dead between them may hold the orphan, or not.
             between = partial.bypassing[-2] if len(partial.bypassing) > 1 else None
             if between is not None and device_digest(between) in below.cover:
-                self._leave_out(request, below.peer.device, partial.sender, devices)
-                return [self._say(request, Standing.UNCERTAIN, source), Dropped("uncertain orphan")]
-            if not is_equal:
-                self._unmiss(request, below.peer.device, devices)
+                if partial.sender not in request.uncertain:
+                    self._leave_out(request, below.peer.device, partial.sender, devices)
+                return [self._say(request, Standing.UNCERTAIN, source, partial.part), Dropped("uncertain orphan")]
+        whole, dropped = self._whole(request, partial)
+        if whole is None:
+            return [self._say(request, Standing.TAKEN, source, partial.part), *dropped]
+        if below.cover is None:
+            # From here on the dead cannot count them any more, whatever it may still have sent.
+            below.fenced = True
+        elif not is_equal:
+            self._unmiss(request, below.peer.device, devices)
         if not is_equal:
             below.adopted += devices
-        self._take(request, partial)
+        self._take(request, whole)
         if below.fenced and below.adopted >= below.peer.subtree - 1 and not self._hides_equals(request, below):
             below.closed = True
             if self._table.relation_of(below.peer) is Relation.CHILD:
                 expected = Account(request, self._table).expected(below.peer)
                 rest = max(expected - below.adopted, 0)
                 below.tally = Tally(expected=rest, missing=rest)
-        return [self._say(request, Standing.TAKEN, source), *self._settle(partial.about, now)]
+        taken = self._say(request, Standing.TAKEN, source, partial.part)
+        return [taken, *dropped, *self._settle(partial.about, now)]
+
+    def _whole(self, request: Request, partial: Partial) -> tuple[Partial | None, list[Dropped]]:
+        """The answer of which `partial` is a part, once it is here; a value is always in one."""
+        if request.wants_all:
+            return request.inbox.take(partial, self._config.device)
+        return (partial, []) if partial.parts == 1 else (None, [Dropped("parts of one value")])
 
     def _is_equal(self, sender: DeviceId, source: Address) -> bool:
         """Is it an equal, sending from where it is registered?"""
@@ -317,10 +350,10 @@ class Requests:
 
     def _take(self, request: Request, partial: Partial) -> None:
         tally = partial.tally
-        if not partial.value and tally.contributors:
+        if not (partial.replies if request.wants_all else partial.value) and tally.contributors:
             # A value was lost on the way here (its filter failed below): nobody of them contributed.
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
-        request.taken[partial.sender] = Taken(partial.sender, tally, partial.value, partial.cover)
+        request.taken[partial.sender] = Taken(partial.sender, tally, partial.value, partial.cover, partial.replies)
 
     def _came_late(self, request: Request, asked: Asked, tally: Tally) -> None:
         """Too late for the value. Before the answer has left, its devices are told from those that said nothing."""
@@ -348,8 +381,8 @@ class Requests:
         tally = replace(taken.tally, missing=taken.tally.missing - moved, uncertain=taken.tally.uncertain + moved)
         request.taken[device] = replace(taken, tally=tally)
 
-    def _say(self, request: Request, standing: Standing, to: Address) -> Send:
-        return Send(Receipt(request.content.id, self._config.device, standing), (to,))
+    def _say(self, request: Request, standing: Standing, to: Address, part: int) -> Send:
+        return Send(Receipt(request.content.id, self._config.device, standing, part), (to,))
 
     def invoked(self, id: GossipId, outcome: bytes | Fault, now: Instant) -> list[Effect]:
         """The own service replied; from here on its value is frozen for this request."""
@@ -358,6 +391,10 @@ class Requests:
             if request is not None and request.stage is Stage.COMBINING and isinstance(outcome, bytes):
                 request.own_late = request.own is None
             return [Dropped("invocation out of turn")]
+        if request.wants_all:
+            # One that does not fit a part has failed.
+            own = own_reply(self._config.device, outcome, self._config.max_part)
+            outcome = own.fault or own.value
         request.own = outcome if isinstance(outcome, Fault) else Input(outcome, 1, own=True)
         return self._settle(id, now)
 
@@ -395,13 +432,18 @@ class Requests:
         request = self._open.get(timer.id)
         if request is None or request.stage is not Stage.REPLYING:
             return []
-        if timer.attempt > self._config.orphan_after and self._turn(request):
-            return [*self._reply(request), SetTimer(ReplyAgain(timer.id, 1), self._config.retry_first)]
-        if timer.attempt > self._config.retries:
+        outbox = request.outbox
+        if outbox is None:
+            return []
+        # An asker that gives receipts lives, however long the list is.
+        attempt = 1 if outbox.has_moved() else timer.attempt
+        if attempt > self._config.orphan_after and self._turn(request, outbox):
+            return [*self._reply(request, outbox.due()), SetTimer(ReplyAgain(timer.id, 1), self._config.retry_first)]
+        if attempt > self._config.retries:
             request.stage = Stage.DONE
             return [Dropped("partial without a receipt")]
-        wait = min(self._config.retry_first * 2.0**timer.attempt, self._config.retry_longest)
-        return [*self._reply(request), SetTimer(ReplyAgain(timer.id, timer.attempt + 1), wait)]
+        wait = min(self._config.retry_first * 2.0**attempt, self._config.retry_longest)
+        return [*self._reply(request, outbox.due()), SetTimer(ReplyAgain(timer.id, attempt + 1), wait)]
 
     def combined(self, id: GossipId, value: bytes | Fault, refused: Iterable[int], now: Instant) -> list[Effect]:
         """The filter ran. `refused` are indices of inputs left out as malformed or out of range."""
@@ -410,9 +452,9 @@ class Requests:
             return [Dropped("combination out of turn")]
         account = Account(request, self._table)
         tally, lacking = account.tally(), list(account.lacking(self._config.device))
-        inputs = self._inputs(request)
-        below = [taken.device for taken in request.taken.values() if taken.tally.contributors]
-        for index in refused:
+        inputs, below = self._inputs(request), self._below(request)
+        left_out = frozenset(refused)
+        for index in left_out:
             lost = inputs[index].contributors
             tally = replace(tally, contributors=tally.contributors - lost, failed=tally.failed + lost)
             whose = self._config.device if inputs[index].own else below[index - len(inputs)]
@@ -421,19 +463,20 @@ class Requests:
             # Whoever's values they were, it is here that they were lost.
             lacking.append(Lacking(self._config.device, Lack.FAILED, tally.contributors))
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
-        return self._conclude(request, value, tally, lacking)
+            return self._conclude(request, value, tally, lacking)
+        return self._conclude(request, value, tally, lacking, self._replies(request, left_out))
 
     # -- steps ---------------------------------------------------------------------------------
 
-    def _turn(self, request: Request) -> bool:
+    def _turn(self, request: Request, outbox: Outbox) -> bool:
         """The asker is silent: turn to the one before it, if it is known."""
         dead = request.bypassed + 1
-        if request.partial is None or dead > MAX_BYPASSED or dead >= len(request.ancestors):
+        if dead > MAX_BYPASSED or dead >= len(request.ancestors):
             return False
         if self._table.reachable(request.ancestors[-1 - dead]) is None:
             return False
         request.bypassed = dead
-        request.partial = replace(request.partial, bypassing=tuple(reversed(request.ancestors[-dead:])))
+        outbox.turn(tuple(reversed(request.ancestors[-dead:])))
         return True
 
     def _ask(self, request: Request, peers: Iterable[Peer], hop: Hop, now: Instant) -> list[Effect]:
@@ -480,54 +523,102 @@ class Requests:
 
     def _inputs(self, request: Request) -> tuple[Input, ...]:
         own = (request.own,) if isinstance(request.own, Input) else ()
+        if request.wants_all:
+            return own + tuple(
+                Input(reply.value, 1, own=False)
+                for taken in request.taken.values()
+                for reply in taken.replies
+                if reply.fault is None
+            )
         return own + tuple(
             Input(taken.value, taken.tally.contributors, own=False)
             for taken in request.taken.values()
             if taken.tally.contributors
         )
 
+    def _below(self, request: Request) -> tuple[DeviceId, ...]:
+        """Who stands behind each input but the own one."""
+        if request.wants_all:
+            replies = [reply for taken in request.taken.values() for reply in taken.replies]
+            return tuple(reply.device for reply in replies if reply.fault is None)
+        return tuple(taken.device for taken in request.taken.values() if taken.tally.contributors)
+
+    def _replies(self, request: Request, refused: frozenset[int]) -> tuple[DeviceReply, ...]:
+        """Each reply as it came, the own one first; `refused` are indices of inputs, which are those with a value."""
+        if not request.wants_all:
+            return ()
+        held: list[DeviceReply] = []
+        if request.own is not None:
+            outcome = request.own.value if isinstance(request.own, Input) else request.own
+            held.append(own_reply(self._config.device, outcome, self._config.max_part))
+        held += [reply for taken in request.taken.values() for reply in taken.replies]
+        if refused:
+            values = [place for place, reply in enumerate(held) if reply.fault is None]
+            for index in refused:
+                held[values[index]] = DeviceReply(held[values[index]].device, b"", REFUSED)
+        return tuple(held)
+
     def _combine(self, request: Request) -> list[Effect]:
         request.stage = Stage.COMBINING
+        request.inbox.close()
         inputs = self._inputs(request)
         if not inputs:
             account = Account(request, self._table)
-            return self._conclude(request, b"", account.tally(), account.lacking(self._config.device))
+            lacking = account.lacking(self._config.device)
+            return self._conclude(request, b"", account.tally(), lacking, self._replies(request, frozenset()))
         terms = request.content.terms
         # A request without a filter never gets this far: the entry names the operation's default.
         chosen = terms.filter or Filter(name="sum")
         return [Combine(request.content.id, request.content.action, chosen, inputs, request.parent is None)]
 
     def _conclude(
-        self, request: Request, value: bytes | Fault, tally: Tally, lacking: Iterable[Lacking]
+        self,
+        request: Request,
+        value: bytes | Fault,
+        tally: Tally,
+        lacking: Iterable[Lacking],
+        replies: tuple[DeviceReply, ...] = (),
     ) -> list[Effect]:
         id, terms = request.content.id, request.content.terms
-        self._ledger.add(id, lacking)
+        left_out = (Lacking(device, Lack.FAILED, 1) for device in request.inbox.left_out)
+        self._ledger.add(id, (*lacking, *left_out))
+        for device, taken in request.taken.items():
+            # Whoever is told has the list; a request is remembered for longer.
+            request.taken[device] = replace(taken, replies=())
         if request.parent is None:
             request.stage = Stage.DONE
+            answer: bytes | Fault | Replies = value
             if not isinstance(value, Fault):
+                if request.wants_all:
+                    answer = Replies(replies, terms.expires)
                 if tally.contributors == 0 and isinstance(request.own, Fault):
-                    value = request.own
+                    answer = request.own
                 elif tally.contributors == 0:
-                    value = _fault("NoContributors", "no device contributed a value")
+                    answer = _fault("NoContributors", "no device contributed a value")
                 elif tally.contributors < terms.min_group:
-                    value = _fault(
+                    answer = _fault(
                         "GroupTooSmall", f"{tally.contributors} devices, at least {terms.min_group} are asked for"
                     )
-            return [Answer(id, value, tally)]
+            return [Answer(id, answer, tally)]
         fault = value if isinstance(value, Fault) else None
         cover = tuple(device_digest(device) for device in request.taken)
-        request.partial = Partial(
-            id, self._config.device, tally, b"" if isinstance(value, Fault) else value, cover, fault
+        partial = Partial(
+            id, self._config.device, tally, b"" if isinstance(value, Fault) else value, cover, fault, replies=replies
         )
+        request.outbox = Outbox(partial, self._config.max_part)
         request.stage = Stage.REPLYING
-        return [*self._reply(request), SetTimer(ReplyAgain(id, 1), self._config.retry_first)]
+        return [*self._reply(request, request.outbox.due()), SetTimer(ReplyAgain(id, 1), self._config.retry_first)]
 
-    def _reply(self, request: Request) -> list[Effect]:
+    def _reply(self, request: Request, parts: Iterable[Partial]) -> list[Effect]:
+        """Some parts to the asker, each by datagram if it fits one."""
         peer = self._table.reachable(request.reply_to) if request.reply_to is not None else None
-        if peer is None or request.partial is None:
+        if peer is None:
             return [Dropped("asker is gone")]
-        binding = binding_for(request.content.terms, len(request.partial.value))
-        return [Send(request.partial, (peer.address(binding),))]
+        effects: list[Effect] = []
+        for part in parts:
+            binding = binding_for(request.content.terms, len(part.value) + sum(map(octets, part.replies)))
+            effects.append(Send(part, (peer.address(binding),)))
+        return effects
 
 
 def _askers(hop: Hop, sender: DeviceId) -> tuple[DeviceId, ...]:

@@ -16,7 +16,8 @@ from gossip_ws.core.effects import Answer, AskPeers, Combine, Effect, Enrol, Inv
 from gossip_ws.core.messages import Alive, Content, Gossip, Message, Tally, alive_statement
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, PeerTable
-from gossip_ws.endpoint.entry import fix_terms
+from gossip_ws.core.replies import Replies
+from gossip_ws.endpoint.entry import check_singling, fix_terms
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -42,8 +43,8 @@ from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build
 
 ENROL_TIMEOUT = 5.0
 LEAVE_TIMEOUT = 1.0
-Waiting = Callable[[bytes | Fault, GossipId, Tally], None]
-"""Gets the answer to a request that was made here."""
+Waiting = Callable[[bytes | Fault | Replies, GossipId, Tally], None]
+"""Gets the answer to a request that was made here: Replies if, and only if, each single one was asked for."""
 Told = Callable[[Fault | None], None]
 """Told of a one-way message that was to start here: it is on its way, or was refused and went nowhere."""
 
@@ -215,6 +216,7 @@ class Endpoint:
         terms = content.terms
         if operation is not None and (operation.policy is None or operation.style is not terms.style):
             raise sender_fault("NotGossiped", f"{content.action} does not gossip, or not as {terms.style.value}")
+        check_singling(terms, operation.policy if operation is not None else None)
         if terms.filter is not None:
             self.world.combiner.check(terms.filter, operation.shape if operation is not None else None)
         return operation

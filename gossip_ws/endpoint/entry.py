@@ -5,7 +5,7 @@ from __future__ import annotations
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.defaults import default_budgets
 from gossip_ws.core.peers import PeerTable
-from gossip_ws.kernel.contract import Operation
+from gossip_ws.kernel.contract import GossipPolicy, Operation
 from gossip_ws.kernel.errors import LocalError, sender_fault
 from gossip_ws.kernel.terms import Budget, Filter, Gathering, Style, Terms, Variant, Wanted
 
@@ -33,7 +33,7 @@ def fix_terms(
     if not request and chosen is not None:
         raise sender_fault("FilterNotAllowed", f"{operation.name} is one-way: there are no replies to filter")
     scopes = wanted.scopes or ((policy.scope,) if policy.scope else ())
-    return Terms(
+    fixed = Terms(
         variant=wanted.variant or policy.variant,
         style=operation.style,
         binding=wanted.binding or policy.binding,
@@ -51,6 +51,20 @@ def fix_terms(
         gathering=(wanted.gathering or policy.gathering) if request else Gathering.TREE,
         latest=policy.latest and not request,
     )
+    check_singling(fixed, policy)
+    return fixed
+
+
+def check_singling(terms: Terms, policy: GossipPolicy | None) -> None:
+    """Single replies are not given where an answer stands for a group at least: they would single out households.
+
+    Asked at every device, so that none gives its reply to an origin that overlooks it. Raises RemoteError.
+    """
+    demanded = max(terms.min_group, policy.min_group if policy is not None else 1)
+    if terms.filter is not None and terms.filter.is_all and demanded > 1:
+        raise sender_fault(
+            "FilterNotAllowed", f"no single replies where an answer is to stand for at least {demanded} devices"
+        )
 
 
 def _budgets(operation: Operation, wanted: Wanted, config: NodeConfig, table: PeerTable) -> tuple[Budget, ...]:

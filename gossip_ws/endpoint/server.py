@@ -13,16 +13,19 @@ from enum import Enum
 from typing import Final, Protocol
 
 from gossip_ws.core.messages import Content, Gossip, Tally
+from gossip_ws.core.replies import Replies
 from gossip_ws.dpws.messages import ADHOC
+from gossip_ws.endpoint.collected import Asker, Collected
 from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
 from gossip_ws.kernel.names import WSA, GossipId
 from gossip_ws.kernel.terms import Style, Wanted
-from gossip_ws.ports import Frame, HostedService, Outcome, Reply, Request, Respond, Response
+from gossip_ws.ports import Caller, Frame, HostedService, Outcome, Reply, Request, Respond, Response
 from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Envelope, canonical, content_prefixes, parse
 from gossip_ws.wire.nodes import encode_report
+from gossip_ws.wire.replies import GET_REPLIES_ACTION, REPLIES_ACTION, read_get_replies
 from gossip_ws.wire.soap import ADDRESSING_HEADERS, fault_envelope, reply_envelope, understand
 from gossip_ws.wire.terms import WANTED, decode_wanted
 
@@ -68,6 +71,7 @@ class SoapServer:
         self.endpoint = endpoint
         self._description = description
         self._routes: dict[str, _Route] = {}
+        self._collected = Collected(endpoint.world.clock, endpoint.node.config.max_part)
         for service in endpoint.hosting.services:
             self._routes[service.path] = _Route(service, _Side.HOSTED)
             if any(operation.policy is not None for operation in service.operations.values()):
@@ -166,6 +170,9 @@ class SoapServer:
                 return
             if route is None:
                 raise _action_not_supported(envelope.addressing.action)
+            if route.side is _Side.SHADOW and envelope.addressing.action == GET_REPLIES_ACTION:
+                respond(self._part(envelope, request.caller))
+                return
             self._call(route, _operation(route, envelope), envelope, request, respond)
         except RemoteError as error:
             self._count(error.fault)
@@ -180,8 +187,18 @@ class SoapServer:
         if operation is None or (operations is not None and content.action not in operations):
             raise _action_not_supported(content.action)
         relates_to = _message_id(request.frame)
-        waiting = self._report(operation, relates_to, respond)
+        asker = Asker(operation.action, request.caller, signed=True)
+        waiting = self._report(operation, relates_to, respond, asker)
         self.endpoint.enter(content, request.caller, waiting, self._told(relates_to, respond))
+
+    def _part(self, envelope: Envelope, caller: Caller) -> Response:
+        """A further part of the replies, for whoever may have the first. Raises RemoteError."""
+        id, number = read_get_replies(envelope.payload)
+        found = self._collected.of(id, caller)
+        if not found.asker.signed:
+            self.endpoint.world.verifier.authorise(found.asker.action, caller)
+        body, blocks = found.part(number)
+        return Response(200, reply_envelope(REPLIES_ACTION, envelope.addressing.message_id, body, blocks))
 
     def _call(
         self, route: _Route, operation: Operation, envelope: Envelope, request: Request, respond: Respond
@@ -205,7 +222,7 @@ class SoapServer:
         body = canonical(envelope.payload, content_prefixes(envelope.payload))
         wanted = decode_wanted(envelope) or Wanted()
         # The device signs for the caller: here as everywhere, the issuer is the one that signed.
-        waiting = self._report(operation, relates_to, respond)
+        waiting = self._report(operation, relates_to, respond, Asker(operation.action, caller, signed=False))
         endpoint.start(operation, body, wanted, waiting, self._told(relates_to, respond), caller.source)
 
     def _told(self, relates_to: str, respond: Respond) -> Told:
@@ -231,13 +248,17 @@ class SoapServer:
 
         return done
 
-    def _report(self, operation: Operation, relates_to: str, respond: Respond) -> Waiting:
-        def answered(value: bytes | Fault, id: GossipId, tally: Tally) -> None:
+    def _report(self, operation: Operation, relates_to: str, respond: Respond, asker: Asker) -> Waiting:
+        def answered(value: bytes | Fault | Replies, id: GossipId, tally: Tally) -> None:
+            report = encode_report(id, tally)
             if isinstance(value, Fault):
-                respond(_fault_response(value, relates_to, encode_report(id, tally)))
+                respond(_fault_response(value, relates_to, report))
+            elif isinstance(value, Replies):
+                # Who wants every reply has said so: it knows that this is not the operation's own response.
+                body, blocks = self._collected.keep(id, asker, report, value).part(1)
+                respond(Response(200, reply_envelope(REPLIES_ACTION, relates_to, body, blocks)))
             else:
-                body = reply_envelope(operation.reply_action, relates_to, value, encode_report(id, tally))
-                respond(Response(200, body))
+                respond(Response(200, reply_envelope(operation.reply_action, relates_to, value, report)))
 
         return answered
 

@@ -1,4 +1,4 @@
-"""The Combiner of a device: named aggregates here, stylesheets by a runner where it is given one."""
+"""The Combiner of a device: named aggregates and single replies here, stylesheets by a runner where it is given one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gossip_ws.filters.checker import Stylesheet, check_stylesheet
 from gossip_ws.filters.named import Named
 from gossip_ws.filters.report import REPORT_FILTER, Reports
 from gossip_ws.filters.runner import Runner
+from gossip_ws.filters.singles import Singles
 from gossip_ws.filters.xslt import XsltCombiner
 from gossip_ws.kernel.contract import Shape
 from gossip_ws.kernel.errors import Fault, RemoteError, sender_fault
@@ -47,16 +48,18 @@ class FilterCombiner:
         except RemoteError as error:
             done(error.fault)
             return
-        if isinstance(fitted, Named | Reports):
+        if isinstance(fitted, Named | Singles | Reports):
             done(fitted.combine(inputs, final))
         elif self._xslt is not None:
             self._xslt.combine(fitted, shape, inputs, final, done)
 
-    def _fit(self, filter: Filter, shape: Shape | None) -> Named | Reports | Stylesheet:
+    def _fit(self, filter: Filter, shape: Shape | None) -> Named | Singles | Reports | Stylesheet:
         if bool(filter.name) == bool(filter.stylesheet):
             raise sender_fault("FilterNotAllowed", "a filter is either a named aggregate or a stylesheet")
         if filter.name == REPORT_FILTER:
             return Reports.fit(filter, shape)
+        if filter.is_all:
+            return Singles.fit(filter, shape)
         if filter.name:
             return Named.fit(filter, shape)
         if filter.group_by:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Final
 
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.names import QName
@@ -71,9 +72,13 @@ class Budget:
     rounds: int
 
 
+ALL: Final = "all"
+"""The name of the filter that combines nothing: every device's own reply climbs unchanged (seed 002)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """How replies are combined on the way back: a named aggregate, or an XSLT 1.0 stylesheet.
+    """How replies are combined on the way back: a named aggregate, an XSLT 1.0 stylesheet, or not at all (`ALL`).
 
     Exactly one of `name` and `stylesheet` is set. `group_by` names a key field of the operation's
     shape; only for named aggregates.
@@ -82,6 +87,11 @@ class Filter:
     name: str = ""
     stylesheet: str = ""
     group_by: str = ""
+
+    @property
+    def is_all(self) -> bool:
+        """Is each single reply asked for?"""
+        return self.name == ALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer
+from gossip_ws.core.replies import Replies
 from gossip_ws.endpoint.endpoint import Endpoint, Hosting
 from gossip_ws.endpoint.endpoint import World as Given
 from gossip_ws.filters.combiner import FilterCombiner
@@ -105,14 +106,16 @@ class SimDevice:
             raise LocalError(f"not hosted: {action}")
         self.endpoint.start(operation, body, wanted or Wanted())
 
-    def pull(self, action: str, body: bytes, wanted: Wanted | None = None) -> list[tuple[bytes | Fault, Tally]]:
+    def pull(
+        self, action: str, body: bytes, wanted: Wanted | None = None
+    ) -> list[tuple[bytes | Fault | Replies, Tally]]:
         """Originate a request here; the answer is appended to the returned list when it comes."""
         operation = self.endpoint.hosting.operation(action)
         if operation is None:
             raise LocalError(f"not hosted: {action}")
-        answers: list[tuple[bytes | Fault, Tally]] = []
+        answers: list[tuple[bytes | Fault | Replies, Tally]] = []
 
-        def waiting(value: bytes | Fault, _: GossipId, tally: Tally) -> None:
+        def waiting(value: bytes | Fault | Replies, _: GossipId, tally: Tally) -> None:
             answers.append((value, tally))
 
         self.endpoint.start(operation, body, wanted or Wanted(), waiting)

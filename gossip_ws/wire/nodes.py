@@ -4,7 +4,6 @@ docs/wire.md, and the `g:Report` block of the entry's reply. Knows no envelope a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import astuple
 from typing import Final
@@ -14,6 +13,7 @@ from lxml import etree
 from gossip_ws.core.messages import (
     Ack,
     Advert,
+    DeviceReply,
     Digest,
     Fetch,
     MembershipMessage,
@@ -24,11 +24,12 @@ from gossip_ws.core.messages import (
     Standing,
     Tally,
 )
-from gossip_ws.kernel.errors import Fault, FaultCode
-from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, QName, qname
+from gossip_ws.core.replies import MAX_PARTS
+from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, qname
 from gossip_ws.kernel.terms import Variant
-from gossip_ws.wire.envelope import Addressing, Envelope, attribute, canonical, content_prefixes, text
+from gossip_ws.wire.envelope import Addressing, Envelope, attribute, canonical, content_prefixes
 from gossip_ws.wire.membership import MEMBERSHIP, write_membership
+from gossip_ws.wire.replies import FAULT, REPLIES, gossip_id, read_fault, read_replies, write_fault, write_replies
 from gossip_ws.wire.terms import by_value, too_many
 from gossip_ws.wire.values import (
     MAX_COUNT,
@@ -36,7 +37,6 @@ from gossip_ws.wire.values import (
     Attributes,
     attributes,
     base64,
-    clark,
     device,
     integer,
     malformed,
@@ -66,10 +66,7 @@ _OPEN: Final = f'xmlns:g="{GOSSIP}"'
 _DIGEST_PART: Final = 8
 _STANDINGS: Final = by_value(Standing)
 _VARIANTS: Final = by_value(Variant)
-_CODES: Final = by_value(FaultCode)
 _VALUE: Final = qname(GOSSIP, "Value")
-_FAULT: Final = qname(GOSSIP, "Fault")
-_ID = re.compile("[0-9a-f]{64}")
 
 
 def related(about: GossipId) -> tuple[str, str]:
@@ -84,10 +81,12 @@ def write_node_message(message: Written) -> tuple[str, tuple[tuple[str, str], ..
         case Partial():
             bypassing = f" Bypassing={attribute(' '.join(message.bypassing))}" if message.bypassing else ""
             cover = f' Cover="{base64(b"".join(message.cover))}"' if message.cover else ""
-            head = f"<g:Partial {sender}{_write_tally(message.tally)}{cover}{bypassing}>".encode()
+            part = f' Part="{message.part}" Parts="{message.parts}"' if message.parts > 1 else ""
+            head = f"<g:Partial {sender}{_write_tally(message.tally)}{cover}{bypassing}{part}>".encode()
             value = b"<g:Value>%b</g:Value>" % message.value if message.value else b""
-            fault = _write_fault(message.fault) if message.fault else b""
-            return "Partial", (related(message.about),), b"%b%b%b</g:Partial>" % (head, value, fault)
+            replies = write_replies(message.replies) if message.replies else b""
+            fault = write_fault(message.fault) if message.fault else b""
+            return "Partial", (related(message.about),), b"%b%b%b%b</g:Partial>" % (head, value, replies, fault)
         case Digest():
             return "Digest", (), f'<g:Digest {sender} Held="{base64(b"".join(message.held))}"/>'.encode()
         case Advert():
@@ -122,24 +121,29 @@ def decode_report(envelope: Envelope) -> tuple[GossipId, Tally] | None:
     if block is None:
         return None
     values = attributes(block)
-    return _id(values.get("Id", "")), _read_tally(values)
+    return gossip_id(values.get("Id", "")), _read_tally(values)
 
 
 def _read_receipt(addressing: Addressing, payload: etree._Element) -> Receipt:
     values = attributes(payload)
-    return Receipt(_about(addressing), device(values), one_of(values, "Standing", _STANDINGS))
+    standing = one_of(values, "Standing", _STANDINGS)
+    return Receipt(_about(addressing), device(values), standing, integer(values, "Part", MAX_PARTS, 1, least=1))
 
 
 def _read_partial(addressing: Addressing, payload: etree._Element) -> Partial:
     values = attributes(payload)
     value, fault = b"", None
+    replies: tuple[DeviceReply, ...] = ()
+    parts = integer(values, "Parts", MAX_PARTS, 1, least=1)
     for child in payload:
         if child.tag == _VALUE and not value and len(child) == 1:
             value = canonical(child[0], content_prefixes(child[0]))
-        elif child.tag == _FAULT and fault is None:
-            fault = _read_fault(child)
+        elif child.tag == FAULT and fault is None:
+            fault = read_fault(child)
+        elif child.tag == REPLIES and not replies:
+            replies = read_replies(child)
         else:
-            malformed("a Partial holds one Value with one element in it, or one Fault")
+            malformed("a Partial holds one Value with one element in it, one Replies, or one Fault")
     return Partial(
         about=_about(addressing),
         sender=device(values),
@@ -148,6 +152,9 @@ def _read_partial(addressing: Addressing, payload: etree._Element) -> Partial:
         cover=_parts(values, "Cover", MAX_COVER),
         fault=fault,
         bypassing=_bypassing(values),
+        replies=replies,
+        part=integer(values, "Part", parts, 1, least=1),
+        parts=parts,
     )
 
 
@@ -203,13 +210,7 @@ def _about(addressing: Addressing) -> GossipId:
     found = [target for kind, target in addressing.relates_to if kind == ABOUT]
     if len(found) != 1:
         malformed(f"not one RelatesTo of the type {ABOUT}")
-    return _id(found[0].removeprefix(_ID_PREFIX))
-
-
-def _id(digits: str) -> GossipId:
-    if not _ID.fullmatch(digits):
-        malformed(f"not a gossip id: {digits[:80]!r}")
-    return GossipId(bytes.fromhex(digits))
+    return gossip_id(found[0].removeprefix(_ID_PREFIX))
 
 
 def _write_tally(tally: Tally) -> str:
@@ -232,16 +233,3 @@ def _read_tally(values: Attributes) -> Tally:
     if tally.contributors + tally.missing + tally.failed + tally.late + tally.uncertain != tally.expected:
         malformed("the counts do not add up to Expected")
     return tally
-
-
-def _write_fault(fault: Fault) -> bytes:
-    head = f'<g:Fault Code="{fault.code.value}" Subcode={attribute(fault.subcode)}>{text(fault.reason)}'
-    return b"%b%b</g:Fault>" % (head.encode(), fault.detail)
-
-
-def _read_fault(element: etree._Element) -> Fault:
-    values = attributes(element)
-    detail = canonical(element[0], content_prefixes(element[0])) if len(element) else b""
-    return Fault(
-        one_of(values, "Code", _CODES), QName(clark(values.get("Subcode", ""))), (element.text or "").strip(), detail
-    )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gossip_ws.core.messages import Ack, Ping, Receipt, Standing
+from gossip_ws.core.replies import MAX_PARTS
 from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId
 from gossip_ws.wire.envelope import Addressing, attribute, build, message_id
 from gossip_ws.wire.membership import MAX_NONCE
@@ -54,7 +55,7 @@ def _pattern(start: str, middle: bytes, attributes: bytes) -> re.Pattern[bytes]:
 _READ_RECEIPT: Final = _pattern(
     _RECEIPT,
     re.escape(_RELATED.encode()) + rb"([0-9a-f]{64})" + re.escape(_RECEIPT_SENDER.encode()),
-    rb" Standing=\"([a-z]{1,16})\"",
+    rb" Standing=\"([a-z]{1,16})\"(?: Part=\"([1-9][0-9]{0,3})\")?",
 )
 _READ_PING: Final = _pattern(_PING, re.escape(_PING_SENDER.encode()), _NONCE)
 _READ_ACK: Final = _pattern(_ACK, re.escape(_ACK_SENDER.encode()), _NONCE + rb"(?: Incarnation=\"([0-9]{1,19})\")?")
@@ -65,9 +66,10 @@ def write_short(message: Short) -> bytes:
     sender = attribute(message.sender)
     match message:
         case Receipt():
+            part = f' Part="{message.part}"' if message.part != 1 else ""
             frame = (
                 f"{_RECEIPT}{message_id()}{_RELATED}{message.about.hex()}{_RECEIPT_SENDER}{sender}"
-                f' Standing="{message.standing.value}"{_END}'
+                f' Standing="{message.standing.value}"{part}{_END}'
             )
         case Ping():
             frame = f'{_PING}{message_id()}{_PING_SENDER}{sender} Nonce="{base64(message.nonce)}"{_END}'
@@ -87,9 +89,11 @@ def _read_receipt(frame: bytes) -> Receipt | None:
     found = _READ_RECEIPT.fullmatch(frame)
     if found is None:
         return None
-    about, sender, standing = found.groups()
-    known = _STANDINGS.get(standing)
-    return Receipt(GossipId(bytes.fromhex(about.decode())), DeviceId(sender.decode()), known) if known else None
+    about, sender, standing, part = found.groups()
+    known, number = _STANDINGS.get(standing), int(part or 1)
+    if known is None or number > MAX_PARTS:
+        return None
+    return Receipt(GossipId(bytes.fromhex(about.decode())), DeviceId(sender.decode()), known, number)
 
 
 def _read_ping(frame: bytes) -> Ping | None:

@@ -11,6 +11,7 @@ from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, REGISTER, SET_TARIFF, Ben
 from gossip_ws.core.messages import (
     Ack,
     Alive,
+    DeviceReply,
     Digest,
     Disconnect,
     Neighbor,
@@ -70,6 +71,7 @@ def corpus(bench: Bench) -> list[tuple[str, bytes]]:
     node = [
         Receipt(about, sender, Standing.TAKEN),
         Partial(about, sender, Tally(3, 4, 1), b"<a>1</a>", (b"12345678",)),
+        Partial(about, sender, Tally(1, 2, 1), b"", replies=(DeviceReply(sender, b"<a>1</a>"),), part=2, parts=3),
         Digest(sender, (b"12345678", b"abcdefgh")),
         Ping(sender, b"nonce"),
         Ack(sender, b"nonce", 7),

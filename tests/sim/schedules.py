@@ -17,10 +17,11 @@ from gossip_ws.core.messages import Tally
 from gossip_ws.core.overlay import MOST as MOST_LINKS
 from gossip_ws.core.peers import Role
 from gossip_ws.core.repair import ADVERTISERS, WANTED
+from gossip_ws.core.replies import Replies
 from gossip_ws.core.requests import MAX_COVER
 from gossip_ws.kernel.errors import Fault, RemoteError
 from gossip_ws.kernel.names import GossipId
-from gossip_ws.kernel.terms import Variant, Wanted
+from gossip_ws.kernel.terms import ALL, Filter, Variant, Wanted
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, NumberService, notify_request, read_response
 from gossip_ws.sim.world import Weather, World
@@ -32,6 +33,8 @@ QUIET = 150.0
 enrol again after up to 30 s, its parent then knows it; a digest every `pull_period` and loss do the rest."""
 STORM = 12.0
 """Seconds over which the acts of a schedule are spread."""
+PART = 600
+"""Octets of a part: two or three replies, so that every list of some length climbs in parts."""
 TIGHT = {"store_limit": 3, "query_limit": 2, "seen_limit": 6}
 """Limits that a schedule runs into at once."""
 
@@ -59,6 +62,8 @@ class Act:
     device: int = 0
     variant: Variant = Variant.EAGER_PUSH
     mask: int = 0
+    filter: str = "sum"
+    """Of a pull: the sum, or every single reply."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,10 @@ def draw(dice: Random) -> Schedule:
 
     acts = [Act(when(), "push", whom(), dice.choice(list(Variant))) for _ in range(dice.randint(0, 4))]
     # Never two in one instant: the same request of one asker at one time is one message, and refused as a duplicate.
-    acts += [Act(when() + k / 1000, "pull", whom() if dice.random() < 0.5 else 0) for k in range(dice.randint(0, 4))]
+    acts += [
+        Act(when() + k / 1000, "pull", whom() if dice.random() < 0.5 else 0, filter=dice.choice(["sum", ALL]))
+        for k in range(dice.randint(0, 4))
+    ]
     for _ in range(dice.randint(0, 4)):
         device, at = whom(), when()
         acts.append(Act(at, "crash", device))
@@ -136,7 +144,9 @@ class _Story:
     def told(self) -> list[str]:
         schedule = self.schedule
         self.world = world = World(schedule.seed)
-        settings = dict(pull_period=2.0, lease=20.0, peers_max_age=20.0, **(TIGHT if schedule.tight else {}))
+        settings = dict(
+            max_part=PART, pull_period=2.0, lease=20.0, peers_max_age=20.0, **(TIGHT if schedule.tight else {})
+        )
         if len(schedule.shape) == 1:
             devices, services = swarm(world, schedule.size, 4, 5, make=Ledger, **settings)
         else:
@@ -183,7 +193,7 @@ class _Story:
             case "push" if up:
                 self.push(now, act.variant)
             case "pull" if up:
-                self.pull(act.device)
+                self.pull(act.device, act.filter)
 
     def is_up(self, number: int) -> bool:
         return self.world.is_up(self.boots[number][-1].device.address.host)
@@ -203,17 +213,18 @@ class _Story:
         self.pushed.append(notify_request(f"news {len(self.pushed)}"))
         origin.device.push(NOTIFY, self.pushed[-1], Wanted(variant=variant))
 
-    def pull(self, number: int) -> None:
+    def pull(self, number: int, chosen: str) -> None:
         device = self.boots[number][-1].device
         operation = device.endpoint.hosting.operation(READ)
         answered: list[GossipId] = []
 
-        def waiting(value: bytes | Fault, id: GossipId, tally: Tally) -> None:
+        def waiting(value: bytes | Fault | Replies, id: GossipId, tally: Tally) -> None:
             answered.append(id)
             self.check_answer(number, value, id, tally)
 
         try:
-            device.endpoint.start(operation, READ_REQUEST, Wanted(timeout=TIMEOUT), waiting)
+            wanted = Wanted(timeout=TIMEOUT, filter=Filter(name=chosen))
+            device.endpoint.start(operation, READ_REQUEST, wanted, waiting)
         except RemoteError as error:
             if "Busy" not in error.fault.subcode or not self.schedule.tight:
                 self.wrong.append(f"a pull was refused: {error}")
@@ -228,7 +239,7 @@ class _Story:
 
     # -- what must hold ------------------------------------------------------------------------
 
-    def check_answer(self, root: int, value: bytes | Fault, id: GossipId, tally: Tally) -> None:
+    def check_answer(self, root: int, value: bytes | Fault | Replies, id: GossipId, tally: Tally) -> None:
         parts = tally.contributors + tally.missing + tally.failed + tally.late + tally.uncertain
         if parts != tally.expected:
             self.wrong.append(f"the parts are {parts} of {tally}")
@@ -241,8 +252,21 @@ class _Story:
         if isinstance(value, Fault):
             if found:
                 self.wrong.append(f"a fault in place of {len(found)} values: {value}")
+        elif isinstance(value, Replies):
+            self.check_replies(value, found, tally)
         elif value != read_response(sum(1 << k for k in set(found))):
             self.wrong.append(f"not the sum over {sorted(found)}: {value!r}")
+
+    def check_replies(self, replies: Replies, found: list[int], tally: Tally) -> None:
+        """Those that contributed, each once, with its own reply as it gave it; a fault only of one that failed."""
+        named = [self.number[reply.device] for reply in replies.singles]
+        if len(named) != len(set(named)):
+            self.wrong.append(f"replied twice: {sorted(k for k, n in Counter(named).items() if n > 1)}")
+        values = {self.number[reply.device]: reply.value for reply in replies.singles if reply.fault is None}
+        if values != {k: read_response(1 << k) for k in found}:
+            self.wrong.append(f"not the replies of {sorted(found)}: {values}")
+        if len(named) - len(values) > tally.failed:
+            self.wrong.append(f"{len(named) - len(values)} faults among the replies: {tally}")
 
     def contributors(self, number: int, id: GossipId) -> list[int]:
         """By the nodes' own state: whose value was read and whose partial was taken, all the way down."""
@@ -324,6 +348,7 @@ class _Story:
                 ("wanted", len(wanted), WANTED),
                 ("advertisers", max((len(one.holders) for one in wanted.values()), default=0), ADVERTISERS),
                 ("requests", len(requests), config.query_limit),
+                ("replies", max((one.inbox.octets for one in requests._open.values()), default=0), config.max_replies),
                 ("asked", max((len(one.asked) for one in requests._open.values()), default=0), MAX_COVER),
                 ("waiting", len(waiting), config.query_limit),
                 ("challenges", len(node._registrar._challenges), config.peer_limit),

@@ -1,5 +1,6 @@
 """What holds in every schedule of faults that chance can think of. `make soak` tries many more."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from schedules import Act, Schedule, draw, run
 
 from gossip_ws.core.repair import Repair
+from gossip_ws.core.replies import Inbox
 from gossip_ws.core.requests import Requests
+from gossip_ws.kernel.terms import ALL
 from gossip_ws.sim.world import Weather, World
 
 
@@ -39,6 +42,15 @@ def test_a_value_counted_twice_is_noticed(monkeypatch):
     inputs = Requests._inputs
     monkeypatch.setattr(Requests, "_inputs", lambda self, request: inputs(self, request)[:1] + inputs(self, request))
     assert any("not the sum" in line for line in run(CALM))
+
+
+def test_a_list_that_is_taken_before_it_is_whole_is_noticed(monkeypatch):
+    """The control: a node that takes the first part of a list for all of it."""
+    every = replace(CALM, acts=(Act(1.0, "pull", filter=ALL),))
+    assert run(every) == []
+    take = Inbox.take
+    monkeypatch.setattr(Inbox, "take", lambda self, part, own: take(self, replace(part, parts=1), own))
+    assert any("contributed" in line or "not the replies" in line for line in run(every))
 
 
 def test_a_message_that_does_not_arrive_is_noticed(monkeypatch):
