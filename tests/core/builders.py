@@ -35,8 +35,8 @@ def peer(name: str, subtree: int = 1, scope: str = "grid://t") -> Peer:
     return Peer(device(name), role, (), (scope,), address(name), None, subtree)
 
 
-def node(name: str, *peers: Peer, **settings: object) -> Node:
-    """A node that knows `peers`, up at NOW, whose chance is fixed."""
+def node(name: str, *peers: Peer, booted: Instant = NOW, **settings: object) -> Node:
+    """A node that knows `peers`, up since `booted`, whose chance is fixed."""
     config = NodeConfig(
         device=device(name),
         role=ROLES[name.rstrip("0123456789")],
@@ -45,7 +45,7 @@ def node(name: str, *peers: Peer, **settings: object) -> Node:
         wide=FanoutTable(((1_000_000, 3, 2),)),
         field=FanoutTable(((1_000_000, 2, 1),)),
     )
-    built = Node(replace(config, **settings), Random(7), NOW, {ACTION})  # type: ignore[arg-type]
+    built = Node(replace(config, **settings), Random(7), booted, {ACTION})  # type: ignore[arg-type]
     for known in peers:
         assert built.peers.put(known, NOW.monotonic + 1e9, proven=True)
     return built
