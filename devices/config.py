@@ -66,7 +66,7 @@ _WHOLE: Final = {
     "peer_limit": 65_536,
     "peers_per_host": 65_536,
     "query_limit": 1_024,
-    "store_limit": 1_024,
+    "store_limit": 256,
     "seen_limit": 1_000_000,
     "retries": 32,
 }

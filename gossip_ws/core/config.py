@@ -8,7 +8,7 @@ from gossip_ws.core.peers import OWN_TIER, Role
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import DeviceId, QName
-from gossip_ws.kernel.terms import Budget, Tier
+from gossip_ws.kernel.terms import Budget, Priority, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class FanoutTable:
                 return Budget(tier, fanout, rounds)
         _, fanout, rounds = self.rows[-1]
         return Budget(tier, fanout, rounds)
+
+
+_ONE_MESSAGE = 65_536
+"""Octets that the largest message takes in memory: its body, and the envelope that it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,15 @@ class NodeConfig:
     """New messages a second in the long run, of all originators together: far more than a grid sends, far less
     than a meter can take. What is refused stays unseen, so a parent's retry or a digest brings it later."""
     max_burst: int = 500
-    """New messages at once."""
+    """New messages at once. Each class leaves a tenth of them to the one above it, see `spared`."""
 
     seen_limit: int = 20_000
     """Gossip ids remembered; the earliest to expire makes room."""
-    store_limit: int = 64
-    """Messages kept whole for peers that missed them."""
+    store_limit: int = 256
+    """Messages kept whole for peers that missed them: more than a burst of 100. A digest that names more of them fits
+    no datagram."""
+    store_octets: int = 1_048_576
+    """Octets of them: 256 messages take some 800 KB."""
     in_force_limit: int = 256
     """Kinds of which the newest message is remembered, so that an older one is told; 32 octets each."""
     query_limit: int = 64
@@ -122,8 +129,14 @@ class NodeConfig:
         limits = self.seen_limit, self.store_limit, self.in_force_limit, self.query_limit, self.peer_limit
         if min(limits) < 1:
             raise LocalError("a limit is at least 1")
+        if self.store_octets < _ONE_MESSAGE:
+            raise LocalError(f"the store holds at least one message of {_ONE_MESSAGE} octets")
         if self.seen_limit < self.store_limit + self.query_limit:
             raise LocalError("seen_limit covers at least the store and the open requests")
+
+    def spared(self, priority: Priority) -> int:
+        """Of `max_burst`, what a message of this class leaves for more urgent ones: bulk cannot use it all up."""
+        return self.max_burst * priority // 10
 
     @property
     def own_tier(self) -> Tier:

@@ -66,7 +66,7 @@ class Node:
         self._dice = dice
         self._booted = booted
         self._seen = Seen(config.seen_limit)
-        self._recent = Recent(config.store_limit)
+        self._recent = Recent(config.store_limit, config.store_octets)
         self._in_force = InForce(config.in_force_limit, config.max_lifetime)
         self._allowance = Allowance(config.max_rate, config.max_burst)
         self._requests = Requests(config, self.peers, dice, hosted)
@@ -104,7 +104,7 @@ class Node:
             raise sender_fault("Superseded", "a message of this originator that was issued later is in force")
         if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
             raise receiver_fault("Busy", "too many open requests")
-        if self._allowance.is_spent(now.monotonic):
+        if self._allowance.is_spent(now.monotonic, self.config.spared(content.terms.priority)):
             raise receiver_fault("Busy", f"more than {self.config.max_rate:g} messages a second")
 
     def is_target(self, content: Content) -> bool:
@@ -253,7 +253,7 @@ class Node:
             return [Dropped("timeout too long")]
         if content.terms.issued > now.wall + self.config.max_skew:
             return [Dropped("not yet issued")]
-        spent = self._allowance.is_spent(now.monotonic)
+        spent = self._allowance.is_spent(now.monotonic, self.config.spared(content.terms.priority))
         if content.terms.style is Style.ONE_WAY and spent:
             return [Dropped("too many messages")]
         if content.terms.style is Style.REQUEST_RESPONSE:

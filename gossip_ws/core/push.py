@@ -56,7 +56,8 @@ class Push:
             waiting.update({peer.device: (peer, header) for peer in leg.peers})
         if waiting:
             if len(self._served) >= config.store_limit:
-                del self._served[next(iter(self._served))]
+                unserved = self._served.pop(next(iter(self._served)))
+                effects += [Dropped("served without a receipt") for _ in unserved.waiting]
             self._served[content.id] = _Served(waiting)
             effects.append(SetTimer(ServeAgain(content.id, 1), config.retry_first))
         return effects

@@ -96,7 +96,8 @@ class Repair:
         held = set(digest.held)
         effects: list[Effect] = []
         announced: list[bytes] = []
-        for kept in reversed(self._recent.unexpired(now.wall)):
+        # The urgent first, and of a class the newest.
+        for kept in sorted(reversed(self._recent.unexpired(now.wall)), key=lambda kept: kept.content.terms.priority):
             content = kept.content
             if content.id[:8] in held or not overlaps(content.terms.scopes, peer):
                 continue

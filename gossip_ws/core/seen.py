@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass
 
 from gossip_ws.core.messages import Content
 from gossip_ws.kernel.names import GossipId
+from gossip_ws.kernel.terms import Priority
 
 
 class Seen:
@@ -61,38 +63,53 @@ class Kept:
     rounds: int = 0
     hops: int = 1
 
+    @property
+    def octets(self) -> int:
+        return len(self.content.sealed) + len(self.content.body)
+
 
 class Recent:
-    """The latest messages, whole, for peers that ask for news. The oldest makes room; what is in force is spared for
-    as long as it takes up no more than half: who joins late needs it, however much was said since."""
+    """The latest messages, whole, for peers that ask for news: at most `limit`, of `octets`. Of the class that takes up
+    most, the oldest makes room: a flood of bulk pushes out bulk. What is in force is spared for as long as it
+    takes up no more than half: who joins late needs it, however much was said since."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, octets: int) -> None:
         self._limit = limit
+        self._most_octets = octets
         self._kept: dict[GossipId, Kept] = {}
+        self._octets = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def add(self, kept: Kept) -> None:
-        while len(self._kept) >= self._limit:
-            del self._kept[self._oldest()]
+        while self._kept and (len(self._kept) >= self._limit or self._octets + kept.octets > self._most_octets):
+            self.forget(self._least_needed())
         self._kept[kept.content.id] = kept
+        self._octets += kept.octets
 
     def forget(self, id: GossipId) -> None:
-        """It was superseded: it is not given to anybody any more."""
-        self._kept.pop(id, None)
+        """It is not given to anybody any more: superseded, or to make room."""
+        gone = self._kept.pop(id, None)
+        if gone is not None:
+            self._octets -= gone.octets
 
     def unexpired(self, wall: float) -> tuple[Kept, ...]:
         """All that may still spread; the expired are dropped on the way."""
         for id in [id for id, kept in self._kept.items() if kept.content.terms.expires <= wall]:
-            del self._kept[id]
+            self.forget(id)
         return tuple(self._kept.values())
 
     def get(self, id: GossipId) -> Kept | None:
         return self._kept.get(id)
 
-    def _oldest(self) -> GossipId:
+    def _least_needed(self) -> GossipId:
         in_force = [id for id, kept in self._kept.items() if kept.content.terms.latest]
-        if len(in_force) > self._limit // 2:
+        passing = [kept for kept in self._kept.values() if not kept.content.terms.latest]
+        if len(in_force) > self._limit // 2 or not passing:
             return in_force[0]
-        return next(id for id, kept in self._kept.items() if not kept.content.terms.latest)
+        taken = Counter({priority: 0 for priority in Priority})
+        for kept in passing:
+            taken[kept.content.terms.priority] += kept.octets
+        most = max(taken, key=lambda priority: (taken[priority], priority))
+        return next((kept for kept in passing if kept.content.terms.priority is most), passing[0]).content.id

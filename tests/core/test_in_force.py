@@ -145,7 +145,7 @@ def test_the_memory_of_what_is_in_force_is_bounded_and_forgets_what_needs_no_rem
 
 
 def test_what_is_in_force_is_kept_through_a_flood_of_other_messages_but_fills_no_more_than_half():
-    store = Recent(8)
+    store = Recent(8, 1 << 20)
     store.add(Kept(NEW, 0.0, 0.0))
     for number in range(50):
         store.add(Kept(content(str(number)), 0.0, 0.0))
