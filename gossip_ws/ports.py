@@ -9,14 +9,15 @@ from typing import Protocol
 
 from gossip_ws.core.account import Known
 from gossip_ws.core.effects import Input as Input
-from gossip_ws.core.messages import Content, Message, Signature
+from gossip_ws.core.messages import Content, Message, Signature, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
+from gossip_ws.core.replies import Replies
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation, Shape
 from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId, QName
-from gossip_ws.kernel.terms import Filter, Terms
+from gossip_ws.kernel.terms import Filter, Terms, Wanted
 
 Frame = bytes
 """What a Network moves: one SOAP envelope."""
@@ -218,8 +219,22 @@ class Gossip(Protocol):
     def forget(self, device: DeviceId) -> None:
         """Drop a peer that has unregistered. One that is not held is no error."""
 
-    def originate(self, action: str, body: bytes) -> None:
-        """Start a one-way gossip of this device's own, signed by it."""
+    def originate(self, action: str, body: bytes, wanted: Wanted | None = None) -> None:
+        """Start a one-way gossip of this device's own, signed by it: the only way in which a notification starts.
+        Raises LocalError when this device has no such operation, RemoteError when it cannot be accepted."""
+
+    def ask(self, action: str, body: bytes, wanted: Wanted, answered: Answered) -> None:
+        """Ask other devices, and this one if it is meant (solicit-response): `body` is a request of the operation
+        `action`, `wanted` says whom. Signed by this device.
+
+        Raises LocalError when this device has no such operation, RemoteError when it cannot be accepted (Busy: too
+        many of its questions are open); then `answered` is not called.
+        """
+
+
+Answered = Callable[[bytes | Fault | Replies, Tally], None]
+"""Called once, with the response element (Replies where each single one was wanted) or why there is none, and whom it
+stands for. It is not expected to raise."""
 
 
 class Directory(Protocol):

@@ -35,7 +35,7 @@ from gossip_ws.services._spyne import (
 )
 from gossip_ws.services.builtin import builtin_wsdl
 from gossip_ws.services.contract import Call, call, state
-from gossip_ws.services.gossip import aggregate, gossip_enabled, push
+from gossip_ws.services.gossip import aggregate, gossip_enabled, notification, push
 from gossip_ws.services.hosting import SpyneHosted
 from gossip_ws.services.shape import reading
 
@@ -71,6 +71,7 @@ __all__ = [
     "builtin_wsdl",
     "call",
     "gossip_enabled",
+    "notification",
     "push",
     "reading",
     "rpc",

@@ -27,6 +27,14 @@ def push(variant: Variant = Variant.EAGER_PUSH, **options: Any) -> GossipPolicy:
     return _policy(variant=variant, **options)
 
 
+def notification(**options: Any) -> GossipPolicy:
+    """A policy for a one-way operation that only devices' own services start, with `Gossip.originate`: an alarm, say.
+
+    In the WSDL it is a notification (WSDL 1.1 section 2.4.4): an output and no input. `options` as of `push`.
+    """
+    return _policy(notification=True, **options)
+
+
 def aggregate(name: str, **options: Any) -> GossipPolicy:
     """A policy for a request-response operation whose replies the filter `name` combines by default.
 
@@ -74,6 +82,8 @@ def _check(name: str, method: Any, policy: GossipPolicy) -> None:
         return
     if policy.latest:
         raise LocalError(f"{name} is request-response: nothing of it stays in force")
+    if policy.notification:
+        raise LocalError(f"{name} is request-response: a notification has no response")
     if not policy.aggregate:
         raise LocalError(f"{name} is request-response: it needs a default aggregate")
     # The namespace is settled when the service is hosted; the places of the numbers are not changed by it.

@@ -1,8 +1,8 @@
 """Spyne's interface document, mended into the WSDL and the schema that this project promises.
 
 SOAP 1.2 document/literal; the portType named after the service; `wsam:Action` on every message and the
-same soapAction; no output where there is no reply; no location to fetch anything from; the same octets
-in every process. Knows Spyne's interface objects and nothing of calls.
+same soapAction; no output where there is no reply, no input where only the device speaks; no location to fetch
+anything from; the same octets in every process. Knows Spyne's interface objects and nothing of calls.
 """
 
 from __future__ import annotations
@@ -78,6 +78,13 @@ def _mend_operation(element: etree._Element, operation: Operation) -> None:
     for message in element.findall(f"{{{_WSDL}}}input"):
         if in_port_type:
             message.set(f"{{{WSAM}}}Action", operation.action)
+    if operation.is_notification:
+        # WSDL 1.1 section 2.4.4: what a one-way operation takes is what a notification gives.
+        for message in element.findall(f"{{{_WSDL}}}output"):
+            element.remove(message)
+        for message in element.findall(f"{{{_WSDL}}}input"):
+            message.tag = f"{{{_WSDL}}}output"
+        return
     for message in element.findall(f"{{{_WSDL}}}output"):
         if operation.style is Style.ONE_WAY:
             element.remove(message)

@@ -21,10 +21,11 @@ from gossip_ws.endpoint.entry import check_singling, fix_terms
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
-from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
+from gossip_ws.kernel.errors import Fault, GossipError, LocalError, RemoteError, receiver_fault, sender_fault
 from gossip_ws.kernel.names import WSA, DeviceId, GossipId
 from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import (
+    Answered,
     Caller,
     Clock,
     Codec,
@@ -43,6 +44,8 @@ from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build
 
 ENROL_TIMEOUT = 5.0
 LEAVE_TIMEOUT = 1.0
+MAX_ASKING = 8
+"""Questions of the hosted services here that are open at once: each has a place in the table of every device."""
 Waiting = Callable[[bytes | Fault | Replies, GossipId, Tally], None]
 """Gets the answer to a request that was made here: Replies if, and only if, each single one was asked for."""
 Told = Callable[[Fault | None], None]
@@ -95,6 +98,7 @@ class Endpoint:
         self._work: deque[Iterable[Effect]] = deque()
         self._working = False
         self._waiting: dict[GossipId, Waiting] = {}
+        self._asking = 0
 
     # -- ports.Gossip --------------------------------------------------------------------------
 
@@ -121,12 +125,31 @@ class Endpoint:
     def forget(self, device: DeviceId) -> None:
         self._carry_out(self.node.forget(device))
 
-    def originate(self, action: str, body: bytes) -> None:
+    def originate(self, action: str, body: bytes, wanted: Wanted | None = None) -> None:
         """Start a one-way gossip of this device's own, signed by it."""
         operation = self.hosting.operation(action)
         if operation is None or operation.style is not Style.ONE_WAY:
             raise LocalError(f"no one-way operation of this device: {action}")
-        self.start(operation, body, Wanted(), told=self._count_refusal)
+        self.start(operation, body, wanted or Wanted(), told=self._count_refusal)
+
+    def ask(self, action: str, body: bytes, wanted: Wanted, answered: Answered) -> None:
+        """Ask other devices in this device's name; at most `MAX_ASKING` questions are open at once."""
+        operation = self.hosting.operation(action)
+        if operation is None or operation.style is not Style.REQUEST_RESPONSE:
+            raise LocalError(f"no request-response operation of this device: {action}")
+        if self._asking >= MAX_ASKING:
+            raise receiver_fault("Busy", f"{MAX_ASKING} questions of this device are open")
+
+        def waiting(value: bytes | Fault | Replies, id: GossipId, tally: Tally) -> None:
+            self._asking -= 1
+            answered(value, tally)
+
+        self._asking += 1
+        try:
+            self.start(operation, body, wanted, waiting)
+        except GossipError:
+            self._asking -= 1
+            raise
 
     # -- inputs --------------------------------------------------------------------------------
 

@@ -184,7 +184,8 @@ class SoapServer:
         """A client's own signed message: it enters here without credentials. Raises RemoteError."""
         operations = route.service.operations if route is not None else None
         operation = self.endpoint.hosting.operation(content.action)
-        if operation is None or (operations is not None and content.action not in operations):
+        elsewhere = operations is not None and content.action not in operations
+        if operation is None or elsewhere or operation.is_notification:
             raise _action_not_supported(content.action)
         relates_to = _message_id(request.frame)
         asker = Asker(operation.action, request.caller, signed=True)
@@ -207,7 +208,7 @@ class SoapServer:
         endpoint, caller = self.endpoint, request.caller
         relates_to = envelope.addressing.message_id
         policy = operation.policy
-        if route.side is _Side.SHADOW and policy is None:
+        if operation.is_notification or (route.side is _Side.SHADOW and policy is None):
             raise _action_not_supported(operation.action)
         if route.side is _Side.SHADOW or (policy is not None and operation.style is Style.ONE_WAY):
             # What changes a device is closed to strangers at the original's address as well.

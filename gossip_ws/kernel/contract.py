@@ -76,11 +76,15 @@ class GossipPolicy:
     min_group: int = 1
     gathering: Gathering = Gathering.TREE
     latest: bool = False
+    notification: bool = False
+    """Of a one-way operation: only a device's own service starts it. Its WSDL has an output and no input, and no client
+    can call it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a portType; `action` is its input wsam:Action, the key of all dispatch."""
+    """One operation of a portType; `action` is the wsam:Action of its input, or of a notification's output, the key of
+    all dispatch."""
 
     name: str
     action: str
@@ -90,3 +94,8 @@ class Operation:
     reply_action: str = ""
     policy: GossipPolicy | None = None
     shape: Shape | None = None
+
+    @property
+    def is_notification(self) -> bool:
+        """Is it for devices only to start?"""
+        return self.policy is not None and self.policy.notification

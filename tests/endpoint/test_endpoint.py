@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, KEY, SET_TARIFF, Bench, child, content, from_child, tariff
@@ -21,12 +22,13 @@ from gossip_ws.core.messages import (
     Tally,
     alive_statement,
 )
-from gossip_ws.endpoint.endpoint import Hosting
+from gossip_ws.core.replies import Replies
+from gossip_ws.endpoint.endpoint import MAX_ASKING, Hosting
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import GossipPolicy, Operation
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import GOSSIP, GossipId, QName, qname
-from gossip_ws.kernel.terms import Style, Wanted
+from gossip_ws.kernel.terms import ALL, Filter, Style, Wanted
 from gossip_ws.ports import Caller, Frame, Invocation, Outcome, Reply
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.tariff import HeldTariff
@@ -300,3 +302,56 @@ def test_a_refutation_that_its_subject_did_not_sign_is_counted_and_never_reaches
     bench.endpoint.peers.put(replace(child(0), key=OWN.public.raw), 1e9, proven=True)
     assert bench.datagram(bench.codec.encode(forged)) == []
     assert bench.endpoint.counters == Counter({"received": 1, "not signed by its subject": 1})
+
+
+def solicited(bench: Bench, **wanted: Any) -> list[tuple[bytes | Fault | Replies, Tally]]:
+    answers: list[tuple[bytes | Fault | Replies, Tally]] = []
+    bench.endpoint.ask(GET_DEMAND, DEMAND, Wanted(**wanted), lambda value, tally: answers.append((value, tally)))
+    return answers
+
+
+def test_a_devices_own_question_is_signed_by_it_and_answered_once() -> None:
+    bench = Bench()
+    answers = solicited(bench, timeout=4.0)
+    (sent,) = gossips(bench)
+    assert sent.content.signature is not None
+    assert sent.content.signature.key_id == KEY.id
+    assert answers == []
+    bench.clock.turn(20.0)
+    ((value, tally),) = answers
+    assert tally == Tally(contributors=1, expected=2, missing=1)
+    assert isinstance(value, bytes)
+    assert value.count(b"energyWh>5<") == 3
+
+
+def test_a_device_may_ask_for_every_reply() -> None:
+    bench = Bench(children=0)
+    ((value, tally),) = solicited(bench, filter=Filter(name=ALL))
+    assert isinstance(value, Replies)
+    assert [one.device for one in value.singles] == [bench.endpoint.device]
+    assert tally == Tally(1, 1)
+
+
+def test_only_so_many_of_a_devices_questions_are_open_at_once() -> None:
+    bench = Bench()
+    answers = []
+    for _ in range(MAX_ASKING):
+        answers.append(solicited(bench, timeout=4.0))
+        bench.clock.turn(0.001)
+    with pytest.raises(RemoteError) as caught:
+        solicited(bench)
+    assert caught.value.fault.subcode.endswith("}Busy")
+    # One that cannot be asked takes no place.
+    bench.clock.turn(20.0)
+    assert [len(one) for one in answers] == [1] * MAX_ASKING
+    for _ in range(MAX_ASKING + 1):
+        with pytest.raises(RemoteError):
+            solicited(bench, timeout=86_400.0)
+    solicited(bench)
+
+
+def test_a_device_asks_only_what_it_has_itself() -> None:
+    bench = Bench()
+    for action in (SET_TARIFF, "urn:nothing"):
+        with pytest.raises(LocalError):
+            bench.endpoint.ask(action, DEMAND, Wanted(), lambda value, tally: None)

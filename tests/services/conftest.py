@@ -12,7 +12,8 @@ from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import receiver_fault
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DEVICE, DeviceId, GossipId, QName
-from gossip_ws.ports import HostedService, Invocation, Outcome
+from gossip_ws.kernel.terms import Wanted
+from gossip_ws.ports import Answered, HostedService, Invocation, Outcome
 from gossip_ws.services.metering import Measured
 from gossip_ws.wire.envelope import Addressing, build
 
@@ -75,8 +76,11 @@ class Registrar:
     def known(self, about: GossipId) -> Known:
         return self.knows.get(about, Known(Lack.MISSING))
 
-    def originate(self, action: str, body: bytes) -> None:
+    def originate(self, action: str, body: bytes, wanted: Wanted | None = None) -> None:
         raise AssertionError("the Peer Service does not gossip")
+
+    def ask(self, action: str, body: bytes, wanted: Wanted, answered: Answered) -> None:
+        raise AssertionError("the Peer Service asks nobody")
 
 
 def peer(number: int = 1, role: Role = Role.METER, scopes: tuple[str, ...] = ("grid://city/ssc-1",)) -> Peer:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zeep
+from lxml import etree
 
 from gossip_ws.kernel.contract import GossipPolicy
 from gossip_ws.kernel.errors import LocalError
@@ -20,9 +23,11 @@ from gossip_ws.services import (
     Unicode,
     aggregate,
     gossip_enabled,
+    notification,
     push,
     rpc,
 )
+from gossip_ws.wire.wsdl import Addresses, shadow
 
 
 class Load(ComplexModel):
@@ -107,3 +112,36 @@ def test_an_unknown_option_or_an_empty_aggregate_is_refused() -> None:
 def test_two_lines_add_up() -> None:
     kind = gossip_enabled(Set=push())(gossip_enabled(Loads=aggregate("max"))(service()))
     assert set(kind.gossip_policies) == {"Set", "Loads"}  # type: ignore[attr-defined]
+
+
+def test_a_notification_is_one_way_and_has_no_reply_to_combine() -> None:
+    gossip_enabled(Set=notification(priority=Priority.PROTECTION))(service())
+    for policies in ({"Loads": notification()}, {"Set": notification(aggregate="sum")}):
+        with pytest.raises(LocalError):
+            gossip_enabled(**policies)(service())
+
+
+def test_the_wsdl_of_a_notification_has_an_output_and_no_input() -> None:
+    """WSDL 1.1 section 2.4.4; the message and its action are those that travel."""
+    wsdl = {"w": "http://schemas.xmlsoap.org/wsdl/"}
+    action = "{http://www.w3.org/2007/05/addressing/metadata}Action"
+    hosted = SpyneHosted(gossip_enabled(Set=notification(), Loads=aggregate("sum"))(service()), "urn:heater")
+    plain = hosted.wsdl("http://127.0.0.1/Heater")
+    addresses = Addresses("http://127.0.0.1/Heater", "http://127.0.0.1/Heater/gossip")
+    for document in (plain, shadow(plain, hosted.operations.values(), addresses)):
+        root = etree.fromstring(document)
+        for kind in ("portType", "binding"):
+            (operation,) = root.xpath(f"//w:{kind}/w:operation[@name='Set']", namespaces=wsdl)
+            assert operation.find("w:input", wsdl) is None
+            assert len(operation.findall("w:output", wsdl)) == 1
+        (message,) = root.xpath("//w:portType/w:operation[@name='Set']/w:output", namespaces=wsdl)
+        assert message.get(action) == "urn:heater:Set"
+        assert root.xpath("//w:operation[@name='Loads']/w:input", namespaces=wsdl)
+
+
+def test_a_client_reads_a_wsdl_with_a_notification_and_calls_the_rest(tmp_path: Path) -> None:
+    hosted = SpyneHosted(gossip_enabled(Set=notification())(service()), "urn:other-heater")
+    document = tmp_path / "heater.wsdl"
+    document.write_bytes(hosted.wsdl("http://127.0.0.1/Heater"))
+    zeeped = zeep.Client(str(document))
+    assert zeeped.service.Name is not None
