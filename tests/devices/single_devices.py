@@ -58,12 +58,12 @@ def spawn(file: Path, *before: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ready(process: subprocess.Popen[str]) -> Running:
+def ready(process: subprocess.Popen[str], within: float = DEADLINE) -> Running:
     """The device, once it takes messages. Raises AssertionError with its complaint when that is not in time."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        selector.select(DEADLINE)
+        selector.select(within)
     line = process.stdout.readline() if process.poll() is None else ""
     if not line:
         process.kill()

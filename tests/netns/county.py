@@ -18,11 +18,14 @@ from typing import Any
 from laboratory import Laboratory, Space, Subnet
 from single_devices import CLI, GET_DEMAND, SET_TARIFF, Running, asked, cli, eventually, held, ready, spawn
 
+from gossip_ws.client import GossipClient, wanted
+from gossip_ws.kernel.errors import GossipError
 from gossip_ws.kernel.names import METERING
 
 DAY = "2026-11-21"
 HTTP, UDP = 8080, 8081
 METERS_EACH = 4
+USER, PASSWORD = "dispatcher", "lights on"
 WITHIN = 40.0
 """Seconds for what repair has to bring: some rounds of news, and a backed-off enrolment or two."""
 
@@ -40,8 +43,12 @@ class Place:
     bit: int | None = None
 
     @property
+    def address(self) -> str:
+        return self.subnet.address(self.number)
+
+    @property
     def url(self) -> str:
-        return f"http://{self.subnet.address(self.number)}:{HTTP}"
+        return f"http://{self.address}:{HTTP}"
 
 
 def _places() -> dict[str, Place]:
@@ -81,7 +88,7 @@ class County:
         self._trust()
         for tier in ("is", "ssc", "sm", "ied"):
             self.start(*(name for name in PLACES if name.partition("-")[0] == tier))
-        eventually(lambda: self.pull(timeout=2)["contributors"] == len(PLACES), WITHIN)
+        self.everybody_contributes()
 
     def start(self, *names: str) -> None:
         """Devices side by side, ready when this returns: new ones, or dead ones with the memory that they had."""
@@ -93,7 +100,7 @@ class County:
                 # Should this process be killed, its devices go too.
                 processes.append(spawn(self._file(name), "setpriv", "--pdeathsig", "KILL"))
         for name, process in zip(names, processes, strict=True):
-            self.running[name] = ready(process)
+            self.running[name] = ready(process, WITHIN)
             self.told[name] = self.demand(name)
 
     def install(self, name: str) -> None:
@@ -166,6 +173,23 @@ class County:
         except AssertionError:
             raise AssertionError(f"without version {self.version}: {sorted(lacking)}") from None
 
+    def everybody_contributes(self) -> None:
+        """Waits until a pull has all devices that run, and expects no other."""
+
+        def complete() -> bool:
+            try:
+                report = client.call("GetDemand", wanted=wanted(timeout=2)).report
+            except GossipError:
+                return False
+            return report is not None and report.contributors == report.expected == len(self.running)
+
+        with self.spaces["is"].inside():
+            client = GossipClient(f"{PLACES['is'].url}/Metering", user=USER, password=PASSWORD)
+            try:
+                eventually(complete, WITHIN)
+            finally:
+                client.close()
+
     def ask(self, timeout: float, *more: str) -> subprocess.Popen[str]:
         """A pull of the whole county that is under way."""
         command = [*CLI, "pull-demand", PLACES["is"].url, "--day", DAY, "--timeout", str(timeout), "--json"]
@@ -185,18 +209,18 @@ class County:
 
     @property
     def _login(self) -> tuple[str, ...]:
-        return "--user", "dispatcher", "--password-file", str(self.folder / "password")
+        return "--user", USER, "--password-file", str(self.folder / "password")
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.toml"
 
     def _trust(self) -> None:
         assert cli("key", "new", self.folder / "is.key").returncode == 0
-        (self.folder / "password").write_text("lights on\n")
-        hashed = cli("key", "password", stdin="lights on\n").stdout.strip()
+        (self.folder / "password").write_text(f"{PASSWORD}\n")
+        hashed = cli("key", "password", stdin=f"{PASSWORD}\n").stdout.strip()
         actions = json.dumps([SET_TARIFF, GET_DEMAND])
         believed = f'[[originator]]\nkey = "is.key.pub"\nactions = {actions}\n'
-        caller = f'[[caller]]\nuser = "dispatcher"\npassword = "{hashed}"\nactions = {actions}\n'
+        caller = f'[[caller]]\nuser = "{USER}"\npassword = "{hashed}"\nactions = {actions}\n'
         (self.folder / "trust.toml").write_text(believed)
         (self.folder / "is-trust.toml").write_text(believed + caller)
 
@@ -212,6 +236,7 @@ class County:
             f'trust = "{"is-trust" if is_top else "trust"}.toml"',
             # News is asked for often: what takes rounds is to take seconds here.
             "gossip.pull_period = 1",
+            "gossip.peers_max_age = 8",
         ]
         if is_top:
             lines.append('key = "is.key"')
