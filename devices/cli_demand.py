@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,11 @@ from lxml import etree
 
 from gossip_ws.client import GossipClient, Report, Unanswered, wanted
 from gossip_ws.devices import cli_output as output
-from gossip_ws.devices.cli_entry import client_for
+from gossip_ws.devices.cli_entry import client_for, report_client
+from gossip_ws.devices.cli_receipt import names_object, reporting, say_names
+from gossip_ws.devices.doubt import Doubt, Range
+from gossip_ws.devices.reports import Names, names
+from gossip_ws.filters.report import REQUEST
 from gossip_ws.filters.rows import AGGREGATES
 from gossip_ws.kernel.errors import GossipError, LocalError, RemoteError
 from gossip_ws.kernel.names import METERING, qname
@@ -44,6 +49,20 @@ class Pull:
     rows: tuple[Row, ...]
     report: Report | None
     error: str = ""
+    names: Names | None = None
+    """Whom it left out, if that was asked."""
+    doubt: Doubt | None = None
+    """What they could change."""
+
+    @property
+    def lacking(self) -> int:
+        """Devices that were expected and are not counted."""
+        return self.report.expected - self.report.contributors if self.report is not None else 0
+
+    @property
+    def no_doubt(self) -> str:
+        """Why it is not known what they could change; empty when it is."""
+        return self.doubt.why if self.doubt is not None else ""
 
     @property
     def is_good(self) -> bool:
@@ -73,6 +92,7 @@ Example:
 @output.timeout
 @click.option("--every", type=click.FloatRange(min=0.1), help="Pull again after so many seconds, until interrupted.")
 @click.option("--times", type=click.IntRange(1), help="So often at most; with --every.")
+@click.option("--missing", is_flag=True, help="Tell by name who is missing, failed, late or uncertain.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Append a line a row to this file.")
 @output.spread
 @output.credentials
@@ -91,6 +111,7 @@ def pull_demand(
     timeout: float | None,
     every: float | None,
     times: int | None,
+    missing: bool,
     csv_file: Path | None,
     types: Sequence[str],
     fanout: int | None,
@@ -104,7 +125,8 @@ def pull_demand(
     """Pull the demand of an area through the device at URL (its address, or its Metering service's).
 
     Prints each period's value and what it is worth: how many devices contributed, were expected, are missing or
-    failed. Exit code 0 when every pull was answered with somebody's value, whoever is missing; 1 when not.
+    failed, and where the value could lie if they were counted. Exit code 0 when every pull was answered with
+    somebody's value, whoever is missing; 1 when not.
     """
     if not url and not scopes:
         raise LocalError("a URL, or a --scope in which a device is looked for")
@@ -121,8 +143,9 @@ def pull_demand(
         min_replies=min_replies,
         min_group=min_group,
     )
-    show = _Show(_periods(periods), as_json, csv_file)
     chosen = _day(day) if day is not None else None
+    show = _Show(_periods(periods), as_json, csv_file)
+    secret = output.password(password_file, user)
     client = client_for(
         url,
         qname(METERING, "Metering"),
@@ -130,28 +153,36 @@ def pull_demand(
         interfaces=interfaces,
         group=Group(port=port),
         user=user,
-        password=output.password(password_file, user),
+        password=secret,
         timeout=None,
     )
-    try:
-        good = _repeat(client, chosen, asked, show, every, times or (1 if every is None else None))
-    finally:
-        client.close()
+    with ExitStack() as open_clients:
+        open_clients.callback(client.close)
+        reports = None
+        if missing:
+            reports = report_client(client, user=user, password=secret)
+            open_clients.callback(reports.close)
+        doubt = Doubt.of(client.advertised.get("GetDemand"), asked.filter, qname(METERING, "energyWh"))
+
+        def pull(today: date) -> Pull:
+            return replace(_named(_pull(client, today, asked), reports, asked), doubt=doubt)
+
+        good = _repeat(pull, chosen, show, every, times or (1 if every is None else None))
     if not good:
         click.get_current_context().exit(1)
 
 
 def _repeat(
-    client: GossipClient, day: date | None, asked: Wanted, show: _Show, every: float | None, times: int | None
+    pull: Callable[[date], Pull], day: date | None, show: _Show, every: float | None, times: int | None
 ) -> bool:
     """Pull `times` times, None for ever; was each answered? An interruption ends it like any other end."""
     good, number, due = True, 0, time.monotonic()
     try:
         while True:
             today = day or datetime.now(UTC).date()
-            pull = _pull(client, today, asked)
-            show(today, pull)
-            good &= pull.is_good
+            pulled = pull(today)
+            show(today, pulled)
+            good &= pulled.is_good
             number += 1
             if every is None or number == times:
                 return good
@@ -176,6 +207,17 @@ def _pull(client: GossipClient, day: date, asked: Wanted) -> Pull:
     except Unanswered as silent:
         error = str(silent)
     return Pull(at, time.perf_counter() - began, rows, report, error)
+
+
+def _named(pull: Pull, reports: GossipClient | None, asked: Wanted) -> Pull:
+    """With the names of those that it left out. A pull that left nobody out asks nobody."""
+    if reports is None or pull.report is None:
+        return pull
+    lacking = pull.report.expected - pull.report.contributors
+    if not lacking:
+        return replace(pull, names=Names(()))
+    same = reporting(reports, asked, asked.timeout)
+    return replace(pull, names=names(reports, pull.report.id, REQUEST, same, lacking))
 
 
 def _report(client: GossipClient) -> Report | None:
@@ -221,9 +263,27 @@ class _Show:
             click.echo(f"{day}  {'Wh':{width}}{head}")
             for row in pull.rows:
                 click.echo(f"{'':12}{row.category:{width}}{''.join(f'{value:>16}' for value in self._chosen(row))}")
+                self._say_doubt(pull, row, width)
         if pull.report is not None:
             told = ", ".join(f"{name} {getattr(pull.report, name)}" for name in _TALLY)
             click.echo(f"{told}; {pull.seconds:.2f} s")
+        if pull.rows and pull.lacking and pull.no_doubt:
+            click.echo(f"what the {pull.lacking} not counted could change is not known: {pull.no_doubt}")
+        if pull.names is not None:
+            say_names("not counted", pull.names)
+
+    def _say_doubt(self, pull: Pull, row: Row, width: int) -> None:
+        found = self._ranges(pull, row)
+        if pull.lacking and found is not None:
+            for word, side in (("at least", 0), ("at most", 1)):
+                click.echo(f"{'':12}{word:>{width}}{''.join(f'{one[side] if one else str():>16}' for one in found)}")
+
+    def _ranges(self, pull: Pull, row: Row) -> list[Range | None] | None:
+        """Of the periods that are shown."""
+        if pull.report is None or pull.doubt is None:
+            return None
+        found = pull.doubt.ranges(pull.report, row.values)
+        return None if found is None else [found[n] if n < len(found) else None for n in self._periods]
 
     def _chosen(self, row: Row) -> list[str]:
         return [row.values[number] if number < len(row.values) else "" for number in self._periods]
@@ -235,9 +295,16 @@ class _Show:
             "day": day.isoformat(),
             "periods": [number + 1 for number in self._periods],
             "rows": [
-                {"category": row.category, "value_wh": [_number(value) for value in self._chosen(row)]}
+                {
+                    "category": row.category,
+                    "value_wh": [_number(value) for value in self._chosen(row)],
+                    "bounds_wh": [one and [*map(_number, one)] for one in ranges] if ranges is not None else None,
+                }
                 for row in pull.rows
+                for ranges in (self._ranges(pull, row),)
             ],
+            **({"no_bounds": pull.no_doubt} if pull.no_doubt else {}),
+            **({"not_counted": names_object(pull.names)} if pull.names is not None else {}),
             **({name: getattr(report, name) for name in _TALLY} if report is not None else {}),
             "seconds": round(pull.seconds, 3),
             **({"error": pull.error} if pull.error else {}),

@@ -9,7 +9,8 @@ from gossip_ws.client import GossipClient, Unanswered
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.cli_output import Progress
 from gossip_ws.devices.finding import Found, discover, find_service, probing_addresses
-from gossip_ws.kernel.names import GRID, QName, qname
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.names import GRID, REPORT, QName, qname
 from gossip_ws.net.multicast import Group
 
 _TIERS = {qname(GRID, role.value): number for number, role in enumerate(Role)}
@@ -41,6 +42,12 @@ def client_for(
         progress.clear()
     more = {} if timeout is None else {"timeout": timeout}
     return GossipClient(address, user=user, password=password, **more)
+
+
+def report_client(entry: GossipClient, *, user: str, password: str) -> GossipClient:
+    """A client for the Report service of the device that `entry` calls. Raises LocalError when it has none."""
+    device = str(Address.parse(entry.shadow.partition("?")[0]).at(""))
+    return GossipClient(asyncio.run(find_service(device, qname(REPORT, "Report"))), user=user, password=password)
 
 
 def _highest(found: Sequence[Found], type: QName) -> str:

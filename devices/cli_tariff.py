@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -12,10 +13,12 @@ from typing import Any
 
 import click
 
-from gossip_ws.client import GossipClient, wanted
+from gossip_ws.client import wanted
 from gossip_ws.devices import cli_output as output
-from gossip_ws.devices.cli_entry import client_for
+from gossip_ws.devices.cli_entry import client_for, report_client
+from gossip_ws.devices.cli_receipt import WITHIN, ask_receipt, receipt_object, say_receipt
 from gossip_ws.devices.config import minute_of_day
+from gossip_ws.devices.reports import Receipt
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import TARIFF, qname
 from gossip_ws.kernel.terms import Variant
@@ -53,7 +56,7 @@ class Pushed:
 Example:
   gossip-ws push-tariff http://10.1.0.1:8080 --tariff night.json \\
       --user dispatcher --password-file password.txt
-  gossip-ws push-tariff --scope grid://city --id night --version 7 \\
+  gossip-ws push-tariff --scope grid://city --id night --version 7 --receipt \\
       --band 00:00-06:00=0.18 --band 06:00-24:00=0.31
 \b
 A tariff file is what a meter's display gets:
@@ -70,6 +73,10 @@ A tariff file is what a meter's display gets:
 @click.option("--end", help="The same; a day after the start without it.")
 @click.option("--band", "bands", multiple=True, help="HH:MM-HH:MM=PRICE, UTC and EUR/kWh; as many as there are.")
 @click.option("--variant", type=click.Choice([one.value for one in Variant]), help="How it spreads.")
+@click.option("--receipt", is_flag=True, help="Ask everyone whether they have it; tell who has not.")
+@click.option(
+    "--within", type=click.FloatRange(0.1, 3600), help="Seconds after which it is not asked again; with --receipt: 10."
+)
 @click.option("--lifetime", type=click.FloatRange(min=0.1), help="Seconds that the message may spread.")
 @output.spread
 @output.credentials
@@ -87,6 +94,8 @@ def push_tariff(
     end: str | None,
     bands: Sequence[str],
     variant: str | None,
+    receipt: bool,
+    within: float | None,
     lifetime: float | None,
     types: Sequence[str],
     fanout: int | None,
@@ -101,8 +110,11 @@ def push_tariff(
     """Push a tariff to every device of an area, through the device at URL (its address, or its Tariff service's).
 
     It is accepted when the device has judged it, signed it and sent it on; exit code 1 when it refused. How far
-    it came is told by GetTariff of any device.
+    it came is told by --receipt, by asking: then the exit code is 0 only if everyone who is expected is known to
+    have it.
     """
+    if within is not None and not receipt:
+        raise LocalError("--within goes with --receipt")
     if not url and not scopes:
         raise LocalError("a URL, or a --scope in which a device is looked for")
     inline = {"id": id_, "version": version, "start": start, "end": end, "bands": list(bands)}
@@ -115,6 +127,7 @@ def push_tariff(
         lifetime=lifetime,
         variant=Variant(variant) if variant else None,
     )
+    secret = output.password(password_file, user)
     client = client_for(
         url,
         qname(TARIFF, "Tariff"),
@@ -122,21 +135,37 @@ def push_tariff(
         interfaces=interfaces,
         group=Group(port=port),
         user=user,
-        password=output.password(password_file, user),
+        password=secret,
         timeout=timeout,
     )
-    _push(client, tariff, asked)
+    accepted = {"accepted": True, "at": client.shadow, "id": tariff.id, "version": tariff.version}
+    with ExitStack() as open_clients:
+        open_clients.callback(client.close)
+        reports = None
+        if receipt:
+            # Before anything is pushed: a device that cannot be asked is told at once.
+            reports = report_client(client, user=user, password=secret)
+            open_clients.callback(reports.close)
+        id = client.call("SetTariff", tariff.parameter(), wanted=asked).id
+        if reports is None:
+            if as_json:
+                output.say_json(accepted)
+            else:
+                _say_accepted(accepted)
+            return
+        if not as_json:
+            _say_accepted(accepted)
+        told = ask_receipt(reports, id, asked, within or WITHIN)
     if as_json:
-        output.say_json({"accepted": True, "at": client.shadow, "id": tariff.id, "version": tariff.version})
+        output.say_json({**accepted, **receipt_object(told)})
     else:
-        click.echo(f"accepted by {client.shadow}: {tariff.id}, version {tariff.version}")
+        say_receipt(told)
+    if not isinstance(told, Receipt) or not told.is_whole:
+        click.get_current_context().exit(1)
 
 
-def _push(client: GossipClient, tariff: Pushed, asked: Any) -> None:
-    try:
-        client.call("SetTariff", tariff.parameter(), wanted=asked)
-    finally:
-        client.close()
+def _say_accepted(accepted: Mapping[str, Any]) -> None:
+    click.echo(f"accepted by {accepted['at']}: {accepted['id']}, version {accepted['version']}")
 
 
 def _from_options(given: Mapping[str, Any]) -> Pushed:

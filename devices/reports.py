@@ -15,10 +15,10 @@ from lxml import etree
 
 from gossip_ws.client import GossipClient, Report, Unanswered
 from gossip_ws.filters.pages import MAX_NAMES
+from gossip_ws.filters.report import PUSH, REQUEST
 from gossip_ws.kernel.errors import RemoteError
 from gossip_ws.kernel.names import REPORT, qname
 from gossip_ws.kernel.terms import Wanted
-from gossip_ws.services.reporting import PUSH, REQUEST
 from gossip_ws.theory.proportion import wilson
 
 MOST_NAMES: Final = 2_000

@@ -15,6 +15,7 @@ by itself where a WSDL has wsam:Action, as all of ours have. Knows no discovery 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -41,6 +42,9 @@ _GRACE: Final = 5.0
 """Seconds that the transport waits longer than the entry does for its replies."""
 
 
+_ID: Final = re.compile("[0-9a-f]{64}")
+
+
 class Unanswered(GossipError):
     """Nobody answered, or not with SOAP: no word on whether the call had an effect."""
 
@@ -55,11 +59,13 @@ class Report(Tally):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`value`: what zeep makes of the response, None for a one-way operation. `report`: None where gossip was not
-    asked, as at an original address. `envelope`: the response as it came."""
+    asked, as at an original address. `envelope`: the response as it came. `id`: of the gossip message, hexadecimal,
+    empty where the device does not say it."""
 
     value: Any
     report: Report | None = None
     envelope: Envelope | None = None
+    id: str = ""
 
 
 def wanted(
@@ -173,6 +179,8 @@ class GossipClient:
         self._session = Session()
         # Proxies and .netrc of the environment are for the internet, not for devices.
         self._session.trust_env = False
+        self._session.hooks["response"].append(self._remember_id)
+        self._id = ""
         if user:
             credentials = HTTPBasicAuth(user, password)
             self._session.auth = lambda request: (
@@ -219,6 +227,7 @@ class GossipClient:
         self._transport.operation_timeout = max(self._timeout, asked + _GRACE)
         self.header.wanted = wanted
         self.header.reply = None
+        self._id = ""
         try:
             value = getattr(self.zeep.service, operation)(*values, **named)
         except (ValidationError, TypeError, ValueError) as error:
@@ -230,11 +239,17 @@ class GossipClient:
             if fault is None:
                 raise Unanswered(f"an answer from {self.shadow} that its WSDL does not allow: {error}") from None
             raise RemoteError(fault) from None
-        return Answer(value, self.header.report, self.header.reply)
+        report = self.header.report
+        return Answer(value, report, self.header.reply, report.id if report is not None else self._id)
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def _remember_id(self, response: Any, *args: Any, **options: Any) -> None:
+        # A 202 has no envelope: the id of what was accepted stands in a header of HTTP.
+        found = response.headers.get("Gossip-Id", "")
+        self._id = found if _ID.fullmatch(found) else ""
 
     def _fetch(self, url: str) -> bytes:
         from requests import RequestException

@@ -49,11 +49,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back on the same exchange. UDP: an empty body sends nothing."""
+    """What goes back on the same exchange. UDP: an empty body sends nothing. `gossip_id`: of the message that was
+    accepted, hexadecimal; HTTP says it in a header of its own, because a 202 has no envelope that could."""
 
     status: int
     body: bytes = b""
     content_type: str = "application/soap+xml; charset=utf-8"
+    gossip_id: str = ""
 
 
 Respond = Callable[[Response], None]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gossip_ws.core.account import Lack, Lacking
 from gossip_ws.filters.pages import MAX_NAMES, page
-from gossip_ws.filters.report import MAX_DEVICE, REPORT_FILTER
+from gossip_ws.filters.report import MAX_DEVICE, PUSH, REPORT_FILTER, REQUEST
 from gossip_ws.kernel.names import REPORT, GossipId
 from gossip_ws.kernel.terms import Priority
 from gossip_ws.ports import Gossip
@@ -22,8 +22,6 @@ from gossip_ws.services.gossip import aggregate, gossip_enabled
 from gossip_ws.services.hosting import SpyneHosted
 from gossip_ws.services.shape import reading
 
-PUSH: Final = "push"
-REQUEST: Final = "request"
 TIMEOUT: Final = 5.0
 """Seconds: six resends at every hop. Who has answered nothing by then is silent."""
 

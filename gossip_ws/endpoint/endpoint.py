@@ -48,8 +48,9 @@ MAX_ASKING = 8
 """Questions of the hosted services here that are open at once: each has a place in the table of every device."""
 Waiting = Callable[[bytes | Fault | Replies, GossipId, Tally], None]
 """Gets the answer to a request that was made here: Replies if, and only if, each single one was asked for."""
-Told = Callable[[Fault | None], None]
-"""Told of a one-way message that was to start here: it is on its way, or was refused and went nowhere."""
+Told = Callable[[GossipId | Fault], None]
+"""Told of a one-way message that was to start here: its id once it is on its way, or why it was refused and went
+nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,15 +270,15 @@ class Endpoint:
             except RemoteError as error:
                 fault = error.fault
             if told is not None:
-                told(fault)
+                told(content.id if fault is None else fault)
 
         if self.node.is_target(content):
             self.invoke(operation, frame, content.terms.originator, judged, source)
         else:
             judged(Reply(b""))
 
-    def _count_refusal(self, fault: Fault | None) -> None:
-        if fault is not None:
+    def _count_refusal(self, fate: GossipId | Fault) -> None:
+        if isinstance(fate, Fault):
             self.counters["own message refused"] += 1
 
     # -- effects -------------------------------------------------------------------------------

@@ -227,12 +227,12 @@ class SoapServer:
         endpoint.start(operation, body, wanted, waiting, self._told(relates_to, respond), caller.source)
 
     def _told(self, relates_to: str, respond: Respond) -> Told:
-        def told(fault: Fault | None) -> None:
-            if fault is None:
-                respond(_ACCEPTED)
+        def told(fate: GossipId | Fault) -> None:
+            if isinstance(fate, Fault):
+                self._count(fate)
+                respond(_fault_response(fate, relates_to))
             else:
-                self._count(fault)
-                respond(_fault_response(fault, relates_to))
+                respond(Response(202, gossip_id=fate.hex()))
 
         return told
 

@@ -60,8 +60,8 @@ def _mixed(field: Field, value: Value, contributors: int, lacking: int, *, up: b
         return None
     mean = _exact(value)
     if field.number is Number.INTEGER:
-        # It was rounded to a whole number.
-        mean += _HALF if up else -_HALF
+        # It was rounded to a whole number, from one within the range.
+        mean = min(mean + _HALF, _exact(extreme)) if up else max(mean - _HALF, _exact(extreme))
     mixed = (contributors * mean + lacking * _exact(extreme)) / (contributors + lacking)
     # The value itself stays possible: those devices may have nothing to give.
     return _typed(max(mixed, _exact(value)) if up else min(mixed, _exact(value)), field.number, up=up)

@@ -26,6 +26,9 @@ from gossip_ws.kernel.terms import Filter
 from gossip_ws.ports import Combination, Input
 
 REPORT_FILTER: Final = "report"
+PUSH: Final = "push"
+REQUEST: Final = "request"
+"""What a report is of."""
 RESPONSE: Final = qname(REPORT, "GetReportResponse")
 MAX_DEVICE: Final = 128
 """Characters of a device's name, as the Peer Service takes them."""

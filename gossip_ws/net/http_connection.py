@@ -293,6 +293,8 @@ class Connection(asyncio.Protocol):
         headers = [("Content-Length", str(len(response.body)))]
         if response.body:
             headers.append(("Content-Type", response.content_type))
+        if response.gossip_id:
+            headers.append(("Gossip-Id", response.gossip_id))
         if response.status == 401:
             headers.append(("WWW-Authenticate", 'Basic realm="device", charset="UTF-8"'))
         if self._server.closing:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Final
 
 from lxml import etree
 
-from gossip_ws.kernel.contract import GossipPolicy, Operation
+from gossip_ws.kernel.contract import Field, GossipPolicy, Number, Operation
 from gossip_ws.kernel.errors import LocalError, sender_fault
-from gossip_ws.kernel.names import DPWS, GOSSIP, qname
+from gossip_ws.kernel.names import DPWS, GOSSIP, QName, qname
 from gossip_ws.wire.envelope import MAX_URI, parser
-from gossip_ws.wire.terms import BINDINGS, MAX_NAME, MAX_SPREAD, PRIORITIES, VARIANTS
+from gossip_ws.wire.terms import BINDINGS, MAX_NAME, MAX_SPREAD, PRIORITIES, VARIANTS, by_value, too_many
 from gossip_ws.wire.values import (
     MAX_COUNT,
     Attributes,
     attributes,
+    clark,
     integer,
     malformed,
     milliseconds,
@@ -39,6 +41,8 @@ WSU: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity
 MAX_WSDL: Final = 1_048_576
 """Octets of a WSDL that is read."""
 SUFFIX: Final = "Gossip"
+MAX_FIELDS: Final = 256
+"""Numbers of one response that are read."""
 POPULATION: Final = "population"
 """The value of Fanout and Rounds that follow the population's size."""
 
@@ -47,6 +51,7 @@ _REFERENCE: Final = qname(WSP, "PolicyReference")
 _ID: Final = qname(WSU, "Id")
 _PROFILE: Final = qname(DPWS, "Profile")
 _ASSERTION: Final = qname(GOSSIP, "Gossip")
+_FIELD: Final = qname(GOSSIP, "Field")
 _DEFINITIONS: Final = qname(WSDL11, "definitions")
 _DOCUMENTATION: Final = qname(WSDL11, "documentation")
 _PORT_TYPE: Final = qname(WSDL11, "portType")
@@ -57,6 +62,7 @@ _OPERATION: Final = qname(WSDL11, "operation")
 _SOAP_BINDING: Final = qname(WSDL_SOAP12, "binding")
 _SOAP_ADDRESS: Final = qname(WSDL_SOAP12, "address")
 _PROFILE_ID: Final = "DevicesProfile"
+_NUMBERS: Final = by_value(Number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class Advertised:
     operation: str
     policy: GossipPolicy
     addresses: Addresses
+    fields: tuple[Field, ...] = ()
+    """The numbers of the response, and what one device can give of each; without `least` and `most`."""
 
 
 def annotate(wsdl: bytes, operations: Iterable[Operation], addresses: Addresses) -> bytes:
@@ -128,7 +136,7 @@ def read_policies(wsdl: bytes) -> tuple[Advertised, ...]:
             for reference in operation.findall(_REFERENCE):
                 policy = policies.get(reference.get("URI", "").removeprefix("#"))
                 for assertion in policy.iter(_ASSERTION) if policy is not None else ():
-                    found.append(_read_assertion(attributes(assertion), operation.get("name", "")))
+                    found.append(_read_assertion(assertion, operation.get("name", "")))
     return tuple(found)
 
 
@@ -145,6 +153,8 @@ def _assert(root: etree._Element, operations: list[Operation], addresses: Addres
     policies = [_policy(_PROFILE_ID, profile)]
     for operation in operations:
         assertion = etree.Element(_ASSERTION, _write_assertion(operation, addresses), {"g": GOSSIP})
+        for field in operation.shape.fields if operation.shape is not None else ():
+            etree.SubElement(assertion, _FIELD, _write_field(field))
         policies.append(_policy(f"{SUFFIX}-{operation.name}", assertion))
     for binding in bindings:
         _refer(binding, _PROFILE_ID)
@@ -193,7 +203,34 @@ def _write_assertion(operation: Operation, addresses: Addresses) -> dict[str, st
     }
 
 
-def _read_assertion(values: Attributes, operation: str) -> Advertised:
+def _write_field(field: Field) -> dict[str, str]:
+    return {
+        "Name": field.name,
+        "Number": field.number.value,
+        **({"Low": repr(field.low)} if field.low is not None else {}),
+        **({"High": repr(field.high)} if field.high is not None else {}),
+    }
+
+
+def _read_field(values: Attributes) -> Field:
+    name = QName(clark(required(values, "Name")))
+    return Field(name, one_of(values, "Number", _NUMBERS), _extreme(values, "Low"), _extreme(values, "High"))
+
+
+def _extreme(values: Attributes, name: str) -> float | None:
+    if name not in values:
+        return None
+    try:
+        found = float(required(values, name, MAX_NAME))
+    except ValueError:
+        found = nan
+    if not isfinite(found):
+        malformed(f"{name} is no number")
+    return found
+
+
+def _read_assertion(assertion: etree._Element, operation: str) -> Advertised:
+    values = attributes(assertion)
     if values.get("Operation") != operation:
         malformed(f"a gossip assertion of another operation than {operation}")
     policy = GossipPolicy(
@@ -210,7 +247,10 @@ def _read_assertion(values: Attributes, operation: str) -> Advertised:
         latest=truth(values, "Latest"),
     )
     addresses = Addresses(required(values, "Hosted", MAX_URI), required(values, "Shadow", MAX_URI))
-    return Advertised(operation, policy, addresses)
+    fields = assertion.findall(_FIELD)
+    if len(fields) > MAX_FIELDS:
+        raise too_many("fields", MAX_FIELDS)
+    return Advertised(operation, policy, addresses, tuple(_read_field(attributes(field)) for field in fields))
 
 
 def _spread(values: Attributes, name: str) -> int | None:

@@ -22,7 +22,7 @@ from gossip_ws.grid.population import device_id
 from gossip_ws.grid.tasks import tasks_of
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.errors import LocalError, RemoteError
-from gossip_ws.kernel.names import METERING, TARIFF
+from gossip_ws.kernel.names import METERING, TARIFF, GossipId
 from gossip_ws.kernel.terms import Budget, Filter, Tier, Wanted
 from gossip_ws.net.counters import Counters
 from gossip_ws.net.http_server import HttpServer
@@ -139,6 +139,7 @@ def test_one_way_is_accepted_and_has_no_report(device: Single) -> None:
     client = GossipClient(url(device, "/Tariff"), user="dispatcher", password="lights on")
     answer = client.call("SetTariff", TARIFF_VALUE)
     assert (answer.value, answer.report) == (None, None)
+    assert device.host.endpoint.node.holds(GossipId(bytes.fromhex(answer.id)))
     held = device.host.tariffs.current
     assert held is not None
     assert (held.id, held.version) == ("flat", 1)
@@ -235,6 +236,22 @@ def test_what_is_no_wsdl(background: Background, body: bytes, status: int, error
     server = served(background, body, status)
     with pytest.raises(error):
         GossipClient(str(server.address.at("/Metering")))
+    background.do(server.close())
+
+
+def test_an_id_that_is_none_is_not_taken_for_one(background: Background, device: Single) -> None:
+    """A stranger answers at the shadow's address: 202, and junk beside it."""
+    client = GossipClient(url(device, "/Tariff"))
+
+    async def opened() -> HttpServer:
+        server = HttpServer(lambda request, respond: respond(Response(202, gossip_id="../../etc")), Counters())
+        await server.open("127.0.10.3", 0)
+        return server
+
+    server: HttpServer = background.do(opened())
+    client.zeep.service._binding_options["address"] = str(server.address.at("/Tariff/gossip"))
+    assert client.call("SetTariff", TARIFF_VALUE).id == ""
+    client.close()
     background.do(server.close())
 
 

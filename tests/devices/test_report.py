@@ -6,7 +6,6 @@ The dead die before the questions; the tests of this file follow one another.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -14,66 +13,27 @@ import pytest
 import zeep
 from requests import Session
 from requests.auth import HTTPBasicAuth
-from town import (
-    GET_REPORT,
-    PASSWORD,
-    SET_TARIFF,
-    USER,
-    Device,
-    Town,
-    as_entry,
-    operator,
-    plain,
-    signed,
-    tariff,
-    terms,
-    wait_for,
-)
+from streets import Streets
+from town import GET_REPORT, PASSWORD, USER, Device, plain, wait_for
 from zeep.exceptions import Fault
 
 from gossip_ws.client import GossipClient, wanted
-from gossip_ws.core.peers import Role
 from gossip_ws.devices.reports import Name, ask, names
 from gossip_ws.kernel.names import REPORT
 
-ASKED = wanted(timeout=1.0)
+ASKED = wanted(timeout=1.5)
 DAY = date(2026, 11, 21)
+TARIFF = {"id": "winter", "start": "2026-11-20T00:00:00Z", "end": "2126-11-20T00:00:00Z"}
+BAND = {"fromMinute": 0, "toMinute": 1440, "price": "0.2"}
 
 
-@dataclass
-class Streets:
-    """The information system and what is below it; `clients` by service."""
-
-    town: Town
-    top: Device
-    substations: list[Device]
-    meters: list[Device]
-
-    def client(self, service: str) -> GossipClient:
-        return GossipClient(self.top.url(f"/{service}"), user=USER, password=PASSWORD)
-
-    def crash(self, device: Device) -> None:
-        self.town.run(device.host.crash)
-        self.town.devices.remove(device)
-
-    def push(self, version: int) -> None:
-        reply = self.top.post("/Tariff/gossip", plain(SET_TARIFF, tariff(version)), **operator())
-        assert reply.status == 202
-
-
-@pytest.fixture(scope="module")
-def streets() -> Iterator[Streets]:
-    town = Town()
-    top = town.open(Role.INFORMATION_SYSTEM, "grid://town", key=town.operator)
-    substations = [town.open(Role.SUBSTATION, f"grid://town/{s}", top) for s in (1, 2)]
-    meters = [
-        town.open(Role.METER, f"grid://town/{s}/{m}", substation)
-        for s, substation in enumerate(substations, 1)
-        for m in (1, 2)
-    ]
-    wait_for(lambda: sum(peer.subtree for peer in top.host.endpoint.peers) == 6, "subtrees")
-    yield Streets(town, top, substations, meters)
-    town.close()
+def push(streets: Streets, version: int) -> str:
+    """The id that the device says of what it has accepted."""
+    client = streets.client("Tariff")
+    try:
+        return client.call("SetTariff", {**TARIFF, "version": version, "band": [BAND]}).id
+    finally:
+        client.close()
 
 
 @pytest.fixture
@@ -85,12 +45,6 @@ def report(streets: Streets) -> Iterator[GossipClient]:
 
 def named(*devices: Device, standing: str = "missing", behind: int = 1) -> set[Name]:
     return {Name(device.id, standing, behind) for device in devices}
-
-
-def only_id(streets: Streets) -> str:
-    """Of the one push that the information system has had."""
-    (id,) = streets.top.host.endpoint.node._seen._ids
-    return id.hex()
 
 
 def test_nobody_has_what_was_never_pushed_and_pages_name_everybody_once(streets: Streets, report: GossipClient) -> None:
@@ -117,18 +71,20 @@ def test_nobody_has_what_was_never_pushed_and_pages_name_everybody_once(streets:
 
 
 def test_everybody_has_what_was_pushed(streets: Streets, report: GossipClient) -> None:
-    streets.push(1)
+    id = push(streets, 1)
     wait_for(lambda: all(device.version == 1 for device in streets.town.devices), "version 1")
-    page = ask(report, only_id(streets), "push", ASKED)
+    page = ask(report, id, "push", ASKED)
     assert (page.held, page.report.contributors, page.report.expected, page.names) == (7, 7, 7, ())
 
 
 def test_a_client_that_knows_no_gossip_calls_it_from_the_wsdl_alone(streets: Streets) -> None:
+    id = push(streets, 2)
+    wait_for(lambda: all(device.version == 2 for device in streets.town.devices), "version 2")
     session = Session()
     plain_client = zeep.Client(
         streets.meters[0].url("/Report?wsdl"), transport=zeep.Transport(session=session, timeout=5)
     )
-    told: Any = plain_client.service.GetReport(about=only_id(streets), of="push", limit=5)
+    told: Any = plain_client.service.GetReport(about=id, of="push", limit=5)
     assert (told.held, told.devices, told.names.complete, told.names.lacking) == (1, 1, True, [])
     told = plain_client.service.GetReport(about="00" * 32, of="push", limit=5)
     assert [(one.device, one.standing, one.devices) for one in told.names.lacking] == [
@@ -138,7 +94,7 @@ def test_a_client_that_knows_no_gossip_calls_it_from_the_wsdl_alone(streets: Str
         plain_client.service.GetReport(about="00" * 31, of="push", limit=5)
     session.auth = HTTPBasicAuth(USER, PASSWORD)
     shadow = zeep.Client(streets.top.url("/Report/gossip?wsdl"), transport=zeep.Transport(session=session, timeout=9))
-    told = shadow.service.GetReport(about=only_id(streets), of="push", limit=5)
+    told = shadow.service.GetReport(about=id, of="push", limit=5)
     assert (told.held, told.devices) == (7, 7)
     session.close()
 
@@ -153,18 +109,12 @@ def test_a_stranger_asks_one_device_and_not_the_grid(streets: Streets) -> None:
 def test_a_service_that_refuses_is_told_from_a_message_that_did_not_come(
     streets: Streets, report: GossipClient
 ) -> None:
-    # One meter has a later version of the same issuer, so it refuses this one.
-    meter = streets.meters[0]
-    ahead = signed(streets.town.operator, SET_TARIFF, tariff(9), terms(scopes=("grid://town/1/1",)))
-    assert meter.post("/gossip", as_entry(ahead)).status == 202
-    wait_for(lambda: meter.version == 9, "version 9 at one meter")
-    before = set(streets.top.host.endpoint.node._seen._ids)
-    streets.push(2)
+    meter = streets.ahead(9)
+    id = push(streets, 3)
     others = [device for device in streets.town.devices if device is not meter]
-    wait_for(lambda: all(device.version == 2 for device in others), "version 2")
+    wait_for(lambda: all(device.version == 3 for device in others), "version 3")
     wait_for(lambda: meter.counters["delivery refused by the service"] == 1, "refused")
-    (id,) = streets.top.host.endpoint.node._seen._ids - before
-    page = ask(report, id.hex(), "push", ASKED)
+    page = ask(report, id, "push", ASKED)
     assert (page.held, page.report.contributors) == (6, 7)
     assert set(page.names) == named(meter, standing="refused")
 

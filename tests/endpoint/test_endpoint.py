@@ -72,9 +72,9 @@ def gossips(bench: Bench) -> list[Gossip]:
 def start(bench: Bench, body: bytes, wanted: Wanted | None = None) -> list[Fault | None]:
     operation = bench.endpoint.hosting.operation(SET_TARIFF)
     assert operation is not None
-    told: list[Fault | None] = []
+    told: list[GossipId | Fault] = []
     bench.endpoint.start(operation, body, wanted or Wanted(), told=told.append)
-    return told
+    return [fate if isinstance(fate, Fault) else None for fate in told]
 
 
 def test_what_starts_here_is_delivered_here_and_sent_to_the_roster() -> None:
@@ -110,27 +110,29 @@ def test_a_service_that_takes_its_time_is_waited_for() -> None:
     bench, slow = Bench(), Slow()
     bench.endpoint.hosting.add(slow)
     operation = slow.operations[NOTE]
-    told: list[Fault | None] = []
+    told: list[GossipId | Fault] = []
     bench.endpoint.start(operation, b"<note/>", Wanted(), told=told.append)
     bench.endpoint.start(operation, b"<note>2</note>", Wanted(), told=told.append)
     assert (told, bench.network.sent) == ([], [])
     slow.waiting[0](Reply(b""))
-    assert told == [None]
+    accepted = told[0]
+    assert isinstance(accepted, bytes)
+    assert bench.endpoint.node.holds(accepted)
     assert len(bench.network.sent) == 1
     refusal = sender_fault("No", "not this one").fault
     slow.waiting[1](refusal)
-    assert told == [None, refusal]
+    assert told == [accepted, refusal]
     assert len(bench.network.sent) == 1
 
 
 def test_one_signed_message_enters_once() -> None:
     bench = Bench()
     sealed = content(bench, SET_TARIFF, tariff(1))
-    told: list[Fault | None] = []
+    told: list[GossipId | Fault] = []
     bench.endpoint.enter(sealed, CLIENT, told=told.append)
     with pytest.raises(RemoteError, match="accepted before"):
         bench.endpoint.enter(sealed, CLIENT, told=told.append)
-    assert told == [None]
+    assert told == [sealed.id]
     assert len(gossips(bench)) == 1
 
 

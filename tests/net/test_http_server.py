@@ -322,6 +322,18 @@ def test_accepted_without_a_body():
             status, headers, body = await client.say(POST + b"Content-Length: 1\r\n\r\nx")
             assert (status, headers["content-length"], body) == (202, "0", b"")
             assert "content-type" not in headers
+            assert "gossip-id" not in headers
+
+    run(main)
+
+
+def test_what_was_accepted_is_named_beside_the_empty_body():
+    async def main():
+        accepted = Response(202, gossip_id="ab" * 32)
+        async with serving(lambda request: accepted) as server, client_of(server) as client:
+            status, headers, body = await client.say(POST + b"Content-Length: 1\r\n\r\nx")
+            assert (status, headers["content-length"], body) == (202, "0", b"")
+            assert headers["gossip-id"] == "ab" * 32
 
     run(main)
 

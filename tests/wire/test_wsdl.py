@@ -11,7 +11,7 @@ import pytest
 from lxml import etree
 
 from gossip_ws.kernel.address import Binding
-from gossip_ws.kernel.contract import GossipPolicy, Operation
+from gossip_ws.kernel.contract import Field, GossipPolicy, Number, Operation, Shape
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.names import QName
 from gossip_ws.kernel.terms import Priority, Style
@@ -85,6 +85,43 @@ def test_every_field_of_a_policy_survives() -> None:
     both = (replace(SET, policy=GossipPolicy()), replace(GET, policy=policy))
     found = read_policies(annotate(PLAIN, both, WHERE))
     assert [(one.operation, one.policy) for one in found] == [("SetTariff", GossipPolicy()), ("GetTariff", policy)]
+
+
+FIELDS = (
+    Field(QName(f"{{{TARIFF}}}wh"), Number.INTEGER, 0, 1_000_000_000),
+    Field(QName(f"{{{TARIFF}}}angle"), Number.DOUBLE, -0.1),
+    Field(QName(f"{{{TARIFF}}}price"), Number.DECIMAL, high=1e-07),
+    Field(QName(f"{{{TARIFF}}}any"), Number.INTEGER),
+)
+NUMBERS = replace(
+    GET,
+    policy=GossipPolicy(aggregate="sum"),
+    shape=Shape(GET.request, (), QName("row"), (), FIELDS, ()),
+)
+
+
+def test_what_one_device_can_give_is_read_back_from_either() -> None:
+    for wsdl in (annotate(PLAIN, (SET, NUMBERS), WHERE), shadow(PLAIN, (SET, NUMBERS), WHERE)):
+        assert [one.fields for one in read_policies(wsdl)] == [(), FIELDS]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'Low="0"', b'Low="nan"'),
+        (b'Low="0"', b'Low="1e999"'),
+        (b'Low="0"', b'Low="little"'),
+        (b'Number="double"', b'Number="complex"'),
+        (b'Number="double"', b""),
+        (b'Name="{urn:gossip-ws:2026:tariff}wh"', b'Name=""'),
+        (b"</g:Gossip>", b"%b</g:Gossip>" % (b'<g:Field Name="a" Number="integer"/>' * 300)),
+    ],
+)
+def test_a_range_that_is_none_is_the_senders_fault(old: bytes, new: bytes) -> None:
+    wsdl = annotate(PLAIN, (SET, NUMBERS), WHERE)
+    assert old in wsdl
+    with pytest.raises(RemoteError):
+        read_policies(wsdl.replace(old, new, 1))
 
 
 def test_the_profile_is_asserted_on_the_binding_and_a_plain_service_gossips_nothing() -> None:
