@@ -15,9 +15,10 @@ from gossip_ws.core.replies import Replies
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation, Shape
 from gossip_ws.kernel.errors import Fault
+from gossip_ws.kernel.estimate import Estimate
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId, QName
-from gossip_ws.kernel.terms import Filter, Terms, Wanted
+from gossip_ws.kernel.terms import Filter, Gathering, Terms, Wanted
 
 Frame = bytes
 """What a Network moves: one SOAP envelope."""
@@ -179,15 +180,18 @@ class HostedService(Protocol):
 @dataclass(frozen=True, slots=True)
 class Combination:
     """`value` in partial form (or, at the entry, as the operation's response element); `refused` are the
-    indices of inputs that are malformed or out of the declared range and were left out."""
+    indices of inputs that are malformed or out of the declared range and were left out. `estimate`: at the entry,
+    of a filter that estimates."""
 
     value: bytes
     refused: tuple[int, ...] = ()
+    estimate: Estimate | None = None
 
 
 class Combiner(Protocol):
-    def check(self, filter: Filter, shape: Shape | None) -> None:
-        """Raises RemoteError when the filter is no filter, is not in the allowed subset, or does not fit the shape."""
+    def check(self, filter: Filter, shape: Shape | None, gathering: Gathering = Gathering.TREE) -> None:
+        """Raises RemoteError when the filter is no filter, is not in the allowed subset, or does not fit the shape or
+        the gathering."""
 
     def combine(
         self,
@@ -196,6 +200,7 @@ class Combiner(Protocol):
         inputs: tuple[Input, ...],
         final: bool,
         done: Callable[[Combination | Fault], None],
+        gathering: Gathering = Gathering.TREE,
     ) -> None: ...
 
 

@@ -99,6 +99,16 @@ class NodeConfig:
     """Octets of single replies in one part of an answer: with cover and headers it fits an envelope of 32,767."""
     max_replies: int = 4 * 1024 * 1024
     """Octets of others' single replies held for one request; what is beyond is left out and reported as failed."""
+    spread_limit: int = 8
+    """Requests gathered without a tree that are open at once; one more is answered `busy`. Each holds an accumulator
+    of at most an envelope, and a few that wait to be combined."""
+    spread_period: float = 0.375
+    """Mean time between two exchanges of accumulators (s), give or take a third. A thousand devices agree after some
+    twelve, push-pull."""
+    spread_rounds: int = 64
+    """Exchanges that a device begins for one request, whatever the terms say; then it only answers others."""
+    merge_rate: float = 200.0
+    """Accumulators taken a second, of all requests together: a parent of five hundred is asked a hundred times."""
     retry_first: float = 0.25
     """First wait for a receipt (s); doubles up to `retry_longest`. A loaded meter answers in some 10 ms."""
     retry_longest: float = 2.0
@@ -126,6 +136,8 @@ class NodeConfig:
             raise LocalError("a node takes at least one message")
         if not 0 < self.max_part <= self.max_replies:
             raise LocalError("max_part lies between 0 and max_replies")
+        if self.spread_period <= 0 or self.merge_rate < 1 or min(self.spread_limit, self.spread_rounds) < 1:
+            raise LocalError("exchanges take time, and a node takes at least one a second")
         limits = self.seen_limit, self.store_limit, self.in_force_limit, self.query_limit, self.peer_limit
         if min(limits) < 1:
             raise LocalError("a limit is at least 1")

@@ -10,8 +10,9 @@ from gossip_ws.core.replies import Replies
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault
+from gossip_ws.kernel.estimate import Estimate
 from gossip_ws.kernel.names import DeviceId, GossipId, QName
-from gossip_ws.kernel.terms import Filter
+from gossip_ws.kernel.terms import Filter, Gathering
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class Invoke:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One value to combine. `contributors` 1 and `own` for what this device's hosted service replied."""
+    """One value to combine. `contributors` 1 and `own` for what this device's hosted service replied. `seed`: chance
+    for a filter that draws lots over an own value, the same whenever the same value is combined."""
 
     value: bytes
     contributors: int
     own: bool
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +45,19 @@ class Combine:
     filter: Filter
     inputs: tuple[Input, ...]
     final: bool
+    gathering: Gathering = Gathering.TREE
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to the entry client of request `id`: the response element, each single reply where they were asked
-    for, or why there is none."""
+    for, or why there is none. `estimate`: how far off it may be, where the filter estimates."""
 
     id: GossipId
     value: bytes | Fault | Replies
     tally: Tally
+    gathering: Gathering = Gathering.TREE
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +109,17 @@ class ReplyAgain:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The wait for replies is over; stale once the partial was made."""
+    """The wait for replies, or for what others have combined, is over; stale once the partial or answer was made."""
 
     id: GossipId
+
+
+@dataclass(frozen=True, slots=True)
+class MergeAgain:
+    """Exchange with one more peer; stale when `turn` has moved on."""
+
+    id: GossipId
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +150,4 @@ class EnrolAgain:
     turn: int
 
 
-Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | FetchAgain | PullNews | ChallengeAgain | EnrolAgain
+Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | MergeAgain | FetchAgain | PullNews | ChallengeAgain | EnrolAgain

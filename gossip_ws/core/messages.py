@@ -143,6 +143,17 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """ "This is what I have combined so far; take it in." `value` is in the filter's partial form; empty: nothing
+    that you lack. `wants_reply`: and tell me yours. Only for requests whose gathering is `spread`."""
+
+    about: GossipId
+    sender: DeviceId
+    value: bytes
+    wants_reply: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Digest:
     """ "This is what I hold, tell me news": the first 8 octets of each unexpired gossip id held."""
 
@@ -267,4 +278,4 @@ class Shuffle:
 
 MembershipMessage = PingRequest | Suspect | Alive | Neighbor | NeighborReply | Disconnect | Shuffle
 
-Message = Gossip | Receipt | Partial | Digest | Advert | Fetch | Prune | Ping | Ack | MembershipMessage
+Message = Gossip | Receipt | Partial | Merge | Digest | Advert | Fetch | Prune | Ping | Ack | MembershipMessage

@@ -19,6 +19,7 @@ from gossip_ws.core.effects import (
     EnrolAgain,
     FetchAgain,
     Invoke,
+    MergeAgain,
     PullNews,
     ReplyAgain,
     ServeAgain,
@@ -34,6 +35,7 @@ from gossip_ws.core.messages import (
     Fetch,
     Gossip,
     Hop,
+    Merge,
     Message,
     Partial,
     Ping,
@@ -46,14 +48,16 @@ from gossip_ws.core.push import Push
 from gossip_ws.core.repair import Repair
 from gossip_ws.core.requests import Requests
 from gossip_ws.core.seen import Kept, Recent, Seen
-from gossip_ws.kernel.address import Address
+from gossip_ws.core.spreading import Spreading
+from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, receiver_fault, sender_fault
+from gossip_ws.kernel.estimate import Estimate
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.scopes import any_covers
-from gossip_ws.kernel.terms import Style, Variant
+from gossip_ws.kernel.terms import Gathering, Style, Variant
 
 
 class Node:
@@ -70,6 +74,7 @@ class Node:
         self._in_force = InForce(config.in_force_limit, config.max_lifetime)
         self._allowance = Allowance(config.max_rate, config.max_burst)
         self._requests = Requests(config, self.peers, dice, hosted)
+        self._spreading = Spreading(config, self.peers, dice)
         self._registrar = Registrar(config, self.peers, dice)
         self._enrolment = Enrolment(config, self.peers, dice)
         self._push = Push(config, self.peers, dice, self._recent)
@@ -102,7 +107,7 @@ class Node:
             raise sender_fault("Duplicate", "this very message was accepted before")
         if self._in_force.is_superseded(content):
             raise sender_fault("Superseded", "a message of this originator that was issued later is in force")
-        if content.terms.style is Style.REQUEST_RESPONSE and self._requests.is_full(now):
+        if self._is_full(content, now):
             raise receiver_fault("Busy", "too many open requests")
         if self._allowance.is_spent(now.monotonic, self.config.spared(content.terms.priority)):
             raise receiver_fault("Busy", f"more than {self.config.max_rate:g} messages a second")
@@ -131,6 +136,8 @@ class Node:
                 # An orphan's sender is unknown here: what it may claim is bounded by whom it passes by.
                 unknown = [] if message.bypassing else self._from_peer(message.sender, source)
                 return unknown or self._requests.partial(message, source, now)
+            case Merge():
+                return self._from_peer(message.sender, source) or self._merge(message, now)
             case Digest():
                 return self._from_peer(message.sender, source) or self._repair.digest(message, now)
             case Advert():
@@ -159,7 +166,11 @@ class Node:
             case ReplyAgain():
                 return self._requests.reply_again(timer)
             case Deadline():
+                if timer.id in self._spreading:
+                    return self._spreading.deadline(timer.id)
                 return self._requests.deadline(timer.id, now)
+            case MergeAgain():
+                return self._spreading.merge_again(timer)
             case FetchAgain():
                 return self._repair.fetch_again(timer, now)
             case PullNews():
@@ -173,13 +184,24 @@ class Node:
         """Completion of Invoke: the reply's canonical element (empty for one-way), or a fault."""
         if id in self._requests:
             return self._requests.invoked(id, outcome, now)
+        if id in self._spreading:
+            return self._spreading.invoked(id, outcome)
         if not isinstance(outcome, Fault):
             return []
         self._seen.refuse(id)
         return [Dropped("delivery refused by the service")]
 
-    def combined(self, id: GossipId, value: bytes | Fault, refused: tuple[int, ...], now: Instant) -> list[Effect]:
+    def combined(
+        self,
+        id: GossipId,
+        value: bytes | Fault,
+        refused: tuple[int, ...],
+        now: Instant,
+        estimate: Estimate | None = None,
+    ) -> list[Effect]:
         """Completion of Combine."""
+        if id in self._spreading:
+            return self._spreading.combined(id, value, refused, estimate)
         return self._requests.combined(id, value, refused, now)
 
     def enrolled(self, lease: float, registrar: Peer, now: Instant) -> list[Effect]:
@@ -256,7 +278,9 @@ class Node:
         spent = self._allowance.is_spent(now.monotonic, self.config.spared(content.terms.priority))
         if content.terms.style is Style.ONE_WAY and spent:
             return [Dropped("too many messages")]
-        if content.terms.style is Style.REQUEST_RESPONSE:
+        if content.terms.gathering is Gathering.SPREAD and (spent or self._is_full(content, now)):
+            return [*self._receipt_for(gossip, Standing.BUSY), Dropped("busy")]
+        if content.terms.makes_tree:
             unknown = self._from_peer(hop.sender, source)
             if unknown:
                 return [*unknown, *self._enrolment.stranger(now)]
@@ -274,7 +298,7 @@ class Node:
 
     def _accept(self, content: Content, hop: Hop | None, now: Instant, *, delivered: bool = False) -> list[Effect]:
         self._allowance.spend()
-        if content.terms.style is Style.REQUEST_RESPONSE:
+        if content.terms.makes_tree:
             self._keep(content, hop, now)
             return self._requests.join(content, hop, now)
         self._seen.add(content.id, content.terms.expires, now.wall)
@@ -286,7 +310,35 @@ class Node:
         effects = self._push.relay(content, hop, now)
         if content.terms.variant is Variant.PUSH_PULL:
             effects += self._repair.ask(now)
+        if content.terms.style is Style.REQUEST_RESPONSE:
+            return [*effects, *self._spread(content, hop, now)]
         return effects if delivered else [*effects, *self._deliver(content)]
+
+    def _spread(self, content: Content, hop: Hop | None, now: Instant) -> list[Effect]:
+        if content.action not in self._hosted:
+            # Nobody here can read what others combine: it only passes the request on.
+            return []
+        age = hop.age if hop is not None else max(now.wall - content.terms.issued, 0.0)
+        # It may have contributed before it went down, and drawn other lots then.
+        anew = hop is not None and content.terms.issued < self._booted.wall
+        contributes = self.is_target(content) and not anew
+        return self._spreading.join(content, age, now, is_entry=hop is None, contributes=contributes)
+
+    def _merge(self, merge: Merge, now: Instant) -> list[Effect]:
+        effects = self._spreading.merge(merge, now)
+        sender = self.peers.get(merge.sender)
+        unheard = merge.about not in self._seen and not self._spreading.is_full(now)
+        if merge.wants_reply and sender is not None and unheard:
+            # The request has not come by here: who combines for it has it.
+            fetch = Fetch(self.config.device, (merge.about[:8],))
+            return [*effects, Send(fetch, (sender.address(Binding.UDP),))]
+        return effects
+
+    def _is_full(self, content: Content, now: Instant) -> bool:
+        """Is no place left for one more open request of its kind?"""
+        if content.terms.style is Style.ONE_WAY:
+            return False
+        return (self._requests if content.terms.makes_tree else self._spreading).is_full(now)
 
     def _deliver(self, content: Content) -> list[Effect]:
         if not self.is_target(content):

@@ -21,7 +21,7 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId
-from gossip_ws.kernel.terms import Style, Variant
+from gossip_ws.kernel.terms import Variant
 
 AT_ONCE = 8
 """Messages sent, or fetched, in answer to one message: a late joiner catches up over several periods."""
@@ -104,7 +104,7 @@ class Repair:
             pushed = content.terms.variant not in _PULLED
             if pushed and not started and now.monotonic - kept.since < SPREADING:
                 continue
-            if content.terms.style is Style.REQUEST_RESPONSE:
+            if content.terms.makes_tree:
                 if self._requests.gathering(content.id, now):
                     effects += self._requests.ask_too(content.id, peer, self._hop(peer, kept, now), now)
             elif content.terms.variant is Variant.LAZY_PULL:
@@ -161,7 +161,7 @@ class Repair:
             send(kept.content, self._hop(peer, kept, now), (peer,))
             for kept in self._recent.unexpired(now.wall)
             if kept.content.id[:8] in wanted
-            and kept.content.terms.style is Style.ONE_WAY
+            and not kept.content.terms.makes_tree
             and overlaps(kept.content.terms.scopes, peer)
         ]
 

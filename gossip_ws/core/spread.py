@@ -11,7 +11,7 @@ from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId
 from gossip_ws.kernel.scopes import covers
-from gossip_ws.kernel.terms import Style, Terms, Tier
+from gossip_ws.kernel.terms import Terms, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
     parents = table.related(Relation.PARENT)
 
     equals: tuple[Peer, ...] = ()
-    # A request is not sampled where a parent serves the whole roster: the tree below one parent is then
-    # exactly the registered one, and no child can claim more than its registered subtree.
-    if rounds > 0 and not (terms.style is Style.REQUEST_RESPONSE and parents):
+    # A request that makes a tree is not sampled where a parent serves the whole roster: the tree below one parent is
+    # then exactly the registered one, and no child can claim more than its registered subtree.
+    if rounds > 0 and not (terms.makes_tree and parents):
         candidates = table.overlapping(Relation.EQUAL, terms.scopes)
         equals = tuple(sample(dice, candidates, min(budget.fanout, config.max_fanout), sender))
     sampled = Leg(own_tier, rounds - 1, equals)

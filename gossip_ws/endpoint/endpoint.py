@@ -13,11 +13,10 @@ from typing import Any
 
 from gossip_ws.core.account import Known
 from gossip_ws.core.effects import Answer, AskPeers, Combine, Effect, Enrol, Invoke
-from gossip_ws.core.messages import Alive, Content, Gossip, Message, Tally, alive_statement
+from gossip_ws.core.messages import Alive, Content, Gossip, Message, alive_statement
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, PeerTable
-from gossip_ws.core.replies import Replies
-from gossip_ws.endpoint.entry import check_singling, fix_terms
+from gossip_ws.endpoint.entry import check_gathering, check_singling, fix_terms
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -46,7 +45,7 @@ ENROL_TIMEOUT = 5.0
 LEAVE_TIMEOUT = 1.0
 MAX_ASKING = 8
 """Questions of the hosted services here that are open at once: each has a place in the table of every device."""
-Waiting = Callable[[bytes | Fault | Replies, GossipId, Tally], None]
+Waiting = Callable[[Answer], None]
 """Gets the answer to a request that was made here: Replies if, and only if, each single one was asked for."""
 Told = Callable[[GossipId | Fault], None]
 """Told of a one-way message that was to start here: its id once it is on its way, or why it was refused and went
@@ -141,9 +140,9 @@ class Endpoint:
         if self._asking >= MAX_ASKING:
             raise receiver_fault("Busy", f"{MAX_ASKING} questions of this device are open")
 
-        def waiting(value: bytes | Fault | Replies, id: GossipId, tally: Tally) -> None:
+        def waiting(answer: Answer) -> None:
             self._asking -= 1
-            answered(value, tally)
+            answered(answer.value, answer.tally)
 
         self._asking += 1
         try:
@@ -215,7 +214,7 @@ class Endpoint:
             operation, wanted, self.node.config, self.node.peers, world.verifier.originator, world.clock.now().wall
         )
         if terms.filter is not None:
-            world.combiner.check(terms.filter, operation.shape)
+            world.combiner.check(terms.filter, operation.shape, terms.gathering)
         content = world.codec.seal(operation.action, terms, body, world.verifier.sign)
         self._enter(operation, content, source, waiting, told)
 
@@ -241,8 +240,10 @@ class Endpoint:
         if operation is not None and (operation.policy is None or operation.style is not terms.style):
             raise sender_fault("NotGossiped", f"{content.action} does not gossip, or not as {terms.style.value}")
         check_singling(terms, operation.policy if operation is not None else None)
+        check_gathering(terms)
         if terms.filter is not None:
-            self.world.combiner.check(terms.filter, operation.shape if operation is not None else None)
+            shape = operation.shape if operation is not None else None
+            self.world.combiner.check(terms.filter, shape, terms.gathering)
         return operation
 
     def _enter(
@@ -317,7 +318,7 @@ class Endpoint:
             case Answer():
                 waiting = self._waiting.pop(effect.id, None)
                 if waiting is not None:
-                    waiting(effect.value, effect.id, effect.tally)
+                    waiting(effect)
             case Enrol():
                 self._enrol(effect)
             case AskPeers():
@@ -365,11 +366,14 @@ class Endpoint:
         operation = self.hosting.operation(effect.action)
 
         def done(result: Combination | Fault) -> None:
-            value, refused = (result, ()) if isinstance(result, Fault) else (result.value, result.refused)
-            self._carry_out(self.node.combined(effect.id, value, refused, self.world.clock.now()))
+            now = self.world.clock.now()
+            if isinstance(result, Fault):
+                self._carry_out(self.node.combined(effect.id, result, (), now))
+            else:
+                self._carry_out(self.node.combined(effect.id, result.value, result.refused, now, result.estimate))
 
         shape = operation.shape if operation is not None else None
-        self.world.combiner.combine(effect.filter, shape, effect.inputs, effect.final, done)
+        self.world.combiner.combine(effect.filter, shape, effect.inputs, effect.final, done, effect.gathering)
 
     def _enrol(self, effect: Enrol) -> None:
         directory = self.world.directory

@@ -52,6 +52,7 @@ def fix_terms(
         latest=policy.latest and not request,
     )
     check_singling(fixed, policy)
+    check_gathering(fixed)
     return fixed
 
 
@@ -64,6 +65,22 @@ def check_singling(terms: Terms, policy: GossipPolicy | None) -> None:
     if terms.filter is not None and terms.filter.is_all and demanded > 1:
         raise sender_fault(
             "FilterNotAllowed", f"no single replies where an answer is to stand for at least {demanded} devices"
+        )
+
+
+def check_gathering(terms: Terms) -> None:
+    """May the values come together as the terms say? Raises RemoteError.
+
+    Who exchanges accumulators counts nobody: what asks for a number of replies, or promises that no small group is
+    singled out, cannot be kept.
+    """
+    if terms.gathering is Gathering.TREE:
+        return
+    if terms.style is not Style.REQUEST_RESPONSE or terms.filter is None:
+        raise sender_fault("GatheringNotAllowed", "what is gathered by spread is a request with a filter")
+    if terms.min_replies or terms.min_group > 1:
+        raise sender_fault(
+            "GatheringNotAllowed", "spread counts no contributors: neither MinReplies nor MinGroup can be kept"
         )
 
 

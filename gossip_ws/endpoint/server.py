@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from gossip_ws.core.messages import Content, Gossip, Tally
+from gossip_ws.core.effects import Answer
+from gossip_ws.core.messages import Content, Gossip
 from gossip_ws.core.replies import Replies
 from gossip_ws.dpws.messages import ADHOC
 from gossip_ws.endpoint.collected import Asker, Collected
@@ -20,7 +21,7 @@ from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
-from gossip_ws.kernel.names import WSA, GossipId
+from gossip_ws.kernel.names import WSA
 from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import Caller, Frame, HostedService, Outcome, Reply, Request, Respond, Response
 from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Envelope, canonical, content_prefixes, parse
@@ -250,16 +251,16 @@ class SoapServer:
         return done
 
     def _report(self, operation: Operation, relates_to: str, respond: Respond, asker: Asker) -> Waiting:
-        def answered(value: bytes | Fault | Replies, id: GossipId, tally: Tally) -> None:
-            report = encode_report(id, tally)
-            if isinstance(value, Fault):
-                respond(_fault_response(value, relates_to, report))
-            elif isinstance(value, Replies):
+        def answered(answer: Answer) -> None:
+            report = encode_report(answer.id, answer.tally, answer.gathering, answer.estimate)
+            if isinstance(answer.value, Fault):
+                respond(_fault_response(answer.value, relates_to, report))
+            elif isinstance(answer.value, Replies):
                 # Who wants every reply has said so: it knows that this is not the operation's own response.
-                body, blocks = self._collected.keep(id, asker, report, value).part(1)
+                body, blocks = self._collected.keep(answer.id, asker, report, answer.value).part(1)
                 respond(Response(200, reply_envelope(REPLIES_ACTION, relates_to, body, blocks)))
             else:
-                respond(Response(200, reply_envelope(operation.reply_action, relates_to, value, report)))
+                respond(Response(200, reply_envelope(operation.reply_action, relates_to, answer.value, report)))
 
         return answered
 

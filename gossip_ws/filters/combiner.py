@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from gossip_ws.filters.checker import Stylesheet, check_stylesheet
+from gossip_ws.filters.estimates import ESTIMATE, Estimator
 from gossip_ws.filters.named import Named
 from gossip_ws.filters.report import REPORT_FILTER, Reports
 from gossip_ws.filters.runner import Runner
@@ -14,7 +15,7 @@ from gossip_ws.filters.singles import Singles
 from gossip_ws.filters.xslt import XsltCombiner
 from gossip_ws.kernel.contract import Shape
 from gossip_ws.kernel.errors import Fault, RemoteError, sender_fault
-from gossip_ws.kernel.terms import Filter
+from gossip_ws.kernel.terms import Filter, Gathering
 from gossip_ws.ports import Combination, Input
 
 
@@ -30,9 +31,9 @@ class FilterCombiner:
         self._remembered = remembered
         self._verdicts: OrderedDict[bytes, Stylesheet | RemoteError] = OrderedDict()
 
-    def check(self, filter: Filter, shape: Shape | None) -> None:
+    def check(self, filter: Filter, shape: Shape | None, gathering: Gathering = Gathering.TREE) -> None:
         """At the origin and on receipt. Raises RemoteError with the subcode `FilterNotAllowed` or `FilterTooLarge`."""
-        self._fit(filter, shape)
+        self._fit(filter, shape, gathering)
 
     def combine(
         self,
@@ -41,27 +42,34 @@ class FilterCombiner:
         inputs: tuple[Input, ...],
         final: bool,
         done: Callable[[Combination | Fault], None],
+        gathering: Gathering = Gathering.TREE,
     ) -> None:
         """Named aggregates are done before this returns; a stylesheet when its runner says so."""
         try:
-            fitted = self._fit(filter, shape)
+            fitted = self._fit(filter, shape, gathering)
         except RemoteError as error:
             done(error.fault)
             return
-        if isinstance(fitted, Named | Singles | Reports):
+        if isinstance(fitted, Named | Singles | Reports | Estimator):
             done(fitted.combine(inputs, final))
         elif self._xslt is not None:
             self._xslt.combine(fitted, shape, inputs, final, done)
 
-    def _fit(self, filter: Filter, shape: Shape | None) -> Named | Singles | Reports | Stylesheet:
+    def _fit(
+        self, filter: Filter, shape: Shape | None, gathering: Gathering
+    ) -> Named | Singles | Reports | Estimator | Stylesheet:
         if bool(filter.name) == bool(filter.stylesheet):
             raise sender_fault("FilterNotAllowed", "a filter is either a named aggregate or a stylesheet")
-        if filter.name == REPORT_FILTER:
+        if filter.name == REPORT_FILTER and gathering is Gathering.TREE:
             return Reports.fit(filter, shape)
-        if filter.is_all:
+        if filter.is_all and gathering is Gathering.TREE:
             return Singles.fit(filter, shape)
+        if filter.name == ESTIMATE:
+            return Estimator.fit(filter, shape, gathering)
         if filter.name:
-            return Named.fit(filter, shape)
+            return Named.fit(filter, shape, gathering)
+        if gathering is Gathering.SPREAD:
+            raise sender_fault("FilterNotAllowed", "nobody can tell whether a stylesheet may take a value in twice")
         if filter.group_by:
             raise sender_fault("FilterNotAllowed", "a stylesheet groups by itself")
         if self._xslt is None:

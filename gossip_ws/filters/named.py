@@ -1,11 +1,13 @@
-"""Named aggregates over an operation's shape: sum, max, min, mean, count, each ungrouped or by one key.
+"""Named aggregates over an operation's shape: sum, max, min, mean, count, each ungrouped or by one key, and the set
+of a key's values.
 
 An own input is the service's response element; any other is a partial. The partial form is one element
 
     <g:Rows><g:Row N="devices"><g:Key>…</g:Key><g:Values>1 2 3</g:Values></g:Row>…</g:Rows>
 
 with one Key for every key of the shape and one Values for every field, in the shape's order, rows sorted by
-their keys: one text for one result. The final form is the response element with one row for each group.
+their keys: one text for one result. The final form is the response element with one row for each group. Where
+neighbours exchange partials (`Gathering.SPREAD`), a value may come in twice and nobody counts devices: N stays 1.
 What the numbers mean stands in `rows`. This module knows XML and shapes, and does no arithmetic.
 """
 
@@ -19,18 +21,17 @@ from gossip_ws.filters.elements import canonical, read
 from gossip_ws.filters.rows import (
     AGGREGATES,
     MAX_CELLS,
-    MAX_KEY,
     MAX_ROWS,
+    SET,
     Aggregate,
-    Cells,
     Row,
-    read_number,
     write_number,
 )
+from gossip_ws.filters.shaped import grouping, read_key, read_response, write_response
 from gossip_ws.kernel.contract import Shape
 from gossip_ws.kernel.errors import sender_fault
-from gossip_ws.kernel.names import GOSSIP, qname, split
-from gossip_ws.kernel.terms import Filter
+from gossip_ws.kernel.names import GOSSIP, qname
+from gossip_ws.kernel.terms import Filter, Gathering
 from gossip_ws.ports import Combination, Input
 
 ROWS = qname(GOSSIP, "Rows")
@@ -48,21 +49,28 @@ class Named:
     aggregate: Aggregate
     shape: Shape
     by: int | None
+    gathering: Gathering = Gathering.TREE
 
     @classmethod
-    def fit(cls, filter: Filter, shape: Shape | None) -> Named:
-        """Raises RemoteError when there is no such aggregate, no shape, or no such key."""
+    def fit(cls, filter: Filter, shape: Shape | None, gathering: Gathering = Gathering.TREE) -> Named:
+        """Raises RemoteError when there is no such aggregate, no shape, no such key, or a value may come in twice
+        that must not."""
         aggregate = AGGREGATES.get(filter.name)
         if aggregate is None:
             raise sender_fault("FilterNotAllowed", f"no aggregate {filter.name[:64]!r}: one of {', '.join(AGGREGATES)}")
+        if gathering is Gathering.SPREAD and not aggregate.idempotent:
+            raise sender_fault(
+                "FilterNotAllowed",
+                f"{filter.name} must not take a value in twice, as spread does: max, min, set, or estimate for sums",
+            )
         if shape is None:
             raise sender_fault("FilterNotAllowed", f"{filter.name}: the operation does not say where its numbers are")
-        if not filter.group_by:
-            return cls(aggregate, shape, None)
-        names = [split(key)[1] for key in shape.keys]
-        if filter.group_by not in names:
-            raise sender_fault("FilterNotAllowed", f"no key {filter.group_by[:64]!r} to group by: one of {names}")
-        return cls(aggregate, shape, names.index(filter.group_by))
+        by = grouping(filter, shape)
+        if aggregate is SET and by is None:
+            if len(shape.keys) != 1:
+                raise sender_fault("FilterNotAllowed", "set: name the key whose values are wanted, to group by")
+            by = 0
+        return cls(aggregate, shape, by, gathering)
 
     def combine(self, inputs: tuple[Input, ...], final: bool) -> Combination:
         """All inputs in one value. What is malformed or impossible is left out and its index returned.
@@ -84,7 +92,14 @@ class Named:
         merged = dict(into)  # A refused input leaves no trace in `into`.
         for group, row in more.items():
             held = merged.get(group)
-            merged[group] = row if held is None else held.merged(row, self.aggregate.across, held.devices + row.devices)
+            if held is None:
+                merged[group] = row
+            else:
+                devices = 1 if self.gathering is Gathering.SPREAD else held.devices + row.devices
+                merged[group] = held.merged(row, self.aggregate.across, devices)
+        if self.aggregate is SET:
+            # The first in order, so that whoever merges what in which order keeps the same ones.
+            return {group: merged[group] for group in sorted(merged)[:MAX_ROWS]}
         if len(merged) > MAX_ROWS or sum(row.size for row in merged.values()) > MAX_CELLS:
             raise ValueError("more groups or numbers than are kept")
         return merged
@@ -100,32 +115,13 @@ class Named:
         return groups
 
     def _own(self, root: etree._Element) -> _Groups:
-        shape = self.shape
-        if root.tag != shape.response:
-            raise ValueError(f"not the operation's response: {root.tag}")
-        parent: etree._Element | None = root
-        for step in shape.path:
-            parent = parent.find(step) if parent is not None else None
-        elements = [] if parent is None else parent.findall(shape.row)
-        if len(elements) > MAX_ROWS:
-            raise ValueError(f"more than {MAX_ROWS} rows")
         groups: _Groups = {}
-        for element in elements:
-            row = self._own_row(element)
+        for keys, fields in read_response(root, self.shape):
+            row = Row(keys, 1, tuple(map(self.aggregate.start, fields)))
             group = self._group(row)
             held = groups.get(group)
             groups[group] = row if held is None else held.merged(row, self.aggregate.within, 1)
         return groups
-
-    def _own_row(self, element: etree._Element) -> Row:
-        texts: dict[str, list[str]] = {}
-        for child in element:
-            texts.setdefault(child.tag, []).append(child.text or "")
-        cells: list[Cells] = []
-        for field in self.shape.fields:
-            values = [read_number(text, field.number) for text in texts.get(field.name, ())]
-            cells.append(self.aggregate.start(values))
-        return Row(tuple(_key(texts.get(key, [""])[0]) for key in self.shape.keys), 1, tuple(cells))
 
     def _received(self, root: etree._Element, contributors: int) -> _Groups:
         if root.tag != ROWS:
@@ -152,7 +148,7 @@ class Named:
             raise ValueError(f"a row of {devices[:20]!r} devices from {contributors} contributors")
         values = children[len(keys) :]
         return Row(
-            tuple(_key(child.text or "") for child in children[: len(keys)]),
+            tuple(read_key(child.text or "") for child in children[: len(keys)]),
             int(devices),
             tuple(
                 self.aggregate.read((child.text or "").split(), field.number)
@@ -174,26 +170,7 @@ class Named:
         return canonical(root)
 
     def _response(self, rows: list[Row]) -> bytes:
-        shape = self.shape
-        root = etree.Element(
-            shape.response, nsmap={"r": split(shape.response)[0]} if shape.response[0] == "{" else None
+        fields = self.shape.fields
+        return write_response(
+            ((row.keys, tuple(map(self.aggregate.finish, row.cells, fields))) for row in rows), self.shape
         )
-        parent = root
-        for step in shape.path:
-            parent = etree.SubElement(parent, step)
-        for row in rows:
-            texts: dict[str, list[str]] = {key: [text] for key, text in zip(shape.keys, row.keys, strict=True) if text}
-            for field, cells in zip(shape.fields, row.cells, strict=True):
-                texts[field.name] = [write_number(cell) for cell in self.aggregate.finish(cells, field.number)]
-            element = etree.SubElement(parent, shape.row)
-            for name in shape.elements:
-                for text in texts.get(name, ()):
-                    etree.SubElement(element, name).text = text
-        return canonical(root)
-
-
-def _key(text: str) -> str:
-    key = " ".join(text.split())
-    if len(key) > MAX_KEY:
-        raise ValueError(f"a key of more than {MAX_KEY} characters")
-    return key

@@ -8,6 +8,7 @@ What the aggregates mean when several rows of ONE device fall in one group:
 
 - ``sum``: they add.
 - ``min``, ``max``: the extreme of all of them.
+- ``set``: the values of a key, each once and no numbers; the first 32 in order where there are more.
 - ``mean``: over values, not over devices: every row's value counts. Sums and numbers of values travel, so
   a mean of means never happens. The mean of an integer field is rounded half-even to an integer, that of
   a decimal field half-even to 18 fraction digits.
@@ -156,12 +157,23 @@ def _possible_count(cells: Cells, field: Field, devices: int) -> bool:
     return all(1 <= value <= devices for value in cells)
 
 
-def _as_they_are(cells: Cells, number: Number) -> Cells:
+def _possible_set(cells: Cells, field: Field, devices: int) -> bool:
+    return not cells
+
+
+def _as_they_are(cells: Cells, field: Field) -> Cells:
     return cells
 
 
-def _divide(cells: Cells, number: Number) -> Cells:
-    return [_mean(total, int(values), number) for total, values in zip(cells[::2], cells[1::2], strict=True)]
+def _as_few_as_may_be(cells: Cells, field: Field) -> Cells:
+    """A schema may demand numbers where there are none: zeros, or what is next to zero in the range."""
+    low, high = _range(field)
+    nought = read_number("0", field.number)
+    return [_lower(_higher(nought, low), high)] * field.least
+
+
+def _divide(cells: Cells, field: Field) -> Cells:
+    return [_mean(total, int(values), field.number) for total, values in zip(cells[::2], cells[1::2], strict=True)]
 
 
 def _mean(total: Value, values: int, number: Number) -> Value:
@@ -182,13 +194,15 @@ class Aggregate:
 
     `across` merges the cells of different devices, `within` those of several rows of one. `possible` is the
     range rule: could `devices` devices, each inside of the field's declared range, have given these cells?
+    `idempotent`: a value may come in twice.
     """
 
     name: str
     across: Callable[[Value, Value], Value]
     within: Callable[[Value, Value], Value]
     possible: Callable[[Cells, Field, int], bool]
-    finish: Callable[[Cells, Number], Cells] = _as_they_are
+    finish: Callable[[Cells, Field], Cells] = _as_they_are
+    idempotent: bool = False
 
     def start(self, values: Cells) -> Cells:
         """The cells of one row of one device."""
@@ -196,10 +210,14 @@ class Aggregate:
             return [1] * len(values)
         if self.name == "mean":
             return [cell for value in values for cell in (value, 1)]
+        if self.name == "set":
+            return []
         return values
 
     def fits(self, cells: Cells, field: Field, devices: int) -> bool:
         """Could `devices` devices have given these cells, in values and in number?"""
+        if self.name == "set":
+            return self.possible(cells, field, devices)
         occurrences = len(cells) // 2 if self.name == "mean" else len(cells)
         if occurrences < field.least or (field.most is not None and occurrences > field.most):
             return False
@@ -217,14 +235,16 @@ class Aggregate:
         return [read_number(text, number) for text in texts]
 
 
+SET: Final = Aggregate("set", _higher, _higher, _possible_set, _as_few_as_may_be, idempotent=True)
 AGGREGATES: Final = {
     made.name: made
     for made in (
         Aggregate("sum", _add, _add, _possible_sum),
-        Aggregate("max", _higher, _higher, _possible_value),
-        Aggregate("min", _lower, _lower, _possible_value),
+        Aggregate("max", _higher, _higher, _possible_value, idempotent=True),
+        Aggregate("min", _lower, _lower, _possible_value, idempotent=True),
         Aggregate("mean", _add, _add, _possible_mean, _divide),
         Aggregate("count", _add, _higher, _possible_count),
+        SET,
     )
 }
 

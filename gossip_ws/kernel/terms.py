@@ -11,8 +11,8 @@ from gossip_ws.kernel.names import QName
 
 
 class Variant(StrEnum):
-    """How a one-way message spreads (seed 002 section III.A). A request always spreads by eager push: its tree is
-    what the replies climb."""
+    """How a message spreads (seed 002 section III.A). A request whose replies climb a tree always spreads by eager
+    push: that is what makes the tree."""
 
     EAGER_PUSH = "eager-push"
     """Payloads to a fresh sample of equals at each hop."""
@@ -122,6 +122,11 @@ class Terms:
     gathering: Gathering = Gathering.TREE
     latest: bool = False
     """Of one originator's messages with the same action, types and scopes only the one issued last is in force."""
+
+    @property
+    def makes_tree(self) -> bool:
+        """Do replies climb back along the way on which this came?"""
+        return self.style is Style.REQUEST_RESPONSE and self.gathering is Gathering.TREE
 
     def budget(self, tier: Tier) -> Budget:
         """What may be spent in `tier`: nothing where the origin named none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from gossip_ws.core.config import NodeConfig
+from gossip_ws.core.effects import Answer
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer
@@ -15,7 +16,6 @@ from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import BlockingRunner
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
-from gossip_ws.kernel.names import GossipId
 from gossip_ws.kernel.terms import Wanted
 from gossip_ws.ports import Codec, Combiner, HostedService, Request, Respond, Response, Verifier
 from gossip_ws.security.development import DevelopmentVerifier
@@ -115,8 +115,8 @@ class SimDevice:
             raise LocalError(f"not hosted: {action}")
         answers: list[tuple[bytes | Fault | Replies, Tally]] = []
 
-        def waiting(value: bytes | Fault | Replies, _: GossipId, tally: Tally) -> None:
-            answers.append((value, tally))
+        def waiting(answer: Answer) -> None:
+            answers.append((answer.value, answer.tally))
 
         self.endpoint.start(operation, body, wanted or Wanted(), waiting)
         return answers

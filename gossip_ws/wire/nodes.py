@@ -17,6 +17,7 @@ from gossip_ws.core.messages import (
     Digest,
     Fetch,
     MembershipMessage,
+    Merge,
     Partial,
     Ping,
     Prune,
@@ -25,12 +26,14 @@ from gossip_ws.core.messages import (
     Tally,
 )
 from gossip_ws.core.replies import MAX_PARTS
+from gossip_ws.kernel.estimate import Estimate
 from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, qname
-from gossip_ws.kernel.terms import Variant
+from gossip_ws.kernel.terms import Gathering, Variant
 from gossip_ws.wire.envelope import Addressing, Envelope, attribute, canonical, content_prefixes
+from gossip_ws.wire.estimates import encode_estimate
 from gossip_ws.wire.membership import MEMBERSHIP, write_membership
 from gossip_ws.wire.replies import FAULT, REPLIES, gossip_id, read_fault, read_replies, write_fault, write_replies
-from gossip_ws.wire.terms import by_value, too_many
+from gossip_ws.wire.terms import GATHERINGS, by_value, too_many
 from gossip_ws.wire.values import (
     MAX_COUNT,
     MAX_DEVICE,
@@ -45,7 +48,7 @@ from gossip_ws.wire.values import (
     truth,
 )
 
-Written = Partial | Digest | Advert | Fetch | Prune | MembershipMessage
+Written = Partial | Merge | Digest | Advert | Fetch | Prune | MembershipMessage
 """What has no shorter way, as `short` is."""
 NodeMessage = Written | Receipt | Ping | Ack
 
@@ -87,6 +90,11 @@ def write_node_message(message: Written) -> tuple[str, tuple[tuple[str, str], ..
             replies = write_replies(message.replies) if message.replies else b""
             fault = write_fault(message.fault) if message.fault else b""
             return "Partial", (related(message.about),), b"%b%b%b%b</g:Partial>" % (head, value, replies, fault)
+        case Merge():
+            reply = ' Reply="true"' if message.wants_reply else ""
+            value = b"<g:Value>%b</g:Value>" % message.value if message.value else b""
+            head = f"<g:Merge {sender}{reply}>".encode()
+            return "Merge", (related(message.about),), b"%b%b</g:Merge>" % (head, value)
         case Digest():
             return "Digest", (), f'<g:Digest {sender} Held="{base64(b"".join(message.held))}"/>'.encode()
         case Advert():
@@ -110,9 +118,22 @@ def read_node_message(name: str, addressing: Addressing, payload: etree._Element
     return NODE_MESSAGES[name](addressing, payload)
 
 
-def encode_report(about: GossipId, tally: Tally) -> bytes:
-    """The header block that says what the entry's reply stands for."""
-    return f'<g:Report {_OPEN} Id="{about.hex()}"{_write_tally(tally)}/>'.encode()
+def encode_report(
+    about: GossipId, tally: Tally, gathering: Gathering = Gathering.TREE, estimate: Estimate | None = None
+) -> bytes:
+    """The header block that says what the entry's reply stands for, and a second one if it is an estimate."""
+    told = "" if gathering is Gathering.TREE else f' Gathering="{gathering.value}"'
+    if estimate is not None:
+        told += f' Error="{estimate.error:.4g}"'
+    report = f'<g:Report {_OPEN} Id="{about.hex()}"{_write_tally(tally)}{told}/>'.encode()
+    return report if estimate is None else report + encode_estimate(estimate)
+
+
+def decode_gathering(envelope: Envelope) -> Gathering:
+    """How the values of the reply came together: where nobody says, by a tree. Raises RemoteError."""
+    block = envelope.header(REPORT)
+    values = attributes(block) if block is not None else {}
+    return one_of(values, "Gathering", GATHERINGS, Gathering.TREE)
 
 
 def decode_report(envelope: Envelope) -> tuple[GossipId, Tally] | None:
@@ -165,6 +186,16 @@ def _bypassing(values: Attributes) -> tuple[DeviceId, ...]:
     return tuple(DeviceId(name) for name in names)
 
 
+def _read_merge(addressing: Addressing, payload: etree._Element) -> Merge:
+    values = attributes(payload)
+    value = b""
+    for child in payload:
+        if child.tag != _VALUE or value or len(child) != 1:
+            malformed("a Merge holds one Value with one element in it, or nothing")
+        value = canonical(child[0], content_prefixes(child[0]))
+    return Merge(_about(addressing), device(values), value, truth(values, "Reply"))
+
+
 def _read_digest(addressing: Addressing, payload: etree._Element) -> Digest:
     values = attributes(payload)
     return Digest(device(values), _parts(values, "Held", MAX_HELD))
@@ -187,6 +218,7 @@ def _read_prune(addressing: Addressing, payload: etree._Element) -> Prune:
 NODE_MESSAGES: Final[dict[str, Callable[[Addressing, etree._Element], NodeMessage]]] = {
     "Receipt": _read_receipt,
     "Partial": _read_partial,
+    "Merge": _read_merge,
     "Digest": _read_digest,
     "Advert": _read_advert,
     "Fetch": _read_fetch,

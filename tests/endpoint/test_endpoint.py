@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, KEY, SET_TARIFF, Bench, child, content, from_child, tariff
 
+from gossip_ws.core.effects import Answer
 from gossip_ws.core.messages import (
     Alive,
     Content,
     Gossip,
+    Merge,
     Partial,
     Receipt,
     Signature,
@@ -28,11 +30,12 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import GossipPolicy, Operation
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import GOSSIP, GossipId, QName, qname
-from gossip_ws.kernel.terms import ALL, Filter, Style, Wanted
+from gossip_ws.kernel.terms import ALL, Filter, Gathering, Style, Wanted
 from gossip_ws.ports import Caller, Frame, Invocation, Outcome, Reply
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.tariff import HeldTariff
 from gossip_ws.wire.envelope import Addressing, build, parse
+from gossip_ws.wire.gossip import XmlCodec
 
 CLIENT = Caller(Address(Binding.HTTP, "10.0.0.9", 50_000), HOST)
 DEMAND = b'<GetDemand xmlns="urn:gossip-ws:2026:metering"></GetDemand>'
@@ -175,7 +178,7 @@ def ask(bench: Bench) -> tuple[GossipId, list[tuple[bytes | Fault, Tally]]]:
     answers: list[tuple[bytes | Fault, Tally]] = []
     operation = bench.endpoint.hosting.operation(GET_DEMAND)
     assert operation is not None
-    bench.endpoint.start(operation, DEMAND, Wanted(), lambda value, _, tally: answers.append((value, tally)))
+    bench.endpoint.start(operation, DEMAND, Wanted(), lambda answer: answers.append((answer.value, answer.tally)))
     return gossips(bench)[-1].content.id, answers
 
 
@@ -205,6 +208,48 @@ def test_a_request_is_answered_at_its_deadline_whoever_is_silent() -> None:
     sent = len(bench.network.sent)
     bench.clock.turn(60.0)
     assert len([frame for frame, _ in bench.network.sent[sent:] if b"g:Terms" in frame]) == 0
+
+
+def spread(bench: Bench, name: str) -> list[Answer]:
+    operation = bench.endpoint.hosting.operation(GET_DEMAND)
+    assert operation is not None
+    answers: list[Answer] = []
+    wanted = Wanted(filter=Filter(name=name), gathering=Gathering.SPREAD)
+    bench.endpoint.start(operation, DEMAND, wanted, answers.append)
+    return answers
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "count"])
+def test_what_must_not_be_taken_in_twice_is_not_gathered_by_exchange(name: str) -> None:
+    bench = Bench()
+    with pytest.raises(RemoteError, match="must not take a value in twice") as caught:
+        spread(bench, name)
+    assert caught.value.fault.subcode == qname(GOSSIP, "FilterNotAllowed")
+    # Nor is it passed on when somebody signed it all the same.
+    asked = content(bench, GET_DEMAND, DEMAND, Style.REQUEST_RESPONSE)
+    terms = replace(asked.terms, filter=Filter(name=name), gathering=Gathering.SPREAD)
+    sealed = XmlCodec().seal(GET_DEMAND, terms, DEMAND, lambda id: Signature(KEY.id, KEY.sign(id)))
+    bench.datagram(from_child(bench, sealed))
+    assert bench.endpoint.counters["FilterNotAllowed"] == 1
+    assert bench.network.sent == []
+
+
+def test_a_neighbours_accumulator_goes_in_and_junk_does_not() -> None:
+    bench = Bench()
+    answers = spread(bench, "max")
+    (asked,) = gossips(bench)
+    row = '<g:Row N="1"><g:Key>x</g:Key><g:Values>{}</g:Values></g:Row>'
+    for values in ("1 2000 3", "1 2000000000 3", "1 2"):
+        rows = f'<g:Rows xmlns:g="{GOSSIP}">{row.format(values)}</g:Rows>'
+        merge = Merge(asked.content.id, child(0).device, rows.encode())
+        bench.datagram(bench.codec.encode(merge))
+    assert bench.endpoint.counters["accumulator refused"] == 2
+    bench.clock.turn(10.0)
+    (answer,) = answers
+    assert isinstance(answer.value, bytes)
+    assert b">2000<" in answer.value
+    assert (answer.gathering, answer.estimate) == (Gathering.SPREAD, None)
+    assert answer.tally == Tally(1, 2, uncertain=1)
 
 
 def test_what_no_datagram_holds_is_sent_by_http() -> None:

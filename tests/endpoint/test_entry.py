@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from bench import KEY, Bench
 
-from gossip_ws.endpoint.entry import fix_terms
+from gossip_ws.endpoint.entry import check_gathering, fix_terms
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.contract import GossipPolicy, Operation
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.names import QName
-from gossip_ws.kernel.terms import Budget, Filter, Priority, Style, Terms, Tier, Wanted
+from gossip_ws.kernel.terms import Budget, Filter, Gathering, Priority, Style, Terms, Tier, Wanted
 
 PUSH = Operation("Push", "urn:push", Style.ONE_WAY, QName("push"), policy=GossipPolicy())
 PULL = Operation(
@@ -76,6 +76,8 @@ def test_a_wish_cannot_make_the_policys_group_smaller() -> None:
         (PULL, {"timeout": 0.0}, "LifetimeTooLong"),
         (PULL, {"timeout": 4 * 86_400.0}, "LifetimeTooLong"),
         (PUSH, {"filter": Filter(name="sum")}, "FilterNotAllowed"),
+        (PULL, {"gathering": Gathering.SPREAD, "min_replies": 1}, "GatheringNotAllowed"),
+        (PULL, {"gathering": Gathering.SPREAD, "min_group": 2}, "GatheringNotAllowed"),
         (PUSH, {"budgets": (Budget(Tier.WAN, 65, 1),)}, "BudgetTooLarge"),
         (PUSH, {"budgets": (Budget(Tier.HAN, 1, 33),)}, "BudgetTooLarge"),
     ],
@@ -90,6 +92,16 @@ def test_a_request_without_any_filter_has_no_one_answer() -> None:
     with pytest.raises(RemoteError) as caught:
         fixed(PULL, GossipPolicy())
     assert caught.value.fault.subcode.endswith("}NoFilter")
+
+
+def test_what_a_client_signed_is_held_to_the_same() -> None:
+    spread = replace(fixed(PULL, gathering=Gathering.SPREAD), filter=Filter(name="max"))
+    check_gathering(spread)
+    push = replace(spread, style=Style.ONE_WAY, filter=None)
+    for terms in (replace(spread, filter=None), push, replace(spread, min_group=2), replace(spread, min_replies=1)):
+        with pytest.raises(RemoteError, match="spread"):
+            check_gathering(terms)
+        check_gathering(replace(terms, gathering=Gathering.TREE))
 
 
 def test_an_operation_without_a_policy_is_not_asked_for() -> None:

@@ -77,7 +77,7 @@ def test_the_truth_over_everybody_lies_inside(name, field, contributors, lacking
         cells = aggregate.start([values[0]])
         for value in values[1:]:
             cells = list(map(aggregate.across, cells, aggregate.start([value])))
-        return aggregate.finish(cells, field.number)[0]
+        return aggregate.finish(cells, field)[0]
 
     counted = [given_by_one() for _ in range(contributors)]
     others = [given_by_one() for _ in range(lacking)]

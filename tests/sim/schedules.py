@@ -12,7 +12,7 @@ from random import Random
 
 from swarms import grid, swarm
 
-from gossip_ws.core.effects import Input
+from gossip_ws.core.effects import Answer, Input
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.overlay import MOST as MOST_LINKS
 from gossip_ws.core.peers import Role
@@ -218,9 +218,9 @@ class _Story:
         operation = device.endpoint.hosting.operation(READ)
         answered: list[GossipId] = []
 
-        def waiting(value: bytes | Fault | Replies, id: GossipId, tally: Tally) -> None:
-            answered.append(id)
-            self.check_answer(number, value, id, tally)
+        def waiting(answer: Answer) -> None:
+            answered.append(answer.id)
+            self.check_answer(number, answer.value, answer.id, answer.tally)
 
         try:
             wanted = Wanted(timeout=TIMEOUT, filter=Filter(name=chosen))

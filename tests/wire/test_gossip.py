@@ -19,6 +19,7 @@ from gossip_ws.core.messages import (
     Fetch,
     Gossip,
     Hop,
+    Merge,
     Message,
     Partial,
     Ping,
@@ -473,6 +474,7 @@ between = st.one_of(
         st.none(),
     ),
     st.builds(Partial, ids, devices, tallies, st.just(b""), st.just(()), faults),
+    st.builds(Merge, ids, devices, st.sampled_from([b"", BODY]), st.booleans()),
     st.builds(
         Partial,
         ids,
@@ -525,6 +527,10 @@ def test_the_value_of_a_partial_keeps_the_names_in_it() -> None:
         (Ping(SENDER, b"nonce"), b'Nonce="', b'Nonce="\xc3\xa4', "Malformed"),
         (Ping(SENDER, b"x" * 65), b"Nonce", b"Nonce", "Malformed"),
         (Ping(SENDER, b"nonce"), b"Nonce=", b"Once=", "Malformed"),
+        (Merge(ABOUT, SENDER, BODY), b"<g:Value>", b"<g:Value><x/>", "Malformed"),
+        (Merge(ABOUT, SENDER, BODY), b"<g:Value>", b"<g:Odd/><g:Value>", "Malformed"),
+        (Merge(ABOUT, SENDER, BODY, True), b'Reply="true"', b'Reply="maybe"', "Malformed"),
+        (Merge(ABOUT, SENDER, BODY), b":about", b":above", "Malformed"),
         (Digest(SENDER, (b"x" * 8,)), b"Sender=", b"Ender=", "Malformed"),
     ],
 )
