@@ -21,7 +21,7 @@ from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
-from gossip_ws.kernel.names import WSA
+from gossip_ws.kernel.names import WSA, GossipId
 from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import Caller, Frame, HostedService, Outcome, Reply, Request, Respond, Response
 from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Envelope, canonical, content_prefixes, parse
