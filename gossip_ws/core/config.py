@@ -123,6 +123,22 @@ class NodeConfig:
     hop_margin: float = 0.08
     """Share of the time remaining that a node keeps for itself when it passes a request down."""
 
+    view_scopes: tuple[str, ...] = ("",)
+    """An active and a passive view is kept of the equals in each; "" means all equals. None: no views, and deaths
+    are found by leases only."""
+    probe_period: float = 1.0
+    """Mean time between two rounds of membership (s). At most one neighbour is pinged a round."""
+    probe_quiet: float = 6.0
+    """A neighbour that was silent for so long is pinged (s). With five symmetric links this costs 5 / `probe_quiet`
+    datagrams a second and device; a death is noticed that much later."""
+    probe_timeout: float = 0.3
+    """Wait for an answer before others are asked to ping too (s)."""
+    suspicion: float = 5.0
+    """How long a suspect has to show life (s); it is pinged hard all that time. At 50 % loss each way a second of it
+    fails with 3 %, so that five are wrong once in 10^8 suspicions; shorter finds deaths sooner."""
+    shuffle_period: float = 10.0
+    """Mean time between two exchanges of views (s)."""
+
     def __post_init__(self) -> None:
         if self.udp is None and self.http is None:
             raise LocalError("a device needs an address")
@@ -145,6 +161,10 @@ class NodeConfig:
             raise LocalError(f"the store holds at least one message of {_ONE_MESSAGE} octets")
         if self.seen_limit < self.store_limit + self.query_limit:
             raise LocalError("seen_limit covers at least the store and the open requests")
+        if not 0 < self.probe_timeout < self.probe_period or min(self.suspicion, self.shuffle_period) <= 0:
+            raise LocalError("probe_timeout lies between 0 and probe_period; suspicion and shuffle_period last")
+        if len(self.view_scopes) > 8:
+            raise LocalError("a device keeps views of at most 8 scopes")
 
     def spared(self, priority: Priority) -> int:
         """Of `max_burst`, what a message of this class leaves for more urgent ones: bulk cannot use it all up."""

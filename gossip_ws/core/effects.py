@@ -150,4 +150,30 @@ class EnrolAgain:
     turn: int
 
 
-Timer = ServeAgain | AskAgain | ReplyAgain | Deadline | MergeAgain | FetchAgain | PullNews | ChallengeAgain | EnrolAgain
+@dataclass(frozen=True, slots=True)
+class KeepViews:
+    """The next round of membership."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Ping a peer that has not answered once more; stale when its look has ended: `nonce` is another then."""
+
+    device: DeviceId
+    nonce: bytes
+    attempt: int
+
+
+Timer = (
+    ServeAgain
+    | AskAgain
+    | ReplyAgain
+    | Deadline
+    | MergeAgain
+    | FetchAgain
+    | PullNews
+    | ChallengeAgain
+    | EnrolAgain
+    | KeepViews
+    | LookAgain
+)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Effect, Enrol, EnrolAgain
 from gossip_ws.core.messages import Ack, Ping
-from gossip_ws.core.peers import Peer, PeerTable, Relation, Role
+from gossip_ws.core.own import Own
+from gossip_ws.core.peers import Peer, PeerTable, Relation, Role, is_uuid
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -51,7 +52,7 @@ class Registrar:
     def register(self, peer: Peer, now: Instant, source: Address | None = None) -> tuple[float, list[Effect]]:
         """(lease in s, effects). Raises RemoteError when the entry is malformed, over a quota, or names other hosts
         than the one it came from: nobody is registered, moved or made to be sent to by somebody else."""
-        if not _is_uuid(peer.device) or peer.device == self._config.device:
+        if not is_uuid(peer.device) or peer.device == self._config.device:
             raise sender_fault("BadRegistration", f"not another device's urn:uuid: {peer.device!r}")
         address = peer.udp
         if address is None:
@@ -114,10 +115,11 @@ class Registrar:
 class Enrolment:
     """Keeps this device registered with one Peer Service, and its own view of peers fresh."""
 
-    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice) -> None:
+    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice, own: Own) -> None:
         self._config = config
         self._table = table
         self._dice = dice
+        self._own = own
         self._services: list[Address] = list(config.seeds)
         self._next = 0
         self._turn = 0
@@ -232,7 +234,7 @@ class Enrolment:
     def _enrol(self, now: Instant) -> list[Effect]:
         self._told_subtree = self._table.subtree
         self._hurrying = False
-        return [Enrol(self._services[self._next % len(self._services)], self_peer(self._config, self._told_subtree))]
+        return [Enrol(self._services[self._next % len(self._services)], self._own.peer)]
 
     def _hurry(self) -> list[Effect]:
         self._hurrying = True
@@ -241,23 +243,3 @@ class Enrolment:
     def _later(self, delay: float) -> list[Effect]:
         self._turn += 1
         return [SetTimer(EnrolAgain(self._turn), delay)]
-
-
-def self_peer(config: NodeConfig, subtree: int) -> Peer:
-    """This device as others hold it."""
-    return Peer(
-        config.device,
-        config.role,
-        config.types,
-        config.scopes,
-        config.udp,
-        config.http,
-        subtree,
-        config.incarnation,
-        config.key,
-    )
-
-
-def _is_uuid(device: DeviceId) -> bool:
-    digits = device.removeprefix("urn:uuid:").replace("-", "")
-    return len(digits) == 32 and all(digit in "0123456789abcdef" for digit in digits.lower())

@@ -19,14 +19,17 @@ from gossip_ws.core.effects import (
     EnrolAgain,
     FetchAgain,
     Invoke,
+    KeepViews,
+    LookAgain,
     MergeAgain,
     PullNews,
     ReplyAgain,
     ServeAgain,
     Timer,
 )
-from gossip_ws.core.enrolment import Enrolment, Registrar, self_peer
+from gossip_ws.core.enrolment import Enrolment, Registrar
 from gossip_ws.core.in_force import InForce
+from gossip_ws.core.membership import Membership
 from gossip_ws.core.messages import (
     Ack,
     Advert,
@@ -43,7 +46,9 @@ from gossip_ws.core.messages import (
     Receipt,
     Standing,
 )
-from gossip_ws.core.peers import Peer, PeerTable, Relation
+from gossip_ws.core.overlay import Overlay
+from gossip_ws.core.own import Own
+from gossip_ws.core.peers import Peer, PeerTable, Relation, speaks_from
 from gossip_ws.core.push import Push
 from gossip_ws.core.repair import Repair
 from gossip_ws.core.requests import Requests
@@ -76,19 +81,22 @@ class Node:
         self._requests = Requests(config, self.peers, dice, hosted)
         self._spreading = Spreading(config, self.peers, dice)
         self._registrar = Registrar(config, self.peers, dice)
-        self._enrolment = Enrolment(config, self.peers, dice)
-        self._push = Push(config, self.peers, dice, self._recent)
-        self._repair = Repair(config, self.peers, dice, self._seen, self._recent, self._requests, self._push.overlay)
+        self._own = Own(config, self.peers)
+        self._enrolment = Enrolment(config, self.peers, dice, self._own)
+        self.membership = Membership(config, self.peers, dice, self._own, self._died, self._returned)
+        self._overlay = Overlay(self.peers, self.membership)
+        self._push = Push(config, self.peers, dice, self._recent, self._overlay)
+        self._repair = Repair(config, self.peers, dice, self._seen, self._recent, self._requests, self._overlay)
 
     # -- inputs --------------------------------------------------------------------------------
 
     def start(self, now: Instant) -> list[Effect]:
         """The device is up."""
-        return [*self._enrolment.start(now), self._pull_timer()]
+        return [*self._enrolment.start(now), self._pull_timer(), *self.membership.start(now)]
 
-    def stop(self) -> Address | None:
-        """The device is about to go down: the Peer Service that has to be told, if any."""
-        return self._enrolment.leave()
+    def stop(self) -> tuple[Address | None, list[Effect]]:
+        """The device is about to go down: the Peer Service that has to be told, if any, and what its neighbours are."""
+        return self._enrolment.leave(), self.membership.farewell()
 
     def originate(self, content: Content, now: Instant, *, delivered: bool = False) -> list[Effect]:
         """A checked message starts here: from a client of the shadow service, or the device itself.
@@ -123,6 +131,13 @@ class Node:
 
     def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         """One decoded, verified message from `source`."""
+        sender = message.hop.sender if isinstance(message, Gossip) else message.sender
+        # An Ack is a sign of life by its nonce only: helpers pass it on.
+        back = [] if isinstance(message, Ack) else self.membership.heard(sender, source, now)
+        effects = self._received(message, source, now)
+        return [*back, *effects] if back else effects
+
+    def _received(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         match message:
             case Gossip():
                 return self._gossip(message, source, now)
@@ -147,15 +162,15 @@ class Node:
             case Prune():
                 unknown = self._from_peer(message.sender, source)
                 if not unknown:
-                    self._push.overlay.prune(message.sender)
+                    self._overlay.prune(message.sender)
                 return unknown
             case Ping():
                 # Answered to whoever sent it: as small as the question, so of no use for reflection.
-                return [Send(Ack(self.config.device, message.nonce), (source,))]
+                return [Send(Ack(self.config.device, message.nonce, self._own.incarnation), (source,))]
             case Ack():
-                return self._registrar.met(message, now) or self._newcomer(message.sender, now)
+                return self._acked(message, source, now)
             case _:
-                return [Dropped("membership is not spoken here")]
+                return self.membership.receive(message, source, now)
 
     def timer(self, timer: Timer, now: Instant) -> list[Effect]:
         match timer:
@@ -179,6 +194,10 @@ class Node:
                 return self._registrar.again(timer)
             case EnrolAgain():
                 return self._enrolment.again(timer, now)
+            case KeepViews():
+                return self.membership.round(now)
+            case LookAgain():
+                return self.membership.look_again(timer, now)
 
     def invoked(self, id: GossipId, outcome: bytes | Fault, now: Instant) -> list[Effect]:
         """Completion of Invoke: the reply's canonical element (empty for one-way), or a fault."""
@@ -207,7 +226,7 @@ class Node:
     def enrolled(self, lease: float, registrar: Peer, now: Instant) -> list[Effect]:
         """Completion of Enrol."""
         known = self._enrolment.registrar
-        effects = self._enrolment.enrolled(lease, registrar, now)
+        effects = [*self._enrolment.enrolled(lease, registrar, now), *self._proved_alive(registrar.device, now)]
         if registrar.device != known:
             # Who joins, or comes back, does not wait for its turn to ask for news.
             effects.append(self._repair.digest_to(registrar, now))
@@ -227,7 +246,7 @@ class Node:
     def register(self, peer: Peer, now: Instant, source: Address | None = None) -> tuple[float, list[Effect]]:
         """A device registers from `source` with the Peer Service here. (lease in s, effects); raises RemoteError."""
         lease, effects = self._registrar.register(peer, now, source)
-        return lease, [*effects, *self._enrolment.subtree_changed()]
+        return lease, [*effects, *self._enrolment.subtree_changed(), *self._proved_alive(peer.device, now)]
 
     def forget(self, device: DeviceId) -> list[Effect]:
         """It said goodbye."""
@@ -240,7 +259,7 @@ class Node:
 
     @property
     def self_peer(self) -> Peer:
-        return self_peer(self.config, self.peers.subtree)
+        return self._own.peer
 
     def holds(self, id: GossipId) -> bool:
         """Was this message accepted here? The cheap test before any expensive check."""
@@ -345,6 +364,27 @@ class Node:
             return []
         return [Invoke(content.id, content.action, content.body, content.terms.originator)]
 
+    # -- membership ----------------------------------------------------------------------------
+
+    def _acked(self, ack: Ack, source: Address, now: Instant) -> list[Effect]:
+        known = self.membership.acked(ack, source, now)
+        if known is not None:
+            return known
+        wrong = self._registrar.met(ack, now)
+        return wrong or [*self._newcomer(ack.sender, now), *self._proved_alive(ack.sender, now)]
+
+    def _proved_alive(self, device: DeviceId, now: Instant) -> list[Effect]:
+        """It answered, or registered from its address."""
+        peer = self.peers.get(device)
+        return self.membership.alive(peer, now) if peer is not None else []
+
+    def _died(self, peer: Peer, now: Instant) -> list[Effect]:
+        return self._requests.peer_died(peer.device, now)
+
+    def _returned(self, peer: Peer, now: Instant) -> list[Effect]:
+        """Perhaps it was cut off, and everybody with it: what each side has not heard of is exchanged at once."""
+        return [self._repair.digest_to(peer, now)]
+
     # -- repair --------------------------------------------------------------------------------
 
     def _newcomer(self, device: DeviceId, now: Instant) -> list[Effect]:
@@ -363,11 +403,7 @@ class Node:
     def _from_peer(self, sender: DeviceId, source: Address) -> list[Effect]:
         """Empty when `sender` is a registered peer that sends from its registered host."""
         peer = self.peers.reachable(sender)
-        if peer is not None:
-            for own in (peer.udp, peer.http):
-                if own is not None and own.host == source.host:
-                    return []
-        return [Dropped("unknown sender")]
+        return [] if peer is not None and speaks_from(peer, source) else [Dropped("unknown sender")]
 
     def _receipt_for(self, gossip: Gossip, standing: Standing) -> list[Effect]:
         """To the registered address of the claimed sender, never to where the datagram says it came from."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gossip_ws.kernel.address import Address, Binding
@@ -104,6 +104,8 @@ class PeerTable:
         self._elders: dict[DeviceId, Peer] = {}
         self._by_relation: dict[Relation, tuple[Peer, ...]] = {}
         self._overlapping: dict[tuple[Relation, tuple[str, ...]], tuple[Peer, ...]] = {}
+        self._up: dict[tuple[Relation, tuple[str, ...]], tuple[Peer, ...]] = {}
+        self._down: set[DeviceId] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -149,6 +151,7 @@ class PeerTable:
     def forget(self, device: DeviceId) -> bool:
         """False when it was not held."""
         self._changed()
+        self._down.discard(device)
         return self._entries.pop(device, None) is not None
 
     def expire(self, now: float) -> tuple[DeviceId, ...]:
@@ -171,6 +174,35 @@ class PeerTable:
     def is_proven(self, device: DeviceId) -> bool:
         entry = self._entries.get(device)
         return entry is not None and entry.proven
+
+    def extend(self, device: DeviceId, until: float) -> None:
+        """It was heard from: it is held at least until `until` (monotonic s)."""
+        entry = self._entries.get(device)
+        if entry is not None:
+            entry.until = max(entry.until, until)
+
+    def renew(self, device: DeviceId, incarnation: int) -> None:
+        """The device itself has raised its incarnation."""
+        entry = self._entries.get(device)
+        if entry is not None and incarnation > entry.peer.incarnation:
+            entry.peer = replace(entry.peer, incarnation=incarnation)
+            self._changed()
+
+    def mark_down(self, device: DeviceId) -> None:
+        """It does not answer. It stays held, so that it is missed, until its lease ends; but nobody is sent to it
+        who could be sent to another."""
+        if device in self._entries:
+            self._down.add(device)
+            self._changed()
+
+    def lift(self, device: DeviceId) -> None:
+        """It has shown life."""
+        if device in self._down:
+            self._down.remove(device)
+            self._changed()
+
+    def is_down(self, device: DeviceId) -> bool:
+        return device in self._down
 
     def put_elder(self, peer: Peer) -> None:
         """Remember somebody above the parent, vouched for by the parent's Peer Service: never sent a message to
@@ -211,23 +243,48 @@ class PeerTable:
             self._overlapping[kind, scopes] = found
         return found
 
+    def up(self, kind: Relation, scopes: tuple[str, ...] = ()) -> tuple[Peer, ...]:
+        """As `overlapping`, without those that are down."""
+        if not self._down:
+            return self.overlapping(kind, scopes)
+        found = self._up.get((kind, scopes))
+        if found is None:
+            found = tuple(peer for peer in self.overlapping(kind, scopes) if peer.device not in self._down)
+            if len(self._up) >= _AREAS:
+                del self._up[next(iter(self._up))]
+            self._up[kind, scopes] = found
+        return found
+
     def relation_of(self, peer: Peer) -> Relation:
         return relation(self._role, peer.role)
 
     def _changed(self) -> None:
         self._by_relation.clear()
         self._overlapping.clear()
+        self._up.clear()
 
     def select(self, types: Sequence[QName] = (), scopes: Sequence[str] = (), limit: int = 1 << 16) -> tuple[Peer, ...]:
-        """Peers that have every type and lie under one of the scopes, at most `limit`."""
+        """Peers that are up, have every type and lie under one of the scopes, at most `limit`."""
         wanted = set(types)
-        found = [peer for peer in self if wanted.issubset(peer.types) and any_covers(scopes, peer.scopes)]
+        up = (peer for peer in self if peer.device not in self._down)
+        found = [peer for peer in up if wanted.issubset(peer.types) and any_covers(scopes, peer.scopes)]
         return tuple(found[:limit])
 
     @property
     def subtree(self) -> int:
         """This device and everything registered below it."""
         return 1 + sum(peer.subtree for peer in self.related(Relation.CHILD))
+
+
+def is_uuid(device: DeviceId) -> bool:
+    """Is it a `urn:uuid:...`? No other name is taken from the network."""
+    digits = device.removeprefix("urn:uuid:").replace("-", "")
+    return len(digits) == 32 and all(digit in "0123456789abcdef" for digit in digits.lower())
+
+
+def speaks_from(peer: Peer, source: Address) -> bool:
+    """Is `source` at a host that the peer registered? Ports differ between what is sent and what is listened to."""
+    return any(own is not None and own.host == source.host for own in (peer.udp, peer.http))
 
 
 def overlaps(scopes: Sequence[str], peer: Peer) -> bool:

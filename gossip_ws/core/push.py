@@ -30,17 +30,13 @@ class _Served:
 class Push:
     """Relays, and serves the roster."""
 
-    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice, recent: Recent) -> None:
+    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice, recent: Recent, overlay: Overlay) -> None:
         self._config = config
         self._table = table
         self._dice = dice
         self._recent = recent
-        self._overlay = Overlay(table, dice)
+        self._overlay = overlay
         self._served: dict[GossipId, _Served] = {}
-
-    @property
-    def overlay(self) -> Overlay:
-        return self._overlay
 
     def relay(self, content: Content, hop: Hop | None, now: Instant) -> list[Effect]:
         """Everything that goes out because of a new message."""
@@ -78,12 +74,12 @@ class Push:
                 sender = hop.sender if hop is not None else DeviceId("")
                 if sender:
                     self._overlay.graft(sender)
-                self._overlay.refresh()
 
                 def suits(peer: Peer) -> bool:
                     return peer.device != sender and overlaps(terms.scopes, peer)
 
-                eager, lazy = self._overlay.eager(suits), self._overlay.lazy(suits)
+                # A device that has only just come up has no neighbours yet.
+                eager, lazy = self._overlay.links(suits) if len(self._overlay) else (sampled, ())
                 effects: list[Effect] = [send(content, header, eager)] if eager else []
                 return [*effects, self._advert(content, lazy)] if lazy else effects
 

@@ -70,7 +70,7 @@ class Repair:
 
     def ask(self, now: Instant) -> list[Effect]:
         """One digest, to one peer at random: an equal or a parent."""
-        candidates = self._table.related(Relation.PARENT) + self._table.related(Relation.EQUAL)
+        candidates = self._table.up(Relation.PARENT) + self._table.up(Relation.EQUAL)
         if not candidates:
             return []
         (peer,) = self._dice.sample(candidates, 1)

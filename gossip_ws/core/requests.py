@@ -67,9 +67,16 @@ class Asked:
     fenced: bool = False
     adopted: int = 0
     late: Tally | None = None
+    down: bool = False
     """`cover` is that of its partial, None until taken. `fenced`: its children came by themselves, so its own
     partial is not taken any more. `adopted`: devices that came so. `counted`: it said so. `late`: what its partial
-    stood for, when that came after the inputs had been frozen and before the answer left."""
+    stood for, when that came after the inputs had been frozen and before the answer left. `down`: it does not answer,
+    so it is not waited for; what it says nevertheless is taken."""
+
+    @property
+    def awaited(self) -> bool:
+        """Is something still to come?"""
+        return not self.closed and not self.down
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +241,8 @@ class Requests:
         match receipt.standing:
             case Standing.TAKEN:
                 asked.joined = True
+                # It lives after all.
+                asked.down = False
                 return []
             case Standing.COUNTED:
                 # Its value comes by another way: neither awaited nor expected here.
@@ -384,6 +393,16 @@ class Requests:
     def _say(self, request: Request, standing: Standing, to: Address, part: int) -> Send:
         return Send(Receipt(request.content.id, self._config.device, standing, part), (to,))
 
+    def peer_died(self, device: DeviceId, now: Instant) -> list[Effect]:
+        """Nothing more is waited for from it, in any open request."""
+        effects: list[Effect] = []
+        for request in list(self._open.values()):
+            asked = request.asked.get(device)
+            if request.stage is Stage.GATHERING and asked is not None and asked.awaited:
+                asked.down = True
+                effects += self._settle(request.content.id, now)
+        return effects
+
     def invoked(self, id: GossipId, outcome: bytes | Fault, now: Instant) -> list[Effect]:
         """The own service replied; from here on its value is frozen for this request."""
         request = self._open.get(id)
@@ -408,7 +427,7 @@ class Requests:
         request = self._open.get(timer.id)
         if request is None or request.stage is not Stage.GATHERING or timer.attempt > self._config.retries:
             return []
-        silent = [asked for asked in request.asked.values() if not asked.closed and not asked.joined]
+        silent = [asked for asked in request.asked.values() if asked.awaited and not asked.joined]
         # One that joined resends its partial by itself.
         if not silent:
             return []
@@ -483,7 +502,7 @@ class Requests:
         newly = []
         for peer in peers:
             if peer.device not in request.asked and len(request.asked) < MAX_COVER:
-                request.asked[peer.device] = Asked(peer, hop)
+                request.asked[peer.device] = Asked(peer, hop, down=self._table.is_down(peer.device))
                 newly.append(peer)
         return [self._send(request, tuple(newly), hop, now)] if newly else []
 
@@ -517,7 +536,7 @@ class Requests:
             return []
         least = request.content.terms.min_replies
         enough = least > 0 and len(request.taken) >= least
-        if not enough and not all(asked.closed for asked in request.asked.values()):
+        if not enough and any(asked.awaited for asked in request.asked.values()):
             return []
         return self._combine(request)
 

@@ -50,7 +50,7 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
     # A request that makes a tree is not sampled where a parent serves the whole roster: the tree below one parent is
     # then exactly the registered one, and no child can claim more than its registered subtree.
     if rounds > 0 and not (terms.makes_tree and parents):
-        candidates = table.overlapping(Relation.EQUAL, terms.scopes)
+        candidates = table.up(Relation.EQUAL, terms.scopes)
         equals = tuple(sample(dice, candidates, min(budget.fanout, config.max_fanout), sender))
     sampled = Leg(own_tier, rounds - 1, equals)
 

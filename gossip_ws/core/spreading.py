@@ -279,7 +279,7 @@ class Spreading:
     def _peers(self, state: _Spread) -> list[tuple[Peer, ...]]:
         """Whom to exchange with, a group for each relation that has anybody."""
         scopes = state.content.terms.scopes
-        groups = (self._table.overlapping(kind, scopes) for kind in Relation)
+        groups = (self._table.up(kind, scopes) for kind in Relation)
         return [peers for peers in groups if peers]
 
     def _draw(self, groups: list[tuple[Peer, ...]]) -> Peer:

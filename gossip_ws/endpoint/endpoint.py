@@ -158,8 +158,10 @@ class Endpoint:
         self._carry_out(self.node.start(self.world.clock.now()))
 
     def down(self, done: Callable[[], None]) -> None:
-        """The device is about to go: say so to the Peer Service. `done` when it heard, or did not answer."""
-        service = self.node.stop()
+        """The device is about to go: say so to its neighbours and the Peer Service. `done` when that one heard, or
+        did not answer."""
+        service, farewell = self.node.stop()
+        self._carry_out(farewell)
         if service is None:
             done()
         else:

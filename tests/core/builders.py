@@ -7,10 +7,11 @@ from hashlib import sha256
 from random import Random
 
 from gossip_ws.core.config import FanoutTable, NodeConfig
-from gossip_ws.core.messages import Content, Gossip, Hop
+from gossip_ws.core.messages import Content, Gossip, Hop, Neighbor, NeighborReply
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, Role
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.effects import Send
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.terms import Budget, Filter, Priority, Style, Terms, Tier, Variant
@@ -49,6 +50,13 @@ def node(name: str, *peers: Peer, booted: Instant = NOW, **settings: object) -> 
     for known in peers:
         assert built.peers.put(known, NOW.monotonic + 1e9, proven=True)
     return built
+
+
+def befriend(ssc: Node, *names: str) -> None:
+    """Each of `names`, known to `ssc`, becomes its neighbour."""
+    for name in names:
+        (reply,) = ssc.receive(Neighbor(device(name), "", peer(name), urgent=False), address(name), NOW)
+        assert reply == Send(NeighborReply(ssc.config.device, "", accepted=True), (address(name),))
 
 
 def terms(style: Style = Style.ONE_WAY, **changes: object) -> Terms:

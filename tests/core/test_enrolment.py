@@ -17,7 +17,7 @@ SEED = address("ssc1")
 
 def enrolled(name="sm1", **settings):
     meter = node(name, seeds=(SEED,), **settings)
-    (enrol, _) = meter.start(NOW)
+    (enrol, *_) = meter.start(NOW)
     assert isinstance(enrol, Enrol)
     assert enrol.peer.subtree == 1
     return meter, meter.enrolled(90.0, peer("ssc1"), NOW)

@@ -1,6 +1,6 @@
 """Lazy, pulling and adaptive spread, one input at a time."""
 
-from builders import ACTION, NOW, address, at, content, device, gossip, node, peer
+from builders import ACTION, NOW, address, at, befriend, content, device, gossip, node, peer
 
 from gossip_ws.core.effects import FetchAgain, Invoke, PullNews
 from gossip_ws.core.messages import Advert, Digest, Fetch, Gossip, Prune
@@ -86,6 +86,7 @@ def test_who_holds_nothing_has_just_started_and_is_given_that_too():
 
 def test_a_link_that_brings_a_duplicate_turns_lazy_on_both_sides():
     ssc = node("ssc1", peer("ssc2"), peer("ssc3"))
+    befriend(ssc, "ssc2", "ssc3")
     first = content("one", variant=Variant.ADAPTIVE)
     effects = ssc.receive(gossip("ssc2", first), address("ssc2"), NOW)
     assert sends(effects, Gossip)[0].to == (address("ssc3"),)
@@ -97,8 +98,15 @@ def test_a_link_that_brings_a_duplicate_turns_lazy_on_both_sides():
     assert sends(effects, Advert)[0].to == (address("ssc3"),)
 
 
+def test_who_has_no_neighbours_yet_sends_to_a_sample():
+    ssc = node("ssc1", peer("ssc2"), peer("ssc3"), peer("ssc4"))
+    effects = ssc.originate(content(variant=Variant.ADAPTIVE), NOW)
+    assert len(sends(effects, Gossip)[0].to) == 3
+
+
 def test_a_missed_payload_turns_the_link_eager_again():
     ssc = node("ssc1", peer("ssc2"))
+    befriend(ssc, "ssc2")
     ssc.receive(Prune(device("ssc2")), address("ssc2"), NOW)
     head = b"12345678"
     (timer,) = ssc.receive(Advert(device("ssc2"), Variant.ADAPTIVE, (head,)), address("ssc2"), NOW)
@@ -111,6 +119,7 @@ def test_a_missed_payload_turns_the_link_eager_again():
 
 def test_a_graft_is_heard_by_the_other_side():
     ssc = node("ssc1", peer("ssc2"))
+    befriend(ssc, "ssc2")
     ssc.receive(Prune(device("ssc2")), address("ssc2"), NOW)
     assert sends(ssc.originate(content("one", variant=Variant.ADAPTIVE), NOW), Gossip) == []
     ssc.receive(Fetch(device("ssc2"), (), graft=True), address("ssc2"), at(1))

@@ -12,13 +12,16 @@ from random import Random
 
 from swarms import grid, swarm
 
+from gossip_ws.core.detector import HELPED, LOOKS, OVER
 from gossip_ws.core.effects import Answer, Input
+from gossip_ws.core.introductions import INTRODUCTIONS
+from gossip_ws.core.membership import LOST
 from gossip_ws.core.messages import Tally
-from gossip_ws.core.overlay import MOST as MOST_LINKS
 from gossip_ws.core.peers import Role
 from gossip_ws.core.repair import ADVERTISERS, WANTED
 from gossip_ws.core.replies import Replies
 from gossip_ws.core.requests import MAX_COVER
+from gossip_ws.core.views import ACTIVE, PASSIVE
 from gossip_ws.kernel.errors import Fault, RemoteError
 from gossip_ws.kernel.names import GossipId
 from gossip_ws.kernel.terms import ALL, Filter, Variant, Wanted
@@ -337,7 +340,9 @@ class _Story:
         """Nothing that a node remembers is more than its limit."""
         for boots in self.boots:
             node, waiting = boots[-1].device.endpoint.node, boots[-1].device.endpoint._waiting
-            config, served, overlay = node.config, node._push._served, node._push.overlay
+            config, served = node.config, node._push._served
+            members = node.membership
+            detector = members._detector
             wanted, requests = node._repair._wanted, node._requests
             held: list[tuple[str, int, int]] = [
                 ("seen", len(node._seen), config.seen_limit),
@@ -352,6 +357,15 @@ class _Story:
                 ("asked", max((len(one.asked) for one in requests._open.values()), default=0), MAX_COVER),
                 ("waiting", len(waiting), config.query_limit),
                 ("challenges", len(node._registrar._challenges), config.peer_limit),
-                ("links", len(overlay._eager) + len(overlay._lazy), MOST_LINKS),
+                ("pruned", len(node._overlay._pruned), ACTIVE),
+                ("lost", len(members._lost), LOST),
+                ("introductions", len(members._introductions), INTRODUCTIONS),
+                ("looks", len(detector._looks), LOOKS),
+                ("looks that are over", len(detector._over), OVER),
+                ("helped", len(detector._helped), HELPED),
+                ("heard", len(detector._heard), ACTIVE),
             ]
+            for view in members.views:
+                held += [("active", len(view.active), ACTIVE), ("passive", len(view.passive), PASSIVE)]
+                held += [("courted", len(view._courted), ACTIVE + 1)]
             self.wrong += [f"{what}: {size} of {limit}" for what, size, limit in held if size > limit]

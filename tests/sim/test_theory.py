@@ -26,7 +26,7 @@ NEVER = 1e9
 def reached_by_push(seed, n, fanout, loss):
     """How many one plain push reaches, the origin included."""
     world = World(seed, Weather(loss=loss))
-    devices, services = swarm(world, n, fanout, 32, pull_period=NEVER)
+    devices, services = swarm(world, n, fanout, 32, pull_period=NEVER, view_scopes=())
     devices[0].push(NOTIFY, PUSH)
     world.run(until=10)
     return sum(service.notified for service in services)
@@ -87,7 +87,8 @@ def test_coverage_of_a_thousand_follows_the_formulas():
 def periods_of_digests(seed, n, period):
     """Periods until everyone has a message that only digests spread."""
     world = World(seed)
-    devices, services = swarm(world, n, 4, 4, GossipPolicy(variant=Variant.EAGER_PULL), pull_period=period)
+    policy = GossipPolicy(variant=Variant.EAGER_PULL)
+    devices, services = swarm(world, n, 4, 4, policy, pull_period=period, view_scopes=())
     world.run(until=period)
     devices[0].push(NOTIFY, PUSH)
     assert world.run_until(lambda: all(service.notified for service in services), 60 * period)
