@@ -298,17 +298,23 @@ class _Show:
                 {
                     "category": row.category,
                     "value_wh": [_number(value) for value in self._chosen(row)],
-                    "bounds_wh": [one and [*map(_number, one)] for one in ranges] if ranges is not None else None,
+                    **self._bounds_object(pull, row),
                 }
                 for row in pull.rows
-                for ranges in (self._ranges(pull, row),)
             ],
-            **({"no_bounds": pull.no_doubt} if pull.no_doubt else {}),
+            **({"no_bounds": pull.no_doubt} if pull.no_doubt and pull.lacking else {}),
             **({"not_counted": names_object(pull.names)} if pull.names is not None else {}),
             **({name: getattr(report, name) for name in _TALLY} if report is not None else {}),
             "seconds": round(pull.seconds, 3),
             **({"error": pull.error} if pull.error else {}),
         }
+
+    def _bounds_object(self, pull: Pull, row: Row) -> dict[str, Any]:
+        """Nothing where nobody is left out: then the value is what it is."""
+        if not pull.lacking:
+            return {}
+        found = self._ranges(pull, row)
+        return {"bounds_wh": None if found is None else [one and [*map(_number, one)] for one in found]}
 
     def _lines(self, day: date, pull: Pull) -> list[list[Any]]:
         told = [getattr(pull.report, name) if pull.report is not None else "" for name in _TALLY]

@@ -86,7 +86,8 @@ def test_nobody_is_named_when_nobody_is_missing(run: Run) -> None:
     code, told = run("pull-demand", "--missing", "--json")
     found = json.loads(told)
     assert (code, found["not_counted"]) == (0, {"told": [], "unnamed": 0})
-    assert found["rows"][0]["bounds_wh"] == [[0, 0]] * 3
+    # There is no doubt about a value that everyone is in.
+    assert "bounds_wh" not in found["rows"][0]
 
 
 def test_a_device_that_refuses_is_unreached_by_name(run: Run, streets: Streets) -> None:
