@@ -18,17 +18,17 @@ from gossip_ws.client import GossipClient, Report, Unanswered, wanted
 from gossip_ws.devices import cli_output as output
 from gossip_ws.devices.cli_entry import client_for, report_client
 from gossip_ws.devices.cli_receipt import names_object, reporting, say_names
+from gossip_ws.devices.cli_replies import TALLY, print_replies, report_of, told_in_words
 from gossip_ws.devices.doubt import Doubt, Range
 from gossip_ws.devices.reports import Names, names
 from gossip_ws.filters.report import REQUEST
 from gossip_ws.filters.rows import AGGREGATES
-from gossip_ws.kernel.errors import GossipError, LocalError, RemoteError
+from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.names import METERING, qname
 from gossip_ws.kernel.terms import Wanted
 from gossip_ws.net.multicast import Group
 
 PERIODS: Final = ("00-08", "08-16", "16-24")
-_TALLY: Final = ("contributors", "expected", "missing", "failed", "late", "uncertain")
 _MAX_FILTER: Final = 8_192
 
 
@@ -76,6 +76,7 @@ class Pull:
 Example:
   gossip-ws pull-demand http://10.1.0.1:8080 --day 2026-11-21 --group-by category
   gossip-ws pull-demand --scope grid://city/ssc-3 --filter max --periods 1,3
+  gossip-ws pull-demand --scope grid://city/ssc-3 --all
   gossip-ws pull-demand http://10.1.0.1:8080 --filter demand-sum.xslt --every 60 --csv demand.csv
 """,
 )
@@ -87,6 +88,7 @@ Example:
 @click.option(
     "--group-by", default="", help="One row for each value of this key: category. Of sums, unless --filter says other."
 )
+@click.option("--all", "every_reply", is_flag=True, help="Every device's own demand, a line each.")
 @click.option("--min-replies", type=click.IntRange(0), help="Answer as soon as so many contributed.")
 @click.option("--min-group", type=click.IntRange(1), help="Answer only when at least so many contributed.")
 @output.timeout
@@ -106,6 +108,7 @@ def pull_demand(
     periods: str,
     filter_: str,
     group_by: str,
+    every_reply: bool,
     min_replies: int | None,
     min_group: int | None,
     timeout: float | None,
@@ -124,6 +127,8 @@ def pull_demand(
 ) -> None:
     """Pull the demand of an area through the device at URL (its address, or its Metering service's).
 
+    With --all each device's own demand is printed as it comes, part after part; with --json as a list.
+
     Prints each period's value and what it is worth: how many devices contributed, were expected, are missing or
     failed, and where the value could lie if they were counted. Exit code 0 when every pull was answered with
     somebody's value, whoever is missing; 1 when not.
@@ -132,6 +137,8 @@ def pull_demand(
         raise LocalError("a URL, or a --scope in which a device is looked for")
     if times is not None and every is None:
         raise LocalError("--times goes with --every")
+    if every_reply and (filter_ or group_by or csv_file is not None or every is not None or missing):
+        raise LocalError("--all goes without --filter, --group-by, --csv, --every and --missing")
     asked = wanted(
         filter=_filter(filter_ or ("sum" if group_by else "")),
         group_by=group_by,
@@ -167,7 +174,10 @@ def pull_demand(
         def pull(today: date) -> Pull:
             return replace(_named(_pull(client, today, asked), reports, asked), doubt=doubt)
 
-        good = _repeat(pull, chosen, show, every, times or (1 if every is None else None))
+        if every_reply:
+            good = print_replies(client, chosen or datetime.now(UTC).date(), asked, show.periods, as_json)
+        else:
+            good = _repeat(pull, chosen, show, every, times or (1 if every is None else None))
     if not good:
         click.get_current_context().exit(1)
 
@@ -203,7 +213,7 @@ def _pull(client: GossipClient, day: date, asked: Wanted) -> Pull:
         payload = answer.envelope.payload if answer.envelope is not None else None
         rows = _rows(payload) if payload is not None else ()
     except RemoteError as refused:
-        error, report = f"{refused.fault.subcode.rpartition('}')[2]}: {refused.fault.reason}", _report(client)
+        error, report = f"{refused.fault.subcode.rpartition('}')[2]}: {refused.fault.reason}", report_of(client)
     except Unanswered as silent:
         error = str(silent)
     return Pull(at, time.perf_counter() - began, rows, report, error)
@@ -218,13 +228,6 @@ def _named(pull: Pull, reports: GossipClient | None, asked: Wanted) -> Pull:
         return replace(pull, names=Names(()))
     same = reporting(reports, asked, asked.timeout)
     return replace(pull, names=names(reports, pull.report.id, REQUEST, same, lacking))
-
-
-def _report(client: GossipClient) -> Report | None:
-    try:
-        return client.header.report
-    except GossipError:
-        return None
 
 
 def _rows(payload: etree._Element) -> tuple[Row, ...]:
@@ -242,7 +245,7 @@ class _Show:
     """Prints pulls: as a table, as a line of JSON each, and into a CSV file beside."""
 
     def __init__(self, periods: tuple[int, ...], as_json: bool, csv_file: Path | None) -> None:
-        self._periods = periods
+        self.periods = periods
         self._as_json = as_json
         self._csv = csv_file
         if csv_file is not None:
@@ -259,14 +262,13 @@ class _Show:
             click.echo(f"gossip-ws: {' '.join(pull.error.split())}", err=True)
         elif pull.rows:
             width = max(12, *(len(row.category) + 2 for row in pull.rows))
-            head = "".join(f"{PERIODS[number]:>16}" for number in self._periods)
+            head = "".join(f"{PERIODS[number]:>16}" for number in self.periods)
             click.echo(f"{day}  {'Wh':{width}}{head}")
             for row in pull.rows:
                 click.echo(f"{'':12}{row.category:{width}}{''.join(f'{value:>16}' for value in self._chosen(row))}")
                 self._say_doubt(pull, row, width)
         if pull.report is not None:
-            told = ", ".join(f"{name} {getattr(pull.report, name)}" for name in _TALLY)
-            click.echo(f"{told}; {pull.seconds:.2f} s")
+            click.echo(f"{told_in_words(pull.report)}; {pull.seconds:.2f} s")
         if pull.rows and pull.lacking and pull.no_doubt:
             click.echo(f"what the {pull.lacking} not counted could change is not known: {pull.no_doubt}")
         if pull.names is not None:
@@ -283,17 +285,17 @@ class _Show:
         if pull.report is None or pull.doubt is None:
             return None
         found = pull.doubt.ranges(pull.report, row.values)
-        return None if found is None else [found[n] if n < len(found) else None for n in self._periods]
+        return None if found is None else [found[n] if n < len(found) else None for n in self.periods]
 
     def _chosen(self, row: Row) -> list[str]:
-        return [row.values[number] if number < len(row.values) else "" for number in self._periods]
+        return [row.values[number] if number < len(row.values) else "" for number in self.periods]
 
     def _object(self, day: date, pull: Pull) -> dict[str, Any]:
         report = pull.report
         return {
             "at": pull.at.isoformat(timespec="milliseconds"),
             "day": day.isoformat(),
-            "periods": [number + 1 for number in self._periods],
+            "periods": [number + 1 for number in self.periods],
             "rows": [
                 {
                     "category": row.category,
@@ -304,7 +306,7 @@ class _Show:
             ],
             **({"no_bounds": pull.no_doubt} if pull.no_doubt and pull.lacking else {}),
             **({"not_counted": names_object(pull.names)} if pull.names is not None else {}),
-            **({name: getattr(report, name) for name in _TALLY} if report is not None else {}),
+            **({name: getattr(report, name) for name in TALLY} if report is not None else {}),
             "seconds": round(pull.seconds, 3),
             **({"error": pull.error} if pull.error else {}),
         }
@@ -317,15 +319,15 @@ class _Show:
         return {"bounds_wh": None if found is None else [one and [*map(_number, one)] for one in found]}
 
     def _lines(self, day: date, pull: Pull) -> list[list[Any]]:
-        told = [getattr(pull.report, name) if pull.report is not None else "" for name in _TALLY]
+        told = [getattr(pull.report, name) if pull.report is not None else "" for name in TALLY]
         start = [pull.at.isoformat(timespec="milliseconds"), day.isoformat()]
         rows = pull.rows or (Row("", ()),)
         return [[*start, row.category, *self._chosen(row), *told, f"{pull.seconds:.3f}", pull.error] for row in rows]
 
     def _append(self, file: Path, lines: list[list[Any]]) -> None:
         """A head where the file is new. Raises LocalError when it cannot be written."""
-        head = ["at", "day", "category", *(f"wh_{PERIODS[number]}" for number in self._periods)]
-        head += [*_TALLY, "seconds", "error"]
+        head = ["at", "day", "category", *(f"wh_{PERIODS[number]}" for number in self.periods)]
+        head += [*TALLY, "seconds", "error"]
         try:
             with file.open("a", newline="", encoding="utf-8") as stream:
                 writer = csv.writer(stream)

@@ -6,6 +6,13 @@ answer = demand.call("GetDemand", day, wanted=wanted(filter="sum", scopes=["grid
 print(answer.value, answer.report.contributors, answer.report.missing)
 ```
 
+For every device's own reply, part after part:
+
+```python
+for device, value in demand.replies("GetDemand", day, wanted=wanted(scopes=["grid://city/ssc-3"])):
+    print(device, value)
+```
+
 Or, with a zeep client of one's own: `header = GossipHeader(wanted(filter="max"))`, then
 `zeep.Client(shadow_wsdl, plugins=[header])` and, after a call, `header.report`.
 
@@ -16,22 +23,23 @@ by itself where a WSDL has wsam:Action, as all of ours have. Knows no discovery 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib import import_module
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from lxml import etree
 
 from gossip_ws.core.messages import Tally
 from gossip_ws.kernel.address import Binding
-from gossip_ws.kernel.errors import GossipError, LocalError, RemoteError
-from gossip_ws.kernel.names import SOAP12, QName
-from gossip_ws.kernel.terms import Budget, Filter, Tier, Variant, Wanted
-from gossip_ws.wire.envelope import MAX_ENVELOPE, Envelope, parse
+from gossip_ws.kernel.errors import Fault, FaultCode, GossipError, LocalError, RemoteError
+from gossip_ws.kernel.names import GOSSIP, SOAP12, QName, qname
+from gossip_ws.kernel.terms import ALL, Budget, Filter, Tier, Variant, Wanted
+from gossip_ws.wire.envelope import MAX_ENVELOPE, Addressing, Envelope, build, message_id, parse, parser
 from gossip_ws.wire.nodes import decode_report
+from gossip_ws.wire.replies import GET_REPLIES_ACTION, REPLIES, Part, read_part, read_replies, write_get_replies
 from gossip_ws.wire.soap import read_fault
 from gossip_ws.wire.terms import encode_wanted
 from gossip_ws.wire.wsdl import MAX_WSDL, Advertised, read_policies
@@ -66,6 +74,13 @@ class Answer:
     report: Report | None = None
     envelope: Envelope | None = None
     id: str = ""
+
+
+class Single(NamedTuple):
+    """One device's reply. `value`: what zeep makes of the response, or a Fault that says why there is none."""
+
+    device: str
+    value: Any
 
 
 def wanted(
@@ -214,8 +229,73 @@ class GossipClient:
         """Call an operation of the shadow, its parameters as zeep takes them.
 
         Raises RemoteError with the fault that came back (`header.report` then says who contributed), Unanswered
-        when none came, LocalError for values that the WSDL does not allow.
+        when none came, LocalError for values that the WSDL does not allow, or where every reply is wanted.
         """
+        if wanted is not None and wanted.filter is not None and wanted.filter.is_all:
+            raise LocalError("every single reply is more than one answer: ask with `replies`")
+        value = self._called(operation, values, named, wanted)
+        report = self.header.report
+        return Answer(value, report, self.header.reply, report.id if report is not None else self._id)
+
+    def replies(self, operation: str, *values: Any, wanted: Wanted | None = None, **named: Any) -> Iterator[Single]:
+        """Every device's own reply to an operation of the shadow, those first that are known first.
+
+        Nothing is asked before the first one is. The parts of the answer are fetched as they are needed; from the
+        first on `header.report` says what all of them stand for. Those that failed are in it as far as they are known.
+        Raises as `call` does.
+        """
+        told = self.advertised.get(operation)
+        if told is not None and not told.policy.aggregate:
+            raise LocalError(f"{operation} is one-way: it has no replies")
+        asked = replace(wanted or Wanted(), filter=Filter(name=ALL))
+        with self.zeep.settings(raw_response=True):
+            response = self._called(operation, values, named, asked)
+        envelope = self._taken(response.content)
+        part = read_part(envelope)
+        bindings = (port.binding for service in self.zeep.wsdl.services.values() for port in service.ports.values())
+        bound = next(bindings).get(operation)
+        while True:
+            if part is None or envelope.payload is None or envelope.payload.tag != REPLIES:
+                raise Unanswered(f"{self.shadow} does not give single replies")
+            for reply in read_replies(envelope.payload):
+                yield Single(reply.device, reply.fault or _parsed(bound, reply.value))
+            if part.number == part.of:
+                return
+            expected = replace(part, number=part.number + 1)
+            envelope = self._fetched_part(expected)
+            part = read_part(envelope)
+            if part != expected:
+                raise Unanswered(f"not the part that {self.shadow} was asked for")
+
+    def _fetched_part(self, part: Part) -> Envelope:
+        from requests import RequestException
+
+        asked = Addressing(GET_REPLIES_ACTION, message_id(), self.shadow)
+        frame = build(asked, write_get_replies(part.id, part.number))
+        headers = {"Content-Type": "application/soap+xml; charset=utf-8"}
+        try:
+            with self._session.post(
+                self.shadow, frame, headers=headers, timeout=self._timeout, stream=True, allow_redirects=False
+            ) as response:
+                content = b""
+                for octets in response.iter_content(MAX_ENVELOPE + 1):
+                    content += octets
+                    if len(content) > MAX_ENVELOPE:
+                        break
+        except RequestException as error:
+            raise Unanswered(f"no answer from {self.shadow}: {_short(error)}") from None
+        return self._taken(content)
+
+    def _taken(self, content: bytes) -> Envelope:
+        """The reply, kept as the last one. Raises RemoteError for a fault in it."""
+        self.header.reply = parse(content)
+        fault = read_fault(self.header.reply)
+        if fault is not None:
+            raise RemoteError(fault)
+        return self.header.reply
+
+    def _called(self, operation: str, values: Any, named: Any, wanted: Wanted | None) -> Any:
+        """What zeep makes of the reply."""
         from requests import RequestException
         from zeep.exceptions import Error as ZeepError
         from zeep.exceptions import TransportError, ValidationError
@@ -229,7 +309,7 @@ class GossipClient:
         self.header.reply = None
         self._id = ""
         try:
-            value = getattr(self.zeep.service, operation)(*values, **named)
+            return getattr(self.zeep.service, operation)(*values, **named)
         except (ValidationError, TypeError, ValueError) as error:
             raise LocalError(f"{operation} does not take that: {error}") from None
         except (RequestException, TransportError) as error:
@@ -239,8 +319,6 @@ class GossipClient:
             if fault is None:
                 raise Unanswered(f"an answer from {self.shadow} that its WSDL does not allow: {error}") from None
             raise RemoteError(fault) from None
-        report = self.header.report
-        return Answer(value, report, self.header.reply, report.id if report is not None else self._id)
 
     def close(self) -> None:
         """Close the connections."""
@@ -267,6 +345,21 @@ class GossipClient:
                 return found
         except (RequestException, ValueError) as error:
             raise Unanswered(f"no WSDL at {address}: {_short(error)}") from None
+
+
+def _parsed(bound: Any, value: bytes) -> Any:
+    """What zeep makes of one response element. It was made by a device: what the WSDL does not allow is its fault."""
+    from zeep.exceptions import Error as ZeepError
+
+    try:
+        element = etree.fromstring(value, parser())
+        # zeep reads another element as a response without anything in it.
+        if element.tag != bound.output.body.qname.text:
+            raise ValueError(f"not a {bound.output.body.qname.localname}: {element.tag}")
+        return bound.process_reply(etree.fromstring(build(Addressing(), value), parser()))
+    except (ZeepError, etree.XMLSyntaxError, ValueError) as error:
+        reason = f"a reply that its WSDL does not allow: {error}"
+        return Fault(FaultCode.RECEIVER, qname(GOSSIP, "ReplyRefused"), reason)
 
 
 def _short(error: Exception) -> str:

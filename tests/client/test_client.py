@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import zeep
 from lxml import etree
 
 from gossip_ws.client import GossipClient, GossipHeader, Unanswered, wanted
+from gossip_ws.core.messages import DeviceReply
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.config import DeviceConfig, Energy, Security
 from gossip_ws.devices.single import Single
@@ -21,8 +23,8 @@ from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.population import device_id
 from gossip_ws.grid.tasks import tasks_of
 from gossip_ws.kernel.address import Binding
-from gossip_ws.kernel.errors import LocalError, RemoteError
-from gossip_ws.kernel.names import METERING, TARIFF, GossipId
+from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
+from gossip_ws.kernel.names import METERING, TARIFF, DeviceId, GossipId
 from gossip_ws.kernel.terms import Budget, Filter, Tier, Wanted
 from gossip_ws.net.counters import Counters
 from gossip_ws.net.http_server import HttpServer
@@ -30,7 +32,8 @@ from gossip_ws.ports import Request, Respond, Response
 from gossip_ws.security.authority import CallerRule, Trust
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.security.passwords import PasswordHash
-from gossip_ws.wire.envelope import parse
+from gossip_ws.wire.envelope import Addressing, build, parse
+from gossip_ws.wire.replies import REPLIES_ACTION, Part, write_part, write_replies
 from gossip_ws.wire.terms import decode_wanted, encode_wanted
 
 DAY = date(2026, 11, 21)
@@ -266,4 +269,75 @@ def test_credentials_do_not_follow_a_shadow_to_another_host(background: Backgrou
     plain = GossipClient(str(server.address.at("/Metering")))
     assert plain.shadow == elsewhere
     plain.close()
+    background.do(server.close())
+
+
+def test_every_reply_comes_with_its_device(device: Single, demand: GossipClient) -> None:
+    ((name, value),) = demand.replies("GetDemand", DAY, wanted=wanted(scopes=["grid://client"], timeout=2))
+    assert name == device.host.settings.device
+    assert [(row.category, row.energyWh) for row in value] == [("household", [100, 200, 300])]
+    assert demand.header.report is not None
+    assert demand.header.report.contributors == 1
+
+
+def test_replies_are_of_an_operation_that_has_some(device: Single, demand: GossipClient) -> None:
+    with pytest.raises(LocalError, match="does not gossip"):
+        next(demand.replies("GetNothing"))
+    tariffs = GossipClient(url(device, "/Tariff"), user="dispatcher", password="lights on")
+    with pytest.raises(LocalError, match="one-way"):
+        next(tariffs.replies("SetTariff", TARIFF_VALUE))
+    tariffs.close()
+
+
+def part(number: int, of: int, value: bytes) -> bytes:
+    """What an entry answers: one reply in each part."""
+    replies = write_replies((DeviceReply(DeviceId(f"urn:uuid:{number}"), value),))
+    return build(Addressing(REPLIES_ACTION), replies, write_part(Part(GossipId(bytes(32)), number, of)))
+
+
+DEMANDED = (
+    f'<GetDemandResponse xmlns="{METERING}"><GetDemandResult><Demand><category>farm</category>'
+    f"{'<energyWh>7</energyWh>' * 3}</Demand></GetDemandResult></GetDemandResponse>"
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("answers", "count", "error"),
+    [
+        ([part(1, 2, DEMANDED), part(2, 2, DEMANDED)], 2, None),
+        ([part(1, 2, DEMANDED), part(1, 2, DEMANDED)], 1, Unanswered),
+        ([part(1, 2, DEMANDED), part(2, 3, DEMANDED)], 1, Unanswered),
+        ([part(1, 2, DEMANDED), b"junk"], 1, RemoteError),
+        ([part(1, 2, DEMANDED), b"x" * 40_000], 1, RemoteError),
+        ([build(Addressing(), DEMANDED)], 0, Unanswered),
+        ([part(1, 1, b"<odd/>")], 1, None),
+    ],
+    ids=["whole", "the same part", "more parts", "junk", "too large", "no parts", "not its response"],
+)
+def test_parts_are_believed_as_far_as_they_fit_together(
+    background: Background, device: Single, answers: list[bytes], count: int, error: type[Exception] | None
+) -> None:
+    """A device that is not what it says it is, behind the WSDL of a real one."""
+    real = url(device, "/Metering")
+    plain = GossipClient(real)
+    wsdl = plain._fetch(real)
+    plain.close()
+    told = list(answers)
+
+    def handle(request: Request, respond: Respond) -> None:
+        if request.method == "GET":
+            address = str(server.address.at("")).encode()
+            respond(Response(200, wsdl.replace(str(device.host.http).encode(), address), "text/xml"))
+        else:
+            respond(Response(200, told.pop(0)))
+
+    server = HttpServer(handle, Counters())
+    background.do(server.open("127.0.10.2", 0))
+    client = GossipClient(str(server.address.at("/Metering")))
+    got: list[Any] = []
+    with pytest.raises(error) if error is not None else nullcontext():
+        got.extend(client.replies("GetDemand", DAY))
+    assert len(got) == count
+    assert [isinstance(one.value, Fault) for one in got] == [b"odd" in answers[0]] * count
+    client.close()
     background.do(server.close())

@@ -112,6 +112,7 @@ main(["device", "run", sys.argv[1]])
         (["pull-demand", "http://127.0.0.1:1/Metering", "--user", "a"], "--user needs a --password-file"),
         (["pull-demand", "http://127.0.0.1:1/Metering", "--fanout", "3"], "fanout and rounds are given together"),
         (["pull-demand", "http://127.0.0.1:1/Metering", "--times", "3"], "--times goes with --every"),
+        (["pull-demand", "http://127.0.0.1:1/Metering", "--all", "--filter", "max"], "--all goes without --filter"),
         (["key", "show", "none.key"], "none.key: No such file or directory"),
         (["grid", "import", "none", "--output", "none"], "--output: not a folder: none"),
         (["grid", "import", "no-such-grid"], ""),
