@@ -1,5 +1,8 @@
 """An HTTP/1.1 client for one device: keep-alive connections per target, everything bounded.
 
+A target that does not answer holds up its own requests. Those that wait for it are bounded by themselves, and targets
+that left the last request unanswered share a quarter of the connections.
+
 It binds the device's own source address, so that receivers see who calls. It follows no redirect, knows
 no TLS and no cookies.
 """
@@ -16,7 +19,10 @@ from gossip_ws.kernel.errors import LocalError
 from gossip_ws.net.counters import Counters, Drop
 from gossip_ws.net.http_link import Exchange, Link, Target
 from gossip_ws.ports import Frame
+from gossip_ws.wire.priority import UNNAMED, claimed_priority
 
+_SILENT = 1_024
+"""Targets remembered that left the last request unanswered; the one that did so first is forgotten."""
 _DOCUMENT = 1_048_576
 """Octets of what `get` takes: a WSDL with its schema inside may exceed an envelope."""
 
@@ -25,13 +31,14 @@ _DOCUMENT = 1_048_576
 class ClientLimits:
     """What one device's client takes for itself.
 
-    `per_target` and `connections`: open at a time, to one address and to all. `queue`: requests that wait
-    for one. `body`: octets of a response. `idle`: seconds a connection is kept; shorter than servers do, so
-    that it is rarely closed just when used again. `send_timeout`: seconds for a one-way POST.
+    `per_target` and `connections`: open at a time, to one address and to all. `waiting` and `queue`: requests that
+    wait for one, of one address and of all. `body`: octets of a response. `idle`: seconds a connection is kept; shorter
+    than servers do, so that it is rarely closed just when used again. `send_timeout`: seconds for a one-way POST.
     """
 
     per_target: int = 2
     connections: int = 64
+    waiting: int = 128
     queue: int = 512
     body: int = 65_536
     idle: float = 10.0
@@ -53,6 +60,7 @@ class HttpClient:
         self._links: set[Link] = set()
         self._dials: set[asyncio.Task[None]] = set()
         self._exchanges: set[Exchange] = set()
+        self._silent: dict[tuple[str, int], None] = {}
         self._open = 0
         self._queued = 0
         self._sweeper: asyncio.TimerHandle | None = None
@@ -65,7 +73,8 @@ class HttpClient:
             if result is not None and not 200 <= result[0] < 300:
                 self.counters.drop(Drop.STATUS)
 
-        self._submit(Exchange("POST", to, frame, self._limits.body, settle), self._limits.send_timeout)
+        exchange = Exchange("POST", to, frame, self._limits.body, settle, claimed_priority(frame))
+        self._submit(exchange, self._limits.send_timeout)
 
     def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
         """POST; `done` gets the response's body whatever its status, or None when there is none within
@@ -74,7 +83,7 @@ class HttpClient:
         def settle(result: tuple[int, bytes] | None) -> None:
             done((result[1] or None) if result else None)
 
-        self._submit(Exchange("POST", to, frame, self._limits.body, settle), timeout)
+        self._submit(Exchange("POST", to, frame, self._limits.body, settle, claimed_priority(frame)), timeout)
 
     async def get(self, uri: str, within: float = 10.0) -> bytes | None:
         """GET an `http` URI, query included: the body of a 200, or None when there is none `within` seconds.
@@ -90,7 +99,7 @@ class HttpClient:
             if not future.done():
                 future.set_result(result)
 
-        self._submit(Exchange("GET", to, b"", _DOCUMENT, settle), within)
+        self._submit(Exchange("GET", to, b"", _DOCUMENT, settle, UNNAMED), within)
         result = await future
         return result[1] if result is not None and result[0] == 200 else None
 
@@ -126,13 +135,15 @@ class HttpClient:
             target = self._targets[key] = Target(*key)
         if not target.waiting and self._serve(target, exchange):
             return
-        if self._queued >= self._limits.queue:
-            self._finish(exchange, None, Drop.HTTP_QUEUE)
-            self._forget(target)
-            return
         target.waiting.append(exchange)
         self._backlog[target] = None
         self._queued += 1
+        if len(target.waiting) > self._limits.waiting:
+            self._finish(target.least(), None, Drop.HTTP_QUEUE)
+        elif self._queued > self._limits.queue:
+            # Whoever has most waiting gives way, not whoever comes last.
+            longest = max(self._backlog, key=lambda target: len(target.waiting))
+            self._finish(longest.least(), None, Drop.HTTP_QUEUE)
 
     def _serve(self, target: Target, exchange: Exchange) -> bool:
         """Start the exchange on a free or new connection; False when there may be none now."""
@@ -141,7 +152,7 @@ class HttpClient:
             del self._idle[link]
             link.start(exchange)
             return True
-        if target.open >= self._limits.per_target:
+        if target.open >= self._limits.per_target or not self._may_dial(target):
             return False
         if self._open >= self._limits.connections:
             if not self._idle:
@@ -156,15 +167,22 @@ class HttpClient:
         self._dials.add(exchange.dial)
         return True
 
+    def _may_dial(self, target: Target) -> bool:
+        """A target that was silent last time is tried with one connection, and all such have a quarter of them."""
+        if (target.host, target.port) not in self._silent:
+            return True
+        taken = sum(other.open for key, other in self._targets.items() if key in self._silent)
+        return not target.open and taken < max(self._limits.connections // 4, 1)
+
     def _serve_backlog(self) -> None:
         if self._closed:
             return
         for target in tuple(self._backlog):
             while target.waiting:
-                exchange = target.waiting.popleft()
+                place, exchange = target.take()
                 self._queued -= 1
                 if not self._serve(target, exchange):
-                    target.waiting.appendleft(exchange)
+                    target.waiting.insert(place, exchange)
                     self._queued += 1
                     break
             if not target.waiting:
@@ -230,6 +248,7 @@ class HttpClient:
         self._forget(link.target)
 
     def answered(self, exchange: Exchange, status: int, body: bytes) -> None:
+        self._silent.pop((exchange.to.host, exchange.to.port), None)
         self.counters.http_received += bool(body)
         self.counters.http_received_octets += len(body)
         self._finish(exchange, (status, body))
@@ -258,7 +277,9 @@ class HttpClient:
             exchange.timer.cancel()
             exchange.timer = None
         if reason is not None:
-            self.counters.drop(reason)
+            self.counters.drop(reason, exchange.priority if reason is Drop.HTTP_QUEUE else None)
+        if reason is Drop.TIMEOUT and (exchange.link is not None or exchange.dial is not None):
+            self._remember_silence(exchange)
         # What comes first is what the network does; `settle` may ask for the next thing, so it has its own turn.
         self._loop.call_soon(exchange.settle, result)
         if exchange.link is not None:
@@ -267,6 +288,11 @@ class HttpClient:
             exchange.dial.cancel()
         elif result is None:
             self._unqueue(exchange)
+
+    def _remember_silence(self, exchange: Exchange) -> None:
+        while len(self._silent) >= _SILENT:
+            del self._silent[next(iter(self._silent))]
+        self._silent[exchange.to.host, exchange.to.port] = None
 
     def _unqueue(self, exchange: Exchange) -> None:
         target = self._targets.get((exchange.to.host, exchange.to.port))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -11,7 +10,9 @@ from typing import Final, Protocol
 import h11
 
 from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.net.counters import Counters
+from gossip_ws.net.queue import FAIR
 from gossip_ws.ports import Frame
 
 CONTENT_TYPE: Final = "application/soap+xml; charset=utf-8"
@@ -26,6 +27,7 @@ class Exchange:
     frame: Frame
     limit: int
     settle: Callable[[tuple[int, bytes] | None], None]
+    priority: Priority
     timer: asyncio.TimerHandle | None = None
     dial: asyncio.Task[None] | None = None
     link: Link | None = None
@@ -35,13 +37,26 @@ class Exchange:
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """The connections to one (host, port), and who waits for them."""
+    """The connections to one (host, port), and who waits for them, in the order of arrival."""
 
     host: str
     port: int
     open: int = 0
     idle: list[Link] = field(default_factory=list)
-    waiting: deque[Exchange] = field(default_factory=deque)
+    waiting: list[Exchange] = field(default_factory=list)
+    taken: int = 0
+
+    def take(self) -> tuple[int, Exchange]:
+        """Who goes next, and its place among those that wait: the urgent first, as datagrams do."""
+        self.taken += 1
+        place = 0
+        if self.taken % FAIR:
+            place = min(range(len(self.waiting)), key=lambda place: self.waiting[place].priority)
+        return place, self.waiting.pop(place)
+
+    def least(self) -> Exchange:
+        """Who goes when there are too many: the newest of the least urgent class."""
+        return max(reversed(self.waiting), key=lambda exchange: exchange.priority)
 
 
 class Pool(Protocol):

@@ -7,10 +7,10 @@ import asyncio
 import json
 import sys
 
-from tests.benchmarks import hop, process, swarm
+from tests.benchmarks import burst, hop, process, swarm
 from tests.benchmarks.figures import Figure, table
 
-PARTS = ("hop", "swarm", "process")
+PARTS = ("hop", "swarm", "process", "burst")
 
 
 def main() -> int:
@@ -25,6 +25,8 @@ def main() -> int:
             figures += process.measure(starts=7)
         elif part == "hop":
             figures += hop.measure(rounds=12, messages=400)
+        elif part == "burst":
+            figures += asyncio.run(burst.measure(arguments.devices, messages=100))
         else:
             figures += asyncio.run(swarm.measure(arguments.devices, rounds=5, pulls=3))
     print(json.dumps([figure.as_json() for figure in figures], indent=1) if arguments.json else table(figures))  # noqa: T201

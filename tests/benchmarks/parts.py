@@ -84,8 +84,10 @@ def server(
     *,
     udp: Address | None = None,
     wide: FanoutTable | None = None,
+    pull_period: float = 10.0,
 ) -> SoapServer:
-    """The endpoint of one substation that knows `peers`, behind what a listener calls."""
+    """The endpoint of one substation that knows `peers`, behind what a listener calls. It asks for news only after
+    `up`."""
     hosting = Hosting(services)
     config = NodeConfig(
         device=device_id(number),
@@ -96,6 +98,7 @@ def server(
         # A bench sends what no grid does: the cap on new messages is not what is measured.
         max_rate=1e9,
         max_burst=10**9,
+        pull_period=pull_period,
     )
     world = World(network, codec, verifier, clock, FilterCombiner(), PeerDirectory())
     node = Node(config, Random(number), clock.now(), hosting.by_action.keys())

@@ -9,6 +9,7 @@ import pytest
 
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.net.counters import Counters, Drop
 from gossip_ws.net.http_client import ClientLimits, HttpClient
 
@@ -172,6 +173,127 @@ def test_a_full_queue_drops_at_once():
         await client.close()
         assert await asyncio.gather(*futures[:3]) == [None] * 3
         assert client.counters.dropped == {Drop.HTTP_QUEUE: 2, Drop.CLOSED: 3}
+        server.close()
+
+    run(main)
+
+
+@asynccontextmanager
+async def silent_peers(count):
+    """Addresses that take connections and never answer."""
+    addresses = []
+
+    async def never(reader, writer):
+        await reader.read()
+        writer.close()
+
+    servers = []
+    for number in range(count):
+        server = await asyncio.start_server(never, f"127.44.3.{number + 1}", 0)
+        servers.append(server)
+        host, port = server.sockets[0].getsockname()
+        addresses.append(Address(Binding.HTTP, host, port))
+    yield addresses
+    for server in servers:
+        server.close()
+
+
+def message(priority, number=0):
+    return b'<g:Terms xmlns:g="urn:gossip-ws:2026" Priority="%d">%04d</g:Terms>' % (priority, number)
+
+
+def test_a_device_that_takes_connections_and_never_answers_holds_up_its_own_messages_only():
+    async def main():
+        async with silent_peers(1) as [dead], a_client(ClientLimits(waiting=20, queue=100)) as client:
+            opened = [peer_with(host=f"127.44.1.{n}") for n in range(1, 21)]
+            peers = [await context.__aenter__() for context in opened]
+            for number in range(100):
+                client.send(message(Priority.NORMAL, number), dead)
+            # Two are on their connections, twenty wait, the rest went at once.
+            assert client.counters.dropped == {Drop.HTTP_QUEUE: 78}
+            answers = await asyncio.gather(*(ask(client, b"x", peer.address) for peer in peers for _ in range(5)))
+            assert answers == [b"ok"] * 100
+            assert client.counters.dropped == {Drop.HTTP_QUEUE: 78}, "the others lost nothing"
+            assert client.counters.crowded_out == {(Drop.HTTP_QUEUE, Priority.NORMAL): 78}
+            await client.close()
+            for context in opened:
+                await context.__aexit__(None, None, None)
+
+    run(main)
+
+
+def test_when_all_places_are_taken_whoever_has_most_waiting_gives_way():
+    async def main():
+        async with silent_peers(2) as (many, few), a_client(ClientLimits(per_target=1, queue=10)) as client:
+            held = [ask(client, message(Priority.NORMAL, number), many) for number in range(11)]
+            late = [ask(client, message(Priority.NORMAL, number), few) for number in range(4)]
+            assert await asyncio.gather(*held[-3:]) == [None] * 3
+            assert not any(one.done() for one in (*held[:-3], *late))
+            assert client.counters.dropped == {Drop.HTTP_QUEUE: 3}
+            await client.close()
+
+    run(main)
+
+
+def test_the_urgent_are_posted_first_and_the_least_urgent_go_when_there_are_too_many():
+    async def main():
+        free = asyncio.Event()
+
+        async def held(peer, request, writer):
+            await free.wait()
+            writer.write(OK)
+
+        async with peer_with(held) as peer, a_client(ClientLimits(per_target=1, waiting=4)) as client:
+            first = ask(client, message(Priority.BULK), peer.address)
+            order = [Priority.BULK, Priority.NORMAL, Priority.STATUS, Priority.BULK, Priority.PROTECTION]
+            waiting = [ask(client, message(priority, at), peer.address) for at, priority in enumerate(order)]
+            assert await waiting[3] is None
+            assert client.counters.crowded_out == {(Drop.HTTP_QUEUE, Priority.BULK): 1}
+            free.set()
+            assert await asyncio.gather(first, *waiting) == [b"ok", b"ok", b"ok", b"ok", None, b"ok"]
+            sent = [int(request[-len("0000</g:Terms>") :][:4]) for request in peer.requests[1:]]
+            assert sent == [4, 2, 1, 0]
+
+    run(main)
+
+
+def test_those_that_did_not_answer_share_a_quarter_of_the_connections():
+    async def main():
+        async with silent_peers(8) as dead, a_client(ClientLimits(connections=8)) as client:
+            assert await asyncio.gather(*(ask(client, b"x", to, 0.05) for to in dead)) == [None] * 8
+            assert client.counters.dropped == {Drop.TIMEOUT: 8}
+            for to in dead:
+                for _ in range(5):
+                    client.send(b"x", to)
+            async with peer_with() as peer:
+                # Six connections are left, and two of them are as many as one target gets.
+                assert await asyncio.gather(*(ask(client, b"x", peer.address) for _ in range(20))) == [b"ok"] * 20
+                silent = [target for target in client._targets.values() if target.host.startswith("127.44.3.")]
+                assert sum(target.open for target in silent) == 2
+                await client.close()
+
+    run(main)
+
+
+def test_a_target_that_answers_again_is_as_good_as_any():
+    async def main():
+        answering = asyncio.Event()
+
+        async def at_last(peer, request, writer):
+            if not answering.is_set():
+                await asyncio.Event().wait()
+            writer.write(OK)
+
+        peer = Peer(at_last)
+        server = await asyncio.start_server(peer.serve, SERVER, 0)
+        peer.address = Address(Binding.HTTP, SERVER, server.sockets[0].getsockname()[1])
+        client = HttpClient(CLIENT, Counters(), ClientLimits())
+        assert await ask(client, b"x", peer.address, 0.02) is None
+        assert list(client._silent) == [(SERVER, peer.address.port)]
+        answering.set()
+        assert await ask(client, b"x", peer.address) == b"ok"
+        assert client._silent == {}
+        await client.close()
         server.close()
 
     run(main)

@@ -10,6 +10,8 @@ import socket
 import pytest
 
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.terms import Priority
+from gossip_ws.net import udp
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.counters import Drop
 from gossip_ws.net.limits import raise_open_files
@@ -139,6 +141,39 @@ def test_counters_tell_both_sides_the_same():
         assert (b.http_sent, b.http_sent_octets) == (a.http_received, a.http_received_octets) == (1, 4)
         await alice.close()
         await bob.close()
+
+    run(main)
+
+
+def test_a_flooded_device_answers_http_meanwhile(monkeypatch):
+    """Ten times what it holds: the rest is dropped and counted, and whoever asks is answered before it is through."""
+    monkeypatch.setattr(udp, "INBOX", 400)
+
+    async def main():
+        handled = 0
+
+        def handle(request, respond):
+            nonlocal handled
+            handled += not request.method
+            respond(Response(200, b"" if not request.method else b"%d" % len(device._udp._inbox)))
+
+        device, client = DeviceNetwork("127.45.8.1", buffer=16_777_216), DeviceNetwork("127.45.8.2")
+        await device.open(handle)
+        await client.open(ignore)
+        await client.get(f"{device.http}/")  # The connection is there.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+            for _ in range(4_000):
+                raw.sendto(b'<g:Terms xmlns:g="urn:gossip-ws:2026" Priority="3">', (device.host, device.udp.port))
+        lost = device.overflowed
+        waiting = [int(await client.get(f"{device.http}/")) for _ in range(5)]
+        assert 0 < waiting[0] <= 400
+        while handled + device.counters.dropped.get(Drop.RECEIVE_QUEUE, 0) + lost < 4_000:
+            assert len(device._udp._inbox) <= 400
+            await asyncio.sleep(0)
+        assert device.counters.crowded_out[Drop.RECEIVE_QUEUE, Priority.BULK] == 4_000 - lost - handled > 0
+        assert device.counters.dropped == {Drop.RECEIVE_QUEUE: 4_000 - lost - handled}
+        await client.close()
+        await device.close()
 
     run(main)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,36 @@ def test_a_busy_socket_lets_the_others_have_their_turn():
         assert len(order) < 500
         busy.close()
         quiet.close()
+
+    run(main)
+
+
+def test_a_slow_handler_costs_the_others_one_datagram_a_turn():
+    """It takes longer than its share of a turn, and has one datagram in each; the other has sixteen."""
+
+    async def main():
+        slow_sock, quick_sock = bound_socket(HOST, 0, 4_194_304), bound_socket(HOST, 0, 4_194_304)
+        done = asyncio.Event()
+        slow, quick = [], []
+
+        def take_long(frame, source):
+            time.sleep(2 * udp._SHARE)  # a service that is at work
+            slow.append(frame)
+
+        def take_none(frame, source):
+            quick.append(frame)
+            if len(quick) == 160:
+                done.set()
+
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+            for sock in (slow_sock, quick_sock):
+                for _ in range(160):
+                    raw.sendto(b"x", sock.getsockname())
+        sockets = [UdpSocket(slow_sock, take_long, Counters()), UdpSocket(quick_sock, take_none, Counters())]
+        await done.wait()
+        assert len(slow) <= 160 / udp.HANDLED + 2
+        for one in sockets:
+            one.close()
 
     run(main)
 
