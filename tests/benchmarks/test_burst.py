@@ -25,7 +25,7 @@ def test_a_burst_of_a_hundred_into_many_devices_loses_none():
     """A fanout of five misses some by itself: what was not sent to a device is brought by digests."""
 
     async def main():
-        async with crowd(120, 5, 2.0) as devices:
+        async with crowd(60, 5, 2.0) as devices:
             started = {devices.start(Priority.NORMAL) for _ in range(100)}
             passed = await devices.settle(started)
             assert passed.drops == {}
