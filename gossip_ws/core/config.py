@@ -117,7 +117,7 @@ class NodeConfig:
     orphan_after: int = 3
     """Resends of a partial before its asker counts as dead and the one before it is turned to, and of a request
     before a silent equal is waited for no more: 3.75 s with the other defaults. Fewer, and two lost receipts
-    make an orphan; the value stays exact, but its siblings may be left out."""
+    make an orphan, for whom its asker then waits to the deadline."""
     pull_period: float = 10.0
     """Mean time between two requests for news (s)."""
     hop_margin: float = 0.08

@@ -66,12 +66,14 @@ class Asked:
     cover: tuple[bytes, ...] | None = None
     fenced: bool = False
     adopted: int = 0
+    orphans: dict[DeviceId, Partial] = field(default_factory=dict)
     late: Tally | None = None
     down: bool = False
-    """`cover` is that of its partial, None until taken. `fenced`: its children came by themselves, so its own
-    partial is not taken any more. `adopted`: devices that came so. `counted`: it said so. `late`: what its partial
-    stood for, when that came after the inputs had been frozen and before the answer left. `down`: it does not answer,
-    so it is not waited for; what it says nevertheless is taken."""
+    """`cover` is that of its partial, None until taken. `orphans` passed it by, and wait for what becomes of it; no two
+    of them hold the same device. `fenced`: they were adopted, so its own partial is not taken any more. `adopted`:
+    devices that came so, or wait. `counted`: it said so. `late`: what its partial stood for, when that came after the
+    inputs had been frozen and before the answer left. `down`: it does not answer, so it is not waited for; what it says
+    nevertheless is taken."""
 
     @property
     def awaited(self) -> bool:
@@ -273,6 +275,7 @@ class Requests:
         if self._table.relation_of(child) is Relation.CHILD and _claimed(partial.tally) > most:
             asked.closed = True
             asked.tally = Tally(expected=most, failed=most)
+            asked.orphans = {}
             return [*effects, Dropped("partial of more than its subtree"), *self._settle(partial.about, now)]
         asked.joined = True
         whole, dropped = self._whole(request, partial)
@@ -281,6 +284,7 @@ class Requests:
             return effects
         asked.closed, asked.cover = True, whole.cover
         self._take(request, whole)
+        self._adopt_all(request, asked)
         return effects + self._settle(partial.about, now)
 
     def _orphan(self, request: Request, partial: Partial, source: Address, now: Instant) -> list[Effect]:
@@ -288,50 +292,85 @@ class Requests:
         below = request.asked.get(partial.bypassing[-1])
         if below is None:
             return [Dropped("orphan of nobody here")]
-        if partial.sender in request.taken:
+        if partial.sender in request.taken or partial.sender in below.orphans:
             return [self._say(request, Standing.TAKEN, source, partial.part)]
         if request.stage is not Stage.GATHERING:
             return [self._say(request, Standing.LATE, source, partial.part), Dropped("late partial")]
         devices = partial.tally.expected
         # An equal that the dead had asked is registered here too. Anybody else is of those that the dead registered.
-        is_equal = self._is_equal(partial.sender, source)
-        fits = is_equal or below.adopted + devices <= max(below.peer.subtree - 1, 0)
+        is_equal = self._is_equal(partial.sender)
+        if is_equal and not self._is_at(partial.sender, source):
+            return [Dropped("unknown sender")]
+        # Whoever gave up a slow asker of its own, too, comes again inside that one's partial.
+        within = [one for one in below.orphans.values() if device_digest(one.sender) in partial.cover]
+        again = sum(one.tally.expected for one in within if not self._is_equal(one.sender))
+        fits = is_equal or below.adopted - again + devices <= max(below.peer.subtree - 1, 0)
         if not fits or _claimed(partial.tally) > devices:
             return [Dropped("orphans of more than its subtree")]
-        held = _held(request)
-        if device_digest(partial.sender) in held:
-            # The dead had passed it on, or was not dead but slow, and came by itself with what this one had given it.
-            return [self._say(request, Standing.COUNTED, source, partial.part)]
-        if not held.isdisjoint(partial.cover):
-            # It was itself the slow one: somebody of its own passed it by and is in.
-            left_out = self._say(request, Standing.UNCERTAIN, source, partial.part)
-            return [left_out, Dropped("orphan with somebody taken already")]
-        if below.cover is not None:
-            # What the elder passed on of a second dead between them may hold the orphan, or not.
-            between = partial.bypassing[-2] if len(partial.bypassing) > 1 else None
-            if between is not None and device_digest(between) in below.cover:
-                if partial.sender not in request.uncertain:
-                    self._leave_out(request, below.peer.device, partial.sender, devices)
-                return [self._say(request, Standing.UNCERTAIN, source, partial.part), Dropped("uncertain orphan")]
+        standing = self._fate(request, below, partial)
+        if standing is not Standing.TAKEN:
+            self._refuse(request, below, partial)
+            uncertain = [Dropped("uncertain orphan")] if standing is Standing.UNCERTAIN else []
+            return [self._say(request, standing, source, partial.part), *uncertain]
+        taken = self._say(request, Standing.TAKEN, source, partial.part)
+        if any(device_digest(partial.sender) in one.cover for one in below.orphans.values()):
+            return [taken]
         whole, dropped = self._whole(request, partial)
         if whole is None:
-            return [self._say(request, Standing.TAKEN, source, partial.part), *dropped]
-        if below.cover is None:
-            # From here on the dead cannot count them any more, whatever it may still have sent.
-            below.fenced = True
-        elif not is_equal:
-            self._unmiss(request, below.peer.device, devices)
-        if not is_equal:
-            below.adopted += devices
-        self._take(request, whole)
-        if below.fenced and below.adopted >= below.peer.subtree - 1 and not self._hides_equals(request, below):
+            return [taken, *dropped]
+        below.adopted += 0 if is_equal else devices
+        if below.cover is not None or below.fenced:
+            self._adopt(request, below, whole)
+        else:
+            # The dead may be alive, and only its receipts lost: then its own partial, with all the others, comes yet.
+            for one in within:
+                del below.orphans[one.sender]
+            below.adopted -= again
+            below.orphans[partial.sender] = whole
+        all_came = below.adopted >= below.peer.subtree - 1 and not self._hides_equals(request, below)
+        if below.cover is None and all_came:
+            self._fence(request, below)
             below.closed = True
             if self._table.relation_of(below.peer) is Relation.CHILD:
-                expected = Account(request, self._table).expected(below.peer)
-                rest = max(expected - below.adopted, 0)
+                rest = max(Account(request, self._table).expected(below.peer) - below.adopted, 0)
                 below.tally = Tally(expected=rest, missing=rest)
-        taken = self._say(request, Standing.TAKEN, source, partial.part)
         return [taken, *dropped, *self._settle(partial.about, now)]
+
+    def _fence(self, request: Request, below: Asked) -> None:
+        """From here on the dead cannot count its orphans any more, whatever it may still send."""
+        below.fenced = True
+        self._adopt_all(request, below)
+
+    def _adopt_all(self, request: Request, below: Asked) -> None:
+        """Decide on the orphans that were waiting."""
+        orphans, below.orphans = below.orphans, {}
+        for orphan in orphans.values():
+            if self._fate(request, below, orphan) is Standing.TAKEN:
+                self._adopt(request, below, orphan)
+            else:
+                below.adopted -= 0 if self._is_equal(orphan.sender) else orphan.tally.expected
+                self._refuse(request, below, orphan)
+
+    def _fate(self, request: Request, below: Asked, orphan: Partial) -> Standing:
+        """TAKEN where nothing of it can have come otherwise, else COUNTED or UNCERTAIN."""
+        held = _held(request)
+        if device_digest(orphan.sender) in held:
+            # The dead had passed it on; or another one did, that was not dead but slow.
+            return Standing.COUNTED
+        if _passed_between(below, orphan) or not held.isdisjoint(orphan.cover):
+            # Of a second dead between them the elder had passed something on; or the orphan was itself slow, and
+            # somebody of its own passed it by and is in.
+            return Standing.UNCERTAIN
+        return Standing.TAKEN
+
+    def _refuse(self, request: Request, below: Asked, orphan: Partial) -> None:
+        if _passed_between(below, orphan) and orphan.sender not in request.uncertain:
+            self._leave_out(request, below.peer.device, orphan.sender, orphan.tally.expected)
+
+    def _adopt(self, request: Request, below: Asked, orphan: Partial) -> None:
+        if below.cover is not None and not self._is_equal(orphan.sender):
+            self._unmiss(request, below.peer.device, orphan.tally.expected)
+        self._take(request, orphan)
 
     def _whole(self, request: Request, partial: Partial) -> tuple[Partial | None, list[Dropped]]:
         """The answer of which `partial` is a part, once it is here; a value is always in one."""
@@ -339,18 +378,20 @@ class Requests:
             return request.inbox.take(partial, self._config.device)
         return (partial, []) if partial.parts == 1 else (None, [Dropped("parts of one value")])
 
-    def _is_equal(self, sender: DeviceId, source: Address) -> bool:
-        """Is it an equal, sending from where it is registered?"""
+    def _is_equal(self, sender: DeviceId) -> bool:
         peer = self._table.get(sender)
-        if peer is None or self._table.relation_of(peer) is not Relation.EQUAL:
-            return False
-        return any(own is not None and own.host == source.host for own in (peer.udp, peer.http))
+        return peer is not None and self._table.relation_of(peer) is Relation.EQUAL
+
+    def _is_at(self, sender: DeviceId, source: Address) -> bool:
+        """Does it send from where it is registered?"""
+        peer = self._table.get(sender)
+        return peer is not None and any(own is not None and own.host == source.host for own in (peer.udp, peer.http))
 
     def _hides_equals(self, request: Request, below: Asked) -> bool:
         """May an equal that is not in yet have chosen the dead as its asker? A child asks nobody's equals."""
         if self._table.relation_of(below.peer) is Relation.CHILD:
             return False
-        held = _held(request)
+        held = _held(request) | {device_digest(orphan) for orphan in below.orphans}
         elsewhere = (below.peer.device, *request.ancestors)
         return any(
             peer.device not in elsewhere and device_digest(peer.device) not in held
@@ -578,6 +619,9 @@ class Requests:
         return tuple(held)
 
     def _combine(self, request: Request) -> list[Effect]:
+        for asked in request.asked.values():
+            if asked.orphans:
+                self._fence(request, asked)
         request.stage = Stage.COMBINING
         request.inbox.close()
         inputs = self._inputs(request)
@@ -648,6 +692,11 @@ def _askers(hop: Hop, sender: DeviceId) -> tuple[DeviceId, ...]:
 def _held(request: Request) -> set[bytes]:
     """Whoever is known to be in what was taken: who sent it, and whose partials those had taken."""
     return {digest for taken in request.taken.values() for digest in (device_digest(taken.device), *taken.cover)}
+
+
+def _passed_between(below: Asked, orphan: Partial) -> bool:
+    """Two died in a row: did the elder pass on what the younger had, perhaps the orphan's?"""
+    return below.cover is not None and any(device_digest(dead) in below.cover for dead in orphan.bypassing[-2:-1])
 
 
 def _claimed(tally: Tally) -> int:

@@ -1,5 +1,6 @@
 """An asker dies in the middle of a pull: who turns to whom, and why nobody is counted twice."""
 
+import pytest
 from builders import NOW, address, at, content, device, gossip, node, peer
 
 from gossip_ws.core.account import device_digest
@@ -55,17 +56,52 @@ def test_an_orphan_turns_to_the_next_live_asker_and_says_whom_it_passes_by():
     assert meter.timer(ReplyAgain(ask.id, 1), at(5.25)) == []
 
 
-def test_an_orphan_of_one_that_replied_nothing_is_adopted_and_the_dead_fenced():
-    top, ask = root(peer("ssc1", subtree=3))
-    effects = top.receive(partial(ask, "sm1", bypassing=("ssc1",)), address("sm1"), at(5))
-    assert effects == [said(ask, Standing.TAKEN, "sm1")]
-    # The dead was not: its own partial, sent before it was fenced, comes too late to be counted with its children.
+def test_all_orphans_of_one_that_replied_nothing_are_adopted_and_the_dead_fenced():
+    top, ask = root(peer("ssc1", subtree=3), peer("sm9"))
+    for name in ("sm1", "sm2"):
+        effects = top.receive(partial(ask, name, bypassing=("ssc1",)), address(name), at(5))
+        assert effects == [said(ask, Standing.TAKEN, name)]
+    # What the dead had sent before comes too late to be counted with its children.
     effects = top.receive(partial(ask, "ssc1", devices=3), address("ssc1"), at(5.1))
     assert effects == [said(ask, Standing.LATE, "ssc1"), Dropped("late partial")]
-    effects = top.receive(partial(ask, "sm2", bypassing=("ssc1",)), address("sm2"), at(5.2))
+    effects = top.receive(partial(ask, "sm9"), address("sm9"), at(5.2))
     assert isinstance(effects[-1], Combine)
     (answer,) = top.combined(ask.id, b"10", (), at(5.2))
-    assert answer.tally == Tally(contributors=3, expected=4, missing=1)
+    assert answer.tally == Tally(contributors=4, expected=5, missing=1)
+
+
+def test_one_that_only_lost_its_receipts_brings_all_but_its_orphan():
+    """Whoever is taken for dead is given the time that is left to show that it lives."""
+    top, ask = root(peer("ssc1", subtree=4))
+    assert top.receive(partial(ask, "sm1", bypassing=("ssc1",)), address("sm1"), at(5)) == [
+        said(ask, Standing.TAKEN, "sm1")
+    ]
+    cover = (device_digest(device("sm2")),)
+    without = Partial(ask.id, device("ssc1"), Tally(contributors=2, expected=4, missing=2), b"7", cover)
+    effects = top.receive(without, address("ssc1"), at(6))
+    assert effects[0] == said(ask, Standing.TAKEN, "ssc1")
+    assert [given.value for given in effects[1].inputs] == [b"0", b"7", b"5"]
+    (answer,) = top.combined(ask.id, b"12", (), at(6))
+    assert answer.tally == Tally(contributors=4, expected=5, missing=1)
+
+
+def test_one_that_only_lost_its_receipts_brings_its_orphan_too():
+    top, ask = root(peer("ssc1", subtree=3))
+    top.receive(partial(ask, "sm1", bypassing=("ssc1",)), address("sm1"), at(5))
+    cover = (device_digest(device("sm1")), device_digest(device("sm2")))
+    effects = top.receive(partial(ask, "ssc1", devices=3, value=b"7", cover=cover), address("ssc1"), at(6))
+    assert [given.value for given in effects[1].inputs] == [b"0", b"7"]
+    (answer,) = top.combined(ask.id, b"7", (), at(6))
+    assert answer.tally == Tally(contributors=4, expected=4)
+
+
+def test_an_orphan_whose_siblings_never_come_is_adopted_at_the_deadline():
+    top, ask = root(peer("ssc1", subtree=3))
+    top.receive(partial(ask, "sm1", bypassing=("ssc1",)), address("sm1"), at(5))
+    (combine,) = top.timer(Deadline(ask.id), at(9.2))
+    assert [given.value for given in combine.inputs] == [b"0", b"5"]
+    (answer,) = top.combined(ask.id, b"5", (), at(9.2))
+    assert answer.tally == Tally(contributors=2, expected=4, missing=2)
 
 
 def test_an_orphan_that_the_dead_had_passed_on_is_counted_already():
@@ -133,7 +169,7 @@ def test_whole_areas_that_had_asked_the_dead_for_their_way_up_are_adopted():
             said(ask, Standing.TAKEN, name)
         ]
     area = partial(ask, "ssc2", devices=5, bypassing=("ssc1",))
-    assert top.receive(area, address("elsewhere"), at(5)) == [Dropped("orphans of more than its subtree")]
+    assert top.receive(area, address("elsewhere"), at(5)) == [Dropped("unknown sender")]
     effects = top.receive(area, address("ssc2"), at(5))
     assert effects[0] == said(ask, Standing.TAKEN, "ssc2")
     assert isinstance(effects[1], Combine)
@@ -150,25 +186,26 @@ def two_that_pass_each_other_by():
     return top, ask, appliance, meter
 
 
-def test_a_slow_asker_that_brings_who_was_adopted_is_left_out():
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_that_bring_the_same_device_the_larger_is_taken(order):
     top, ask, appliance, meter = two_that_pass_each_other_by()
-    assert top.receive(appliance, address("ied1"), at(5)) == [said(ask, Standing.TAKEN, "ied1")]
-    assert top.receive(meter, address("sm1"), at(6)) == [
-        said(ask, Standing.UNCERTAIN, "sm1"),
-        Dropped("orphan with somebody taken already"),
-    ]
-    top.timer(Deadline(ask.id), at(9.2))
-    (answer,) = top.combined(ask.id, b"5", (), at(9.2))
-    assert answer.tally == Tally(contributors=2, expected=5, missing=3)
-
-
-def test_who_comes_after_its_slow_asker_is_counted_already():
-    top, ask, appliance, meter = two_that_pass_each_other_by()
-    assert top.receive(meter, address("sm1"), at(5)) == [said(ask, Standing.TAKEN, "sm1")]
-    assert top.receive(appliance, address("ied1"), at(6)) == [said(ask, Standing.COUNTED, "ied1")]
-    top.timer(Deadline(ask.id), at(9.2))
+    for orphan, name in ((appliance, "ied1"), (meter, "sm1"))[::order]:
+        assert top.receive(orphan, address(name), at(5)) == [said(ask, Standing.TAKEN, name)]
+    (combine,) = top.timer(Deadline(ask.id), at(9.2))
+    assert len(combine.inputs) == 2
     (answer,) = top.combined(ask.id, b"5", (), at(9.2))
     assert answer.tally == Tally(contributors=3, expected=5, missing=2)
+
+
+def test_a_slow_asker_is_left_out_when_the_dead_itself_brings_whom_it_holds():
+    top, ask, _, meter = two_that_pass_each_other_by()
+    assert top.receive(meter, address("sm1"), at(5)) == [said(ask, Standing.TAKEN, "sm1")]
+    cover = (device_digest(device("ied1")), device_digest(device("sm2")))
+    itself = Partial(ask.id, device("ssc1"), Tally(contributors=3, expected=4, missing=1), b"7", cover)
+    effects = top.receive(itself, address("ssc1"), at(6))
+    assert [given.value for given in effects[1].inputs] == [b"0", b"7"]
+    (answer,) = top.combined(ask.id, b"7", (), at(6))
+    assert answer.tally == Tally(contributors=4, expected=5, missing=1)
 
 
 def test_who_knows_nobody_above_its_parent_goes_on_asking_it():
