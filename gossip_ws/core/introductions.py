@@ -67,6 +67,9 @@ class Introductions:
         """The peer whose Ping this answers, from where the Ping went; it is in the table now. None: it is none of
         these, or there is no room.
 
+        An answer proves an address, no key: a key that a third party named would keep the device itself from
+        registering with its own.
+
         What is held and proved already stays as it is: only registration moves a device. The incarnation is
         the one that the device names itself.
         """
@@ -79,6 +82,6 @@ class Introductions:
             return known if known.udp == held[1] else None
         if ack.sender not in self._table and self._table.at(held[1].host) >= self._config.peers_per_host:
             return None
-        peer = replace(held[0], incarnation=ack.incarnation)
+        peer = replace(held[0], incarnation=ack.incarnation, key=b"")
         taken = self._table.put(peer, now.monotonic + 2 * self._config.peers_max_age, proven=True)
         return self._table.get(ack.sender) if taken else None

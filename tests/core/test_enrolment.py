@@ -6,7 +6,7 @@ import pytest
 from builders import NOW, address, at, content, device, node, peer
 
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain
-from gossip_ws.core.messages import Ack, Digest, Ping
+from gossip_ws.core.messages import Ack, Digest, Neighbor, Ping
 from gossip_ws.core.peers import Relation
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -156,6 +156,18 @@ def test_a_registered_identity_is_not_taken_over():
     moved = replace(elsewhere, incarnation=3)
     ssc.register(moved, at(93), address("sm2"))
     assert ssc.peers.held(device("sm1"), 93.0) == moved
+
+
+def test_a_key_that_only_an_introduction_names_keeps_nobody_from_registering():
+    """Neighbours are told of by others, or by a datagram whose source is forged; an Ack proves the address alone."""
+    ssc = node("ssc1")
+    told = Neighbor(device("ssc2"), "", replace(peer("ssc2"), key=b"f" * 32), urgent=False)
+    (ping,) = ssc.receive(told, address("ssc2"), NOW)
+    ssc.receive(Ack(device("ssc2"), ping.message.nonce), address("ssc2"), NOW)
+    assert ssc.peers.get(device("ssc2")) == peer("ssc2")
+    own = replace(peer("ssc2"), key=bytes(32))
+    ssc.register(own, at(1), address("ssc2"))
+    assert ssc.peers.get(device("ssc2")) == own
 
 
 def test_a_device_that_registered_without_a_key_may_get_one():

@@ -1,7 +1,7 @@
 """Real devices on real sockets in one event loop of its own thread, and what a test needs to call and watch them.
 
 The smallest grid with every tier: one information system, one substation, two meters, one appliance. They are quiet:
-no request for news, no refresh falls into a test, so every frame that leaves one was caused by the test.
+no request for news, no refresh, no ping falls into a test, so every frame that leaves one was caused by the test.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ GET_MEASUREMENT = f"{METERING}:GetMeasurement"
 GET_REPORT = f"{REPORT}:GetReport"
 ACTIONS = frozenset({SET_TARIFF, GET_DEMAND, GET_MEASUREMENT, GET_REPORT})
 DEADLINE = 5.0
-QUIET = {"pull_period": 86_400.0, "lease": 86_400.0, "peers_max_age": 86_400.0}
+QUIET = {"pull_period": 86_400.0, "lease": 86_400.0, "peers_max_age": 86_400.0, "view_scopes": ()}
 USER, PASSWORD = "dispatcher", "open sesame"
 NUMBERS = itertools.count(1)
 
