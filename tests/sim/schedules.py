@@ -43,22 +43,25 @@ TIGHT = {"store_limit": 3, "query_limit": 2, "seen_limit": 6}
 
 
 class Ledger(NumberService):
-    """Remembers how often it was given which message. One per boot."""
+    """Remembers how often it was given which message, and in which order. One per boot."""
 
     def __init__(self, value: int, policy=None) -> None:
         super().__init__(value, policy)
         self.heard: Counter[bytes] = Counter()
+        self.in_order: list[bytes] = []
 
     def invoke(self, invocation, done) -> None:
         if invocation.operation.action == NOTIFY:
             self.heard[bytes(invocation.envelope)] += 1
+            self.in_order.append(bytes(invocation.envelope))
         super().invoke(invocation, done)
 
 
 @dataclass(frozen=True)
 class Act:
-    """What befalls one device, `at` seconds after the start. `kind`: push, pull, crash, restart, cut, heal.
-    A cut leaves the devices whose bit is set in `mask` on one side."""
+    """What befalls one device, `at` seconds after the start. `kind`: push, replace, pull, crash, restart, cut, heal.
+    A replace is a push that supersedes the replaces before it. A cut leaves the devices whose bit is set in `mask` on
+    one side."""
 
     at: float
     kind: str
@@ -123,6 +126,8 @@ def draw(dice: Random) -> Schedule:
         at = when()
         acts.append(Act(at, "cut", mask=dice.getrandbits(size)))
         acts.append(Act(at + dice.randint(10, 800) / 100, "heal"))
+    replaces = dice.randint(1, 4) if dice.random() < 0.4 else 0
+    acts += [Act(when() + k / 1000, "replace", whom(), dice.choice(list(Variant))) for k in range(replaces)]
     return replace(schedule, acts=tuple(sorted(acts, key=lambda act: act.at)))
 
 
@@ -160,6 +165,7 @@ class _Story:
         self.number = {device.config.device: k for k, device in enumerate(devices)}
         self.boots = [[_Boot(*pair)] for pair in zip(devices, services, strict=True)]
         self.pushed: list[bytes] = []
+        self.replaced: list[bytes] = []
         world.weather = schedule.weather
         start = world.time
         for act in schedule.acts:
@@ -171,6 +177,7 @@ class _Story:
             world.run(until=world.time + 20)
         else:
             self.everyone_has_it()
+            self.in_force()
             world.run(until=world.time + 3)
             self.once_a_boot()
         self.bounds()
@@ -195,6 +202,8 @@ class _Story:
                 self.world.heal()
             case "push" if up:
                 self.push(now, act.variant)
+            case "replace" if up:
+                self.replace(now, act.variant)
             case "pull" if up:
                 self.pull(act.device, act.filter)
 
@@ -215,6 +224,13 @@ class _Story:
     def push(self, origin: _Boot, variant: Variant) -> None:
         self.pushed.append(notify_request(f"news {len(self.pushed)}"))
         origin.device.push(NOTIFY, self.pushed[-1], Wanted(variant=variant))
+
+    def replace(self, origin: _Boot, variant: Variant) -> None:
+        endpoint = origin.device.endpoint
+        operation = endpoint.hosting.operation(NOTIFY)
+        latest = replace(operation, policy=replace(operation.policy, latest=True))
+        self.replaced.append(notify_request(f"in force {len(self.replaced)}"))
+        endpoint.start(latest, self.replaced[-1], Wanted(variant=variant))
 
     def pull(self, number: int, chosen: str) -> None:
         device = self.boots[number][-1].device
@@ -296,6 +312,8 @@ class _Story:
         def lacking() -> list[tuple[int, bytes]]:
             lacks = []
             for group in groups:
+                newest = max((self.newest(k) for k in group), default=-1)
+                lacks += [(k, self.replaced[newest]) for k in group if self.newest(k) < newest]
                 for news in self.pushed:
                     without = [k for k in group if not self.heard(k)[news]]
                     if 0 < len(without) < len(group):
@@ -306,6 +324,22 @@ class _Story:
         while lacking() and self.world.time < deadline:
             self.world.run(until=self.world.time + 1)
         self.wrong += [f"device {k} lacks {news!r}" for k, news in lacking()[:4]]
+
+    def in_force(self) -> None:
+        """Nobody was given a message after one that supersedes it."""
+        for number, boots in enumerate(self.boots):
+            for boot in boots:
+                given = self.given(boot)
+                if given != sorted(given):
+                    self.wrong.append(f"device {number} was given what was superseded: {given}")
+
+    def newest(self, number: int) -> int:
+        """Of the messages that supersede one another, which a device has; -1 for none."""
+        return max(self.given(self.boots[number][-1]), default=-1)
+
+    def given(self, boot: _Boot) -> list[int]:
+        """Those messages by number, in the order in which they were delivered."""
+        return [k for envelope in boot.service.in_order for k, body in enumerate(self.replaced) if body in envelope]
 
     def heard(self, number: int) -> Counter[bytes]:
         texts: Counter[bytes] = Counter()
@@ -348,6 +382,7 @@ class _Story:
                 ("seen", len(node._seen), config.seen_limit),
                 ("seen by expiry", len(node._seen._by_expiry), config.seen_limit),
                 ("recent", len(node._recent), config.store_limit),
+                ("in force", len(node._in_force), config.in_force_limit),
                 ("served", len(served), config.store_limit),
                 ("served to", max((len(one.waiting) for one in served.values()), default=0), len(self.boots)),
                 ("wanted", len(wanted), WANTED),

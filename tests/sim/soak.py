@@ -1,6 +1,7 @@
 """Random schedules by the thousand: `python -m tests.sim.soak --schedules N --seed S`.
 
-Every schedule has a seed of its own, so that a failing one runs again alone. Exits with 1 at the first that fails.
+Every schedule has a seed of its own. Exits with 1 at the first that fails: it is shortened, and kept in `kept`, where a
+test plays it again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).parent))
 
 from schedules import draw, run
+from script import keep, shortened, written
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
             say(f"\nseed {seed} failed after {done} schedules that held:\n")
             for line in dict.fromkeys(wrong):
                 say(f"  {line}\n")
-            say(f"{schedule}\nagain: python -m tests.sim.soak --schedules 1 --seed {seed}\n")
+            short = shortened(schedule, lambda one: bool(run(one)))
+            file = keep(short, run(short), f"seed-{seed}")
+            say(f"shortened, and kept in {file}; a test plays it again from now on:\n{written(short)}")
             return 1
         if sys.stdout.isatty() and done % 20 == 0:
             say(f"\r{done}/{chosen.schedules} ")
