@@ -2,6 +2,7 @@
 
 The nodes are the real ones; everything around them is here in its simplest form. Each message takes `LATENCY`. A
 line of the transcript is a message as it is sent, a timer that led to something, what a node did, or what befell it.
+Who is in whose view, and who looks after whom, goes on unwritten: it would drown the rest.
 A name is a role and a number, as in `tests.core.builders`: is0, ssc1, sm1, ied1.
 """
 
@@ -24,6 +25,8 @@ from gossip_ws.core.effects import (
     EnrolAgain,
     FetchAgain,
     Invoke,
+    KeepViews,
+    LookAgain,
     PullNews,
     ReplyAgain,
     ServeAgain,
@@ -36,6 +39,7 @@ from gossip_ws.core.messages import (
     Digest,
     Fetch,
     Gossip,
+    MembershipMessage,
     Message,
     Partial,
     Ping,
@@ -105,6 +109,8 @@ class Stage:
         self._faults: list[Trouble] = []
         self._island: frozenset[str] = frozenset()
         self._boots: dict[str, int] = {}
+        self._challengers: set[str] = set()
+        self._nonces: set[bytes] = set()
 
     # -- who is there --------------------------------------------------------------------------
 
@@ -209,11 +215,16 @@ class Stage:
 
     def _send(self, name: str, effect: Send) -> None:
         targets = [BY_ADDRESS[to] for to in effect.to]
-        self._line(f"{name} -> {', '.join(targets)}: {self._written(effect.message)}")
+        told = not isinstance(effect.message, MembershipMessage | Ping | Ack) or self._is_challenge(
+            name, effect.message
+        )
+        if told:
+            self._line(f"{name} -> {', '.join(targets)}: {self._written(effect.message)}")
         for target in targets:
             fault = self._fault(name, target, effect.message)
             if (name in self._island) != (target in self._island) or (fault is not None and fault.what == "lost"):
-                self._note(f"lost on the way to {target}")
+                if told:
+                    self._note(f"lost on the way to {target}")
                 continue
             if fault is not None:
                 self._note(f"to {target} it {fault.what}")
@@ -222,6 +233,12 @@ class Stage:
                     fault.delay if fault is not None and fault.delay else LATENCY,
                     self._arrival(target, effect.message, address(name)),
                 )
+
+    def _is_challenge(self, name: str, message: Message) -> bool:
+        """Of a Peer Service to a newcomer, and not of one that looks whether somebody is alive; or its answer."""
+        if isinstance(message, Ping):
+            self._nonces |= {message.nonce} if name in self._challengers else set()
+        return isinstance(message, Ping | Ack) and message.nonce in self._nonces
 
     def _arrival(self, target: str, message: Message, source: Address) -> Callable[[], None]:
         def arrive() -> None:
@@ -244,7 +261,8 @@ class Stage:
             if name not in self.nodes or self._boots[name] != boot:
                 return
             effects = self.nodes[name].timer(timer, self.now())
-            if any(not isinstance(one, SetTimer) for one in effects):
+            told = not isinstance(timer, KeepViews | LookAgain)
+            if told and any(not isinstance(one, SetTimer) for one in effects):
                 self.say(name, f"timer: {self._timer(timer)}")
             self._do(name, effects)
 
@@ -267,6 +285,7 @@ class Stage:
         def register() -> None:
             if service not in self.nodes:
                 return
+            self._challengers.add(service)
             lease, effects = self.nodes[service].register(effect.peer, self.now(), address(name))
             self._line(f"{service} -> {name}: taken in for {lease:g} s")
             registrar = self.nodes[service].self_peer

@@ -111,13 +111,15 @@ def adaptive() -> Stage:
     only from then on: the second message costs one payload a device. When a payload is lost, the id that came over
     a lazy link has it fetched, and that link is eager again."""
     stage = substations(3)
+    all_up(stage)
+    stage.run(5)
     stage.start("ssc1", "first", variant=Variant.ADAPTIVE)
-    stage.run(2)
+    stage.run(7)
     stage.start("ssc1", "second", variant=Variant.ADAPTIVE)
-    stage.run(4)
+    stage.run(9)
     stage.lose("ssc1", "ssc2", Gossip)
     stage.start("ssc1", "third", variant=Variant.ADAPTIVE)
-    stage.run(8)
+    stage.run(12)
     return stage
 
 
