@@ -18,7 +18,8 @@ security = "development"             # or this instead of trust: believes everyb
 stylesheets = true                   # runs XSLT filters of those it trusts
 
 [discovery]                          # WS-Discovery by multicast; enabled = false turns it off
-[gossip]                             # local caps and times: fields of gossip_ws.core.config.NodeConfig
+[gossip]                             # local caps and times: fields of gossip_ws.core.config.NodeConfig; and
+view_scopes = ["grid://city/ssc-1"]  # among whose equals it keeps neighbours: without, all; [], none
 [demand]                             # what it uses every day: energy_wh, or a profile of a grid
 [measured]                           # voltage, phase_angle, power
 [[task]]                             # a run of an appliance that a tariff may move
@@ -36,6 +37,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from gossip_ws.core.config import MAX_VIEWS
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.toml import Table
 from gossip_ws.grid.kinds import Kind
@@ -78,6 +80,9 @@ _SECONDS: Final = {
     "pull_period": 86_400.0,
     "retry_first": 60.0,
     "retry_longest": 600.0,
+    "probe_quiet": 3_600.0,
+    "suspicion": 3_600.0,
+    "shuffle_period": 86_400.0,
 }
 
 
@@ -263,6 +268,10 @@ def _node(top: Table) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {name: table.integer(name, most=most) for name, most in _WHOLE.items() if name in table}
     found |= {name: table.number(name, least=0.001, most=most) for name, most in _SECONDS.items() if name in table}
+    if "view_scopes" in table:
+        found["view_scopes"] = table.each("view_scopes", _scope)
+        if len(found["view_scopes"]) > MAX_VIEWS:
+            table.fail("view_scopes", f"more than {MAX_VIEWS}")
     table.end()
     return found
 

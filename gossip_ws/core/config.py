@@ -10,6 +10,9 @@ from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.kernel.terms import Budget, Priority, Tier
 
+MAX_VIEWS = 8
+"""Scopes of whose equals a device keeps views: each costs a datagram a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class FanoutTable:
@@ -163,8 +166,8 @@ class NodeConfig:
             raise LocalError("seen_limit covers at least the store and the open requests")
         if not 0 < self.probe_timeout < self.probe_period or min(self.suspicion, self.shuffle_period) <= 0:
             raise LocalError("probe_timeout lies between 0 and probe_period; suspicion and shuffle_period last")
-        if len(self.view_scopes) > 8:
-            raise LocalError("a device keeps views of at most 8 scopes")
+        if len(self.view_scopes) > MAX_VIEWS:
+            raise LocalError(f"a device keeps views of at most {MAX_VIEWS} scopes")
 
     def spared(self, priority: Priority) -> int:
         """Of `max_burst`, what a message of this class leaves for more urgent ones: bulk cannot use it all up."""
