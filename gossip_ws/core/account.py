@@ -34,7 +34,7 @@ class Lack(StrEnum):
     UNCERTAIN = "uncertain"
     """Whether its value is in what a dead asker passed on cannot be told."""
     REFUSED = "refused"
-    """It has the message, and its service did not accept it."""
+    """It has the message, and its service did not accept it, or it had one already that supersedes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,9 +309,11 @@ class Node:
             if spent or self._requests.is_full(now):
                 return [*self._receipt_for(gossip, Standing.BUSY), Dropped("busy")]
         if self._in_force.is_superseded(content):
-            # Marked as seen, so that its next copy costs a look at the id; receipted, so that nobody resends it.
+            # Marked as seen, so that its next copy costs a look at the id; receipted, so that nobody resends it; not
+            # told as accepted when somebody asks who has it.
             self._allowance.spend()
             self._seen.add(content.id, content.terms.expires, now.wall)
+            self._seen.refuse(content.id)
             return [*self._receipt_for(gossip, Standing.LATE), Dropped("superseded")]
         return [*self._receipt_for(gossip, Standing.TAKEN), *self._accept(content, hop, now)]
 

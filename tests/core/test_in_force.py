@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import ACTION, NOW, address, at, content, device, gossip, node, peer
 
+from gossip_ws.core.account import Lack
 from gossip_ws.core.effects import Invoke, PullNews, ServeAgain
 from gossip_ws.core.in_force import InForce
 from gossip_ws.core.messages import Digest, Fetch, Receipt, Standing
@@ -50,6 +51,7 @@ def test_an_older_that_comes_after_a_newer_is_receipted_and_goes_nowhere():
     assert hear(meter, OLD, receipt=True) == [late, Dropped("superseded")]
     assert held(meter) == (NEW.id[:8],)
     assert meter.holds(OLD.id)
+    assert meter.known(OLD.id).own is Lack.REFUSED
     assert hear(meter, OLD, receipt=True) == [late, Dropped("duplicate")]  # the first receipt was lost
     # Who holds the older is not asked for it.
     assert not [
