@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from gossip_ws.core.peers import OWN_TIER, Role
 from gossip_ws.kernel.address import Address
@@ -12,6 +13,8 @@ from gossip_ws.kernel.terms import Budget, Priority, Tier
 
 MAX_VIEWS = 8
 """Scopes of whose equals a device keeps views: each costs a datagram a second."""
+MAX_PART: Final = 28_000
+"""Octets of single replies beside which an envelope of 32,767 has room for a whole cover and headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,9 @@ class NodeConfig:
     """Kinds of which the newest message is remembered, so that an older one is told; 32 octets each."""
     query_limit: int = 64
     """Requests open at once; one more is answered `busy`."""
-    max_part: int = 28_000
-    """Octets of single replies in one part of an answer: with cover and headers it fits an envelope of 32,767."""
+    max_part: int = MAX_PART
+    """Octets of single replies in one part of an answer. Smaller parts lose less with a datagram, and need more of
+    them."""
     max_replies: int = 4 * 1024 * 1024
     """Octets of others' single replies held for one request; what is beyond is left out and reported as failed."""
     spread_limit: int = 8
@@ -153,8 +157,8 @@ class NodeConfig:
             raise LocalError("a skew is not negative")
         if self.max_rate <= 0 or self.max_burst < 1:
             raise LocalError("a node takes at least one message")
-        if not 0 < self.max_part <= self.max_replies:
-            raise LocalError("max_part lies between 0 and max_replies")
+        if not 0 < self.max_part <= min(self.max_replies, MAX_PART):
+            raise LocalError(f"max_part lies between 0 and max_replies, and is at most {MAX_PART}")
         if self.spread_period <= 0 or self.merge_rate < 1 or min(self.spread_limit, self.spread_rounds) < 1:
             raise LocalError("exchanges take time, and a node takes at least one a second")
         limits = self.seen_limit, self.store_limit, self.in_force_limit, self.query_limit, self.peer_limit

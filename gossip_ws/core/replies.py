@@ -50,11 +50,16 @@ class Replies:
 
 def octets(reply: DeviceReply) -> int:
     """How much of a part it takes: never less than it does when written."""
-    size = _MARKUP + len(reply.device) + len(reply.value)
+    taken = _MARKUP + len(reply.device) + len(reply.value)
     if reply.fault is not None:
-        size += _MARKUP + _ESCAPED * len(f"{reply.fault.subcode}{reply.fault.reason}".encode())
-        size += len(reply.fault.detail)
-    return size
+        taken += _MARKUP + _ESCAPED * len(f"{reply.fault.subcode}{reply.fault.reason}".encode())
+        taken += len(reply.fault.detail)
+    return taken
+
+
+def size(partial: Partial) -> int:
+    """Octets of its content, by which its binding is chosen. A digest in a cover takes at most eleven."""
+    return len(partial.value) + sum(map(octets, partial.replies)) + 11 * len(partial.cover)
 
 
 def own_reply(device: DeviceId, outcome: bytes | Fault, max_part: int) -> DeviceReply:
@@ -68,14 +73,14 @@ def split(replies: tuple[DeviceReply, ...], most: int) -> tuple[tuple[DeviceRepl
     """In order, at most `most` octets each; one empty part where there is nothing to say."""
     parts: list[tuple[DeviceReply, ...]] = []
     part: list[DeviceReply] = []
-    size = 0
+    taken = 0
     for reply in replies:
         more = octets(reply)
-        if part and size + more > most:
+        if part and taken + more > most:
             parts.append(tuple(part))
-            part, size = [], 0
+            part, taken = [], 0
         part.append(reply)
-        size += more
+        taken += more
     return (*parts, tuple(part))
 
 
@@ -176,9 +181,9 @@ class Inbox:
         self, replies: Iterable[DeviceReply], left_out: list[DeviceId], dropped: list[Dropped]
     ) -> Iterator[DeviceReply]:
         for reply in replies:
-            size = octets(reply)
-            if size <= self._largest and self.octets + size <= self._room:
-                self.octets += size
+            needed = octets(reply)
+            if needed <= self._largest and self.octets + needed <= self._room:
+                self.octets += needed
                 yield reply
                 continue
             dropped.append(Dropped("reply left out"))
@@ -187,7 +192,7 @@ class Inbox:
             if self.octets + line <= self._room_for_lines:
                 self.octets += line
                 left_out.append(reply.device)
-                yield DeviceReply(reply.device, b"", TOO_LARGE if size > self._largest else NO_ROOM)
+                yield DeviceReply(reply.device, b"", TOO_LARGE if needed > self._largest else NO_ROOM)
 
     def _whole(self, head: Partial, replies: list[DeviceReply], own: DeviceId, dropped: list[Dropped]) -> Partial:
         kept: list[DeviceReply] = []

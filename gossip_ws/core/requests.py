@@ -25,7 +25,7 @@ from gossip_ws.core.effects import (
 )
 from gossip_ws.core.messages import Content, DeviceReply, Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
-from gossip_ws.core.replies import REFUSED, Inbox, Outbox, Replies, octets, own_reply
+from gossip_ws.core.replies import REFUSED, Inbox, Outbox, Replies, own_reply, size
 from gossip_ws.core.spread import binding_for, plan
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
@@ -679,7 +679,7 @@ class Requests:
             return [Dropped("asker is gone")]
         effects: list[Effect] = []
         for part in parts:
-            binding = binding_for(request.content.terms, len(part.value) + sum(map(octets, part.replies)))
+            binding = binding_for(request.content.terms, size(part))
             effects.append(Send(part, (peer.address(binding),)))
         return effects
 

@@ -372,6 +372,8 @@ def test_an_outbox_turns_to_another_asker_with_all_of_it():
 def test_a_part_is_smaller_than_what_a_node_may_hold():
     with pytest.raises(LocalError, match="max_part"):
         node("sm1", max_part=100, max_replies=50)
+    with pytest.raises(LocalError, match="28000"):
+        node("sm1", max_part=28_001)
 
 
 def test_a_faults_size_counts_what_escaping_makes_of_it():

@@ -6,10 +6,11 @@ import pytest
 from lxml import etree
 
 from gossip_ws.core.messages import DeviceReply, Partial, Receipt, Standing, Tally
-from gossip_ws.core.replies import MAX_PARTS, Outbox, octets
+from gossip_ws.core.replies import MAX_PARTS, Outbox, octets, size
+from gossip_ws.core.spread import MAX_BY_UDP
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
 from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, qname
-from gossip_ws.wire.envelope import MAX_ENVELOPE, Addressing, build, parse
+from gossip_ws.wire.envelope import MAX_ENVELOPE, MAX_UDP_ENVELOPE, Addressing, build, parse
 from gossip_ws.wire.gossip import XmlCodec
 from gossip_ws.wire.replies import (
     Part,
@@ -30,8 +31,8 @@ def device(number: int) -> DeviceId:
     return DeviceId(f"urn:uuid:{number:08x}-0000-4000-8000-000000000000")
 
 
-def value(number: int, size: int = 10) -> bytes:
-    return f'<r:Response xmlns:r="urn:test"><r:n>{number:0{size}}</r:n></r:Response>'.encode()
+def value(number: int, digits: int = 10) -> bytes:
+    return f'<r:Response xmlns:r="urn:test"><r:n>{number:0{digits}}</r:n></r:Response>'.encode()
 
 
 def whole(*replies: DeviceReply, **changes: object) -> Partial:
@@ -85,6 +86,22 @@ def test_the_fullest_parts_fit_an_envelope() -> None:
         found += message.replies
         box.receipted(due[0].part)
     assert tuple(found) == replies
+
+
+@pytest.mark.parametrize("children", [0, 1, 60, 256])
+def test_what_goes_by_datagram_fits_one(children: int) -> None:
+    """A part of a list, or a value, with a cover of many children beside it."""
+    passing, cover = (SENDER, SENDER), (b"12345678",) * children
+    tally = Tally(99_999, 599_994, 99_999, 99_999, 99_999, 199_998)
+    empty = size(Partial(ABOUT, SENDER, tally, b"", cover))
+    room = max(MAX_BY_UDP - empty - octets(DeviceReply(device(1), value(1, 1))) + 1, 1)
+    listed = Partial(
+        ABOUT, SENDER, tally, b"", cover, None, passing, (DeviceReply(device(1), value(1, room)),), MAX_PARTS, MAX_PARTS
+    )
+    valued = Partial(ABOUT, SENDER, tally, value(1, room), cover, None, passing)
+    for message in (listed, valued):
+        assert size(message) <= MAX_BY_UDP
+        assert len(XmlCodec().encode(message)) <= MAX_UDP_ENVELOPE
 
 
 @pytest.mark.parametrize("reply", [DeviceReply(device(1), value(1)), DeviceReply(device(1), b"", FAULT)])
