@@ -14,6 +14,7 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.client import GossipClient, Report, Unanswered
+from gossip_ws.core.account import Lack
 from gossip_ws.filters.pages import MAX_NAMES
 from gossip_ws.filters.report import PUSH, REQUEST
 from gossip_ws.kernel.errors import RemoteError
@@ -122,6 +123,8 @@ def names(client: GossipClient, about: str, of: str, asked: Wanted, count: int, 
     except (RemoteError, Unanswered):
         # What was told stands; the rest is counted as unnamed.
         pass
+    # Who was waited for in vain here and is counted there needs no name.
+    told = tuple(name for name in told if name.standing != Lack.COUNTED)
     return Names(told, max(count - sum(name.devices for name in told), 0))
 
 

@@ -29,7 +29,10 @@ _ONCE = {"min_occurs": 1, "nillable": False}
 
 
 class LackingDevice(spyne.ComplexModel):
-    """A device, why it does not count, and how many devices stand behind it, itself among them."""
+    """A device, why it does not count, and how many devices stand behind it, itself among them.
+
+    counted: it does, whoever waited for it in vain.
+    """
 
     __namespace__ = REPORT
     device = spyne.Unicode(min_len=1, max_len=MAX_DEVICE, **_ONCE)

@@ -35,6 +35,10 @@ class Lack(StrEnum):
     """Whether its value is in what a dead asker passed on cannot be told."""
     REFUSED = "refused"
     """It has the message, and its service did not accept it, or it had one already that supersedes it."""
+    UNKNOWN = "unknown"
+    """An equal that was not asked here: nobody accounted for as many devices as may stand behind it."""
+    COUNTED = "counted"
+    """It is in the answer after all. An equal says so of itself: who waits for one cannot see that another took it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,14 @@ class Known:
 class Ledger:
     """Who was lacking in the last answers given here, request by request. Bounded: the oldest makes room.
 
-    It outlives the request: an answer's names are asked for after the answer.
+    It outlives the request: an answer's names are asked for after the answer. Told is only what was confirmed: of an
+    answer that nobody took whoever waited for it speaks, and nobody is to be named by both.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._told: dict[GossipId, tuple[Lacking, ...]] = {}
+        self._confirmed: set[GossipId] = set()
 
     def __len__(self) -> int:
         return len(self._told)
@@ -73,12 +79,22 @@ class Ledger:
         by_name: dict[DeviceId, Lacking] = {}
         for one in lacking:
             held = by_name.get(one.device)
-            by_name[one.device] = one if held is None else replace(held, devices=held.devices + one.devices)
+            if held is None or held.standing is Lack.COUNTED:
+                by_name[one.device] = one
+            elif one.standing is not Lack.COUNTED:
+                by_name[one.device] = replace(held, devices=held.devices + one.devices)
         if not by_name:
             return
         while len(self._told) >= self._limit:
-            del self._told[next(iter(self._told))]
+            oldest = next(iter(self._told))
+            del self._told[oldest]
+            self._confirmed.discard(oldest)
         self._told[id] = tuple(by_name.values())
+
+    def confirm(self, id: GossipId) -> None:
+        """The answer was taken."""
+        if id in self._told:
+            self._confirmed.add(id)
 
     def came_late(self, id: GossipId, device: DeviceId) -> None:
         """Its value came after the answer had been given. The answer stays as it is; what is said of it does not."""
@@ -87,7 +103,7 @@ class Ledger:
             self._told[id] = tuple(replace(one, standing=Lack.LATE) if one.device == device else one for one in told)
 
     def get(self, id: GossipId) -> tuple[Lacking, ...]:
-        return self._told.get(id, ())
+        return self._told.get(id, ()) if id in self._confirmed else ()
 
 
 class Account:
@@ -105,9 +121,11 @@ class Account:
         return total + Tally(expected=missing + failed, missing=missing, failed=failed)
 
     def lacking(self, device: DeviceId) -> Iterator[Lacking]:
-        """By name; `device` is this one. Together never more devices than `tally` has."""
+        """By name; `device` is this one, and counted is said of it where an equal asked, so that no other blames it."""
         request = self._request
         yield from _named(device, self._own())
+        if request.parent is not None and self._is_equal(request.parent):
+            yield Lacking(device, Lack.COUNTED, 1)
         for asked in request.asked.values():
             yield from _named(asked.peer.device, self._share(asked))
         for orphan, devices in request.uncertain.items():
@@ -181,23 +199,24 @@ class Account:
     # -- by name -------------------------------------------------------------------------------
 
     def _named_equals(self) -> Iterator[Lacking]:
-        """The unaccounted, as far as it is clear whose they are: those who did not answer here come first."""
+        """Those among whom the unaccounted are. Another equal may have taken one: that one says so, and so does it."""
         missing, failed = self._unaccounted(self._counted())
-        asked = list(self._silent_equals())
-        refused = {one.peer.device: self.expected(one.peer) for one in asked if one.refused}
-        for device, devices in _surely(refused, failed):
-            yield Lacking(device, Lack.FAILED, devices)
-        silent = {one.peer.device: max(self.expected(one.peer) - one.adopted, 0) for one in asked if not one.refused}
-        for device, devices in _surely(silent, missing):
-            yield Lacking(device, Lack.MISSING, devices)
-        taken_elsewhere = {digest for one in self._request.asked.values() for digest in one.cover or ()}
-        unasked = {
-            peer.device: peer.subtree
-            for peer in self._known()
-            if peer.device not in self._request.asked and device_digest(peer.device) not in taken_elsewhere
-        }
-        for device, devices in _surely(unasked, missing - sum(silent.values())):
-            yield Lacking(device, Lack.MISSING, devices)
+        if not missing + failed:
+            return
+        elsewhere = {digest for one in self._request.asked.values() for digest in one.cover or ()}
+        for asked in self._silent_equals():
+            devices = max(self.expected(asked.peer) - asked.adopted, 0)
+            if devices and device_digest(asked.peer.device) not in elsewhere:
+                yield Lacking(asked.peer.device, Lack.FAILED if asked.refused else Lack.MISSING, devices)
+                missing -= 0 if asked.refused else devices
+        heard_of = {*self._request.asked, *self._request.taken}
+        for peer in self._known() if missing > 0 else ():
+            if peer.device not in heard_of and device_digest(peer.device) not in elsewhere:
+                yield Lacking(peer.device, Lack.UNKNOWN, peer.subtree)
+
+    def _is_equal(self, device: DeviceId) -> bool:
+        peer = self._table.get(device)
+        return peer is not None and self._table.relation_of(peer) is Relation.EQUAL
 
 
 def device_digest(device: DeviceId) -> bytes:
@@ -205,18 +224,9 @@ def device_digest(device: DeviceId) -> bytes:
     return bytes.fromhex(device.rpartition(":")[2].replace("-", "")[:16])
 
 
-def _surely(candidates: dict[DeviceId, int], lacking: int) -> Iterator[tuple[DeviceId, int]]:
-    """How many of `lacking` devices must lie with each candidate, whatever lies with the others."""
-    together = sum(candidates.values())
-    for device, devices in candidates.items():
-        sure = min(devices, lacking - (together - devices))
-        if sure > 0:
-            yield device, sure
-
-
 def _named(device: DeviceId, tally: Tally) -> Iterator[Lacking]:
-    """What of a peer's share is its own affair: whom its partial left out it names itself."""
-    parts = ((Lack.LATE, tally.late), (Lack.FAILED, tally.failed), (Lack.MISSING, tally.missing))
-    standing, devices = next((part for part in parts if part[1]), (Lack.MISSING, 0))
+    """A peer whose partial was not taken stands for all below it."""
+    devices = tally.expected - tally.contributors
     if devices:
+        standing = Lack.LATE if tally.late else Lack.FAILED if tally.failed else Lack.MISSING
         yield Lacking(device, standing, devices)

@@ -233,6 +233,8 @@ class Requests:
                 return []
             more = request.outbox.receipted(receipt.part)
             if request.outbox.is_empty or receipt.standing is not Standing.TAKEN:
+                if receipt.standing in (Standing.TAKEN, Standing.COUNTED):
+                    self._ledger.confirm(receipt.about)
                 request.stage = Stage.DONE
                 request.outbox = None
                 return []
@@ -649,6 +651,7 @@ class Requests:
             # Whoever is told has the list; a request is remembered for longer.
             request.taken[device] = replace(taken, replies=())
         if request.parent is None:
+            self._ledger.confirm(id)
             request.stage = Stage.DONE
             answer: bytes | Fault | Replies = value
             if not isinstance(value, Fault):

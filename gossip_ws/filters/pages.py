@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from gossip_ws.core.account import Lacking
+from gossip_ws.core.account import Lack, Lacking
 
 MAX_NAMES: Final = 200
 """Names asked for at once."""
@@ -46,7 +46,8 @@ def page(entries: Iterable[Lacking], after: str, limit: int) -> Page:
 
 
 def merge(pages: Iterable[Page]) -> Page:
-    """One page of all. A name that stands in several keeps the entry that most devices stand behind."""
+    """One page of all. Of a name that stands in several, who knows that it is counted has the last word, and who
+    knows nothing of it the first; else the entry stays that most devices stand behind."""
     held: dict[str, Lacking] = {}
     limit, ends = MAX_NAMES, []
     for one in pages:
@@ -61,8 +62,9 @@ def merge(pages: Iterable[Page]) -> Page:
     return _cut(known, limit, complete=not ends)
 
 
-def _rank(entry: Lacking) -> tuple[int, str]:
-    return entry.devices, entry.standing.value
+def _rank(entry: Lacking) -> tuple[bool, bool, int, str]:
+    standing = entry.standing
+    return standing is Lack.COUNTED, standing is not Lack.UNKNOWN, entry.devices, standing.value
 
 
 def _cut(entries: dict[str, Lacking], limit: int, *, complete: bool) -> Page:

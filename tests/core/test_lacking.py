@@ -2,7 +2,7 @@
 
 from builders import NOW, address, at, content, device, gossip, node, peer
 
-from gossip_ws.core.account import Lack, Lacking, Ledger
+from gossip_ws.core.account import Lack, Lacking, Ledger, device_digest
 from gossip_ws.core.effects import AskAgain, Combine, Deadline
 from gossip_ws.core.messages import Partial, Receipt, Standing, Tally
 from gossip_ws.kernel.errors import Fault, FaultCode
@@ -39,6 +39,13 @@ def receipt(about, sender, standing):
     return Receipt(about.id, device(sender), standing)
 
 
+def confirmed(made, ask, by="is0", standing=Standing.TAKEN):
+    """Whom it names once its answer was taken."""
+    assert made.known(ask.id).lacking == ()
+    made.receive(receipt(ask, by, standing), address(by), at(8.5))
+    return made.known(ask.id).lacking
+
+
 def lacks(name, standing, devices=1):
     return Lacking(device(name), standing, devices)
 
@@ -50,7 +57,20 @@ def test_the_silent_and_the_refusing_are_named_with_all_they_registered():
     assert ssc.known(ask.id).lacking == ()
     ssc.timer(Deadline(ask.id), at(8))
     ssc.combined(ask.id, b"5", (), at(8))
-    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.MISSING, 3), lacks("sm2", Lack.FAILED, 2))
+    mine = lacks("ssc1", Lack.COUNTED)
+    assert confirmed(ssc, ask) == (mine, lacks("sm1", Lack.MISSING, 3), lacks("sm2", Lack.FAILED, 2))
+
+
+def test_a_node_whose_answer_nobody_took_leaves_the_word_to_who_waited_for_it():
+    for standing in (Standing.LATE, Standing.UNCERTAIN):
+        ssc, ask = asked(peer("sm1", subtree=3))
+        ssc.timer(Deadline(ask.id), at(8))
+        ssc.combined(ask.id, b"5", (), at(8))
+        assert confirmed(ssc, ask, standing=standing) == ()
+    ssc, ask = asked(peer("sm1", subtree=3))
+    ssc.timer(Deadline(ask.id), at(8))
+    ssc.combined(ask.id, b"5", (), at(8))
+    assert confirmed(ssc, ask, standing=Standing.COUNTED)
 
 
 def test_whom_a_child_lacks_the_child_names():
@@ -59,7 +79,7 @@ def test_whom_a_child_lacks_the_child_names():
     ssc.receive(below, address("sm1"), NOW)
     (sent, _) = ssc.combined(ask.id, b"5", (), NOW)
     assert sent.message.tally.missing == 2
-    assert ssc.known(ask.id).lacking == ()
+    assert confirmed(ssc, ask) == (lacks("ssc1", Lack.COUNTED),)
 
 
 def test_a_partial_between_the_last_input_and_the_answer_is_late_and_not_missing():
@@ -74,7 +94,8 @@ def test_a_partial_between_the_last_input_and_the_answer_is_late_and_not_missing
     ssc.receive(below, address("sm1"), at(8.02))
     (sent, _) = ssc.combined(ask.id, b"5", (), at(8.03))
     assert sent.message.tally == Tally(contributors=2, expected=5, missing=1, late=2)
-    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.LATE, 2),)
+    # Its partial was not taken: for whom it missed the one above speaks too.
+    assert confirmed(ssc, ask)[1:] == (lacks("sm1", Lack.LATE, 3),)
 
 
 def test_a_partial_after_the_answer_changes_the_name_and_not_the_answer():
@@ -83,9 +104,9 @@ def test_a_partial_after_the_answer_changes_the_name_and_not_the_answer():
     ssc.timer(Deadline(ask.id), at(8))
     (sent, _) = ssc.combined(ask.id, b"5", (), at(8.1))
     assert sent.message.tally == Tally(contributors=2, expected=5, missing=3)
-    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.MISSING, 3),)
-    ssc.receive(partial(ask, "sm1", 3), address("sm1"), at(8.2))
-    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.LATE, 3),)
+    assert confirmed(ssc, ask)[1:] == (lacks("sm1", Lack.MISSING, 3),)
+    ssc.receive(partial(ask, "sm1", 3), address("sm1"), at(8.6))
+    assert ssc.known(ask.id).lacking[1:] == (lacks("sm1", Lack.LATE, 3),)
 
 
 def test_the_own_value_may_be_late_as_well():
@@ -120,11 +141,11 @@ def test_a_value_that_the_filter_refuses_and_a_filter_that_fails_have_names():
     ssc, ask = asked(peer("sm1", subtree=3))
     ssc.receive(partial(ask, "sm1", 3, b"-1"), address("sm1"), NOW)
     ssc.combined(ask.id, b"0", (1,), NOW)
-    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.FAILED, 3),)
+    assert confirmed(ssc, ask) == (lacks("ssc1", Lack.COUNTED), lacks("sm1", Lack.FAILED, 3))
     ssc, ask = asked(peer("sm1", subtree=3))
     ssc.receive(partial(ask, "sm1", 3), address("sm1"), NOW)
     ssc.combined(ask.id, FAULT, (), NOW)
-    assert ssc.known(ask.id).lacking == (lacks("ssc1", Lack.FAILED, 4),)
+    assert confirmed(ssc, ask) == (lacks("ssc1", Lack.FAILED, 4),)
 
 
 def test_an_own_fault_has_the_own_name():
@@ -132,7 +153,7 @@ def test_an_own_fault_has_the_own_name():
     ask = content("one", Style.REQUEST_RESPONSE)
     meter.receive(gossip("ssc1", ask, Tier.FAN, 0), address("ssc1"), NOW)
     meter.invoked(ask.id, FAULT, NOW)
-    assert meter.known(ask.id).lacking == (lacks("sm1", Lack.FAILED),)
+    assert confirmed(meter, ask, by="ssc1") == (lacks("sm1", Lack.FAILED),)
 
 
 def test_a_silent_equal_is_named_where_the_tier_is_accounted_for_and_nowhere_else():
@@ -146,17 +167,24 @@ def test_a_silent_equal_is_named_where_the_tier_is_accounted_for_and_nowhere_els
     other, ask = asked(peer("ssc2", subtree=3))
     other.timer(Deadline(ask.id), at(8))
     other.combined(ask.id, b"5", (), at(8))
-    assert other.known(ask.id).lacking == ()
+    assert confirmed(other, ask) == (lacks("ssc1", Lack.COUNTED),)
 
 
-def test_of_two_silent_equals_one_of_which_came_by_another_way_neither_is_blamed():
-    root, ask = entry(peer("ssc1", subtree=4), peer("ssc2", subtree=3), peer("ssc3", subtree=3))
-    # Three of the six came through ssc1.
-    root.receive(partial(ask, "ssc1", 7), address("ssc1"), NOW)
+def test_equals_that_did_not_answer_are_named_and_those_not_asked_are_unknown():
+    ssc = [peer(f"ssc{number}", subtree=2) for number in range(1, 7)]
+    root, ask = entry(*ssc)
+    asked_here = [one for one in ssc if one.device in root._requests._open[ask.id].asked]
+    taken, silent, counted = asked_here
+    cover = (device_digest(next(one for one in ssc if one not in asked_here).device),)
+    root.receive(Partial(ask.id, taken.device, Tally(4, 4), b"5", cover), taken.udp, NOW)
+    root.receive(Receipt(ask.id, counted.device, Standing.COUNTED), counted.udp, NOW)
     root.timer(Deadline(ask.id), at(9.2))
     (answer,) = root.combined(ask.id, b"5", (), at(9.2))
-    assert answer.tally == Tally(contributors=8, expected=11, missing=3)
-    assert root.known(ask.id).lacking == ()
+    # Of the twelve below, four came. The one that says counted came by a way that has died: who knows.
+    assert answer.tally == Tally(contributors=5, expected=13, missing=8)
+    told = {one.device: one.standing for one in root.known(ask.id).lacking}
+    unasked = [one for one in ssc if one not in asked_here and device_digest(one.device) not in cover]
+    assert told == {silent.device: Lack.MISSING, **{one.device: Lack.UNKNOWN for one in unasked}}
 
 
 def test_an_equal_that_refused_is_named_as_failed():
@@ -183,6 +211,10 @@ def test_an_answer_that_leaves_nobody_out_takes_no_room_and_the_oldest_makes_it(
     assert len(ledger) == 0
     for id in ids[1:]:
         ledger.add(id, (lacks("sm1", Lack.MISSING),))
+        assert ledger.get(id) == ()
+        ledger.confirm(id)
+    ledger.confirm(ids[0])
+    assert len(ledger._confirmed) == 2
     assert [bool(ledger.get(id)) for id in ids] == [False, False, True, True]
 
 
@@ -190,6 +222,8 @@ def test_names_outlive_the_request():
     ssc, ask = asked(peer("sm1"), query_limit=1, store_limit=1)
     ssc.timer(Deadline(ask.id), at(8))
     ssc.combined(ask.id, b"0", (), at(8))
+    before = confirmed(ssc, ask)
     other = content("two", Style.REQUEST_RESPONSE, issued=NOW.wall + 60, expires=NOW.wall + 120)
     ssc.receive(gossip("is0", other, rounds=0), address("is0"), at(61))
-    assert ssc.known(ask.id).lacking == (lacks("sm1", Lack.MISSING),)
+    assert ssc.known(ask.id).lacking == before
+    assert lacks("sm1", Lack.MISSING) in before

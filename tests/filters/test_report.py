@@ -134,6 +134,13 @@ def test_of_two_entries_of_one_name_the_one_with_more_behind_it_stays():
     assert merge([one, other]) == merge([other, one]) == one
 
 
+def test_who_is_counted_is_not_blamed_by_who_could_not_know():
+    blamed = page([lacks(1, Lack.MISSING, 9)], "", 5)
+    counted, unknown = page([lacks(1, Lack.COUNTED)], "", 5), page([lacks(1, Lack.UNKNOWN, 30)], "", 5)
+    assert merge([blamed, counted, unknown]) == merge([unknown, counted, blamed]) == counted
+    assert merge([blamed, unknown]) == blamed
+
+
 def test_what_lies_beyond_a_cut_page_waits_for_the_next():
     cut, whole = page([lacks(1), lacks(5)], "", 1), page([lacks(2), lacks(9)], "", 10)
     assert cut == Page(1, False, (lacks(1),))

@@ -12,6 +12,7 @@ from random import Random
 
 from swarms import grid, swarm
 
+from gossip_ws.core.account import Lack
 from gossip_ws.core.detector import HELPED, LOOKS, OVER
 from gossip_ws.core.effects import Answer, Input
 from gossip_ws.core.introductions import INTRODUCTIONS
@@ -262,6 +263,7 @@ class _Story:
         parts = tally.contributors + tally.missing + tally.failed + tally.late + tally.uncertain
         if parts != tally.expected:
             self.wrong.append(f"the parts are {parts} of {tally}")
+        self.check_names(root, id, tally)
         found = self.contributors(root, id)
         # m powers of two have a sum with m bits if and only if they are distinct: nobody is in it twice.
         if len(found) != len(set(found)):
@@ -275,6 +277,19 @@ class _Story:
             self.check_replies(value, found, tally)
         elif value != read_response(sum(1 << k for k in set(found))):
             self.wrong.append(f"not the sum over {sorted(found)}: {value!r}")
+
+    def check_names(self, root: int, id: GossipId, tally: Tally) -> None:
+        """Each once; none where everyone is counted, and none of the own children that is in the answer."""
+        endpoint = self.boots[root][-1].device.endpoint
+        told = endpoint.known(id).lacking
+        names = [one.device for one in told]
+        if len(names) != len(set(names)):
+            self.wrong.append(f"named twice: {names}")
+        blamed = [one for one in told if one.standing is Lack.MISSING]
+        if blamed and tally.contributors == tally.expected:
+            self.wrong.append(f"names and nobody is lacking: {told}")
+        if set(endpoint.node.taken(id)[1]).intersection(one.device for one in blamed):
+            self.wrong.append(f"taken and missing: {told}")
 
     def check_replies(self, replies: Replies, found: list[int], tally: Tally) -> None:
         """Those that contributed, each once, with its own reply as it gave it; a fault only of one that failed."""

@@ -22,11 +22,11 @@ class Slow(FilterCombiner):
         super().__init__()
         self.world, self.host, self.dice, self.most = world, host, dice, most
 
-    def combine(self, filter, shape, inputs, final, done):
+    def combine(self, filter, shape, inputs, final, done, *how):
         def later(result):
             self.world.call_later(self.dice.uniform(0, self.most), lambda: done(result), owner=self.host)
 
-        super().combine(filter, shape, inputs, final, later)
+        super().combine(filter, shape, inputs, final, later, *how)
 
 
 def pulled(seed, most):
@@ -41,9 +41,10 @@ def pulled(seed, most):
         world.crash(dice.choice(devices[1:]).address.host)
     entry, answers = devices[0], []
     operation = entry.endpoint.hosting.operation(READ)
-    entry.endpoint.start(operation, READ_REQUEST, Wanted(timeout=TIMEOUT), lambda *told: answers.append(told))
+    entry.endpoint.start(operation, READ_REQUEST, Wanted(timeout=TIMEOUT), answers.append)
     world.run(until=world.time + 3 * TIMEOUT)
-    ((value, id, tally),) = answers
+    (answer,) = answers
+    id, value, tally = answer.id, answer.value, answer.tally
     by_name = {device.config.device: device.endpoint.node for device in devices}
 
     def counted(node):
