@@ -20,11 +20,12 @@ from single_devices import CLI, GET_DEMAND, SET_TARIFF, Running, asked, cli, eve
 
 from gossip_ws.client import GossipClient, wanted
 from gossip_ws.kernel.errors import GossipError
-from gossip_ws.kernel.names import METERING
+from gossip_ws.kernel.names import METERING, REPORT
 
 DAY = "2026-11-21"
 HTTP, UDP = 8080, 8081
 METERS_EACH = 4
+GET_REPORT = f"{REPORT}:GetReport"
 USER, PASSWORD = "dispatcher", "lights on"
 WITHIN = 40.0
 """Seconds for what repair has to bring: some rounds of news, and a backed-off enrolment or two."""
@@ -72,13 +73,14 @@ LATE = Place("SmartMeter", "grid://county/4/late", Subnet.FAN, 51, "", 18)
 
 @dataclass
 class County:
-    """Open it, then start devices. `told`: what each device announced when it was last asked, by name."""
+    """Open it, then start devices. By name: what each `told` to use when it started, and its identity in `ids`."""
 
     folder: Path
     laboratory: Laboratory = field(default_factory=Laboratory)
     spaces: dict[str, Space] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
     told: dict[str, list[int]] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
     version: int = 0
 
     def open(self) -> None:
@@ -102,6 +104,7 @@ class County:
         for name, process in zip(names, processes, strict=True):
             self.running[name] = ready(process, WITHIN)
             self.told[name] = self.demand(name)
+            self.ids[name] = self.running[name].told["device"]
 
     def install(self, name: str) -> None:
         """A host that was not there before, and its device."""
@@ -205,6 +208,11 @@ class County:
     def pull(self, timeout: float, *more: str) -> dict[str, Any]:
         return self.answer(self.ask(timeout, *more))
 
+    def not_counted(self, told: Mapping[str, Any]) -> dict[str, int]:
+        """Whom a pull with --missing names, and how many devices stand behind each."""
+        names = {device: name for name, device in self.ids.items()}
+        return {names[one["device"]]: one["devices"] for one in told["not_counted"]["told"]}
+
     # -- files -----------------------------------------------------------------------------------------
 
     @property
@@ -218,7 +226,7 @@ class County:
         assert cli("key", "new", self.folder / "is.key").returncode == 0
         (self.folder / "password").write_text(f"{PASSWORD}\n")
         hashed = cli("key", "password", stdin=f"{PASSWORD}\n").stdout.strip()
-        actions = json.dumps([SET_TARIFF, GET_DEMAND])
+        actions = json.dumps([SET_TARIFF, GET_DEMAND, GET_REPORT])
         believed = f'[[originator]]\nkey = "is.key.pub"\nactions = {actions}\n'
         caller = f'[[caller]]\nuser = "{USER}"\npassword = "{hashed}"\nactions = {actions}\n'
         (self.folder / "trust.toml").write_text(believed)

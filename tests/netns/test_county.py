@@ -36,6 +36,7 @@ def standing(permitted: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def county(standing: County) -> Iterator[County]:
     yield standing
     standing.laboratory.heal()
+    standing.start(*PLACES.keys() - standing.running.keys())
 
 
 def test_multicast_ends_at_the_router(county: County) -> None:
@@ -81,7 +82,7 @@ def test_a_substation_is_killed_in_the_middle_of_a_pull(county: County) -> None:
     below = [name for name, place in PLACES.items() if place.seed == dead]
     tap = Tap(county.spaces[dead])
     county.freeze(below)
-    asking = county.ask(12)
+    asking = county.ask(12, "--missing")
     asked: set[bytes] = set()
 
     def all_are_asked(packet: bytes) -> bool:
@@ -99,6 +100,7 @@ def test_a_substation_is_killed_in_the_middle_of_a_pull(county: County) -> None:
     told = county.answer(asking)
     assert contributors(told, county.told) == BITS
     assert (told["contributors"], told["expected"], told["missing"]) == (len(PLACES) - 1, len(PLACES), 1)
+    assert county.not_counted(told) == {dead: 1}
     county.start(dead)
     county.everybody_contributes()
 
@@ -106,15 +108,19 @@ def test_a_substation_is_killed_in_the_middle_of_a_pull(county: County) -> None:
 def test_a_subnet_is_cut_off_and_healed(county: County) -> None:
     """Whoever is on the other side is missing, and has the tariff soon after the subnets are one again."""
     here = [name for name, place in PLACES.items() if place.subnet is Subnet.WAN]
-    before = county.version
+    there = PLACES.keys() - here
+    before = {name: county.tariff(name) for name in there}
     county.laboratory.cut()
     county.push()
     county.everybody_has_it(here)
-    told = county.pull(timeout=4)
+    told = county.pull(4, "--missing")
     assert contributors(told, county.told) == set()
     assert told["contributors"] == len(here)
     assert (told["expected"], told["missing"]) == (len(PLACES), len(PLACES) - len(here))
-    assert {county.tariff(name) for name in PLACES if name not in here} == {("county", before)}
+    # Each substation here names its meters there; the one there stands for its own, and a meter for its appliance.
+    behind = {f"sm-{number}": 1 for number in range(1, 13)} | {"sm-1": 2, "ssc-4": 6}
+    assert county.not_counted(told) == behind
+    assert {name: county.tariff(name) for name in there} == before
     county.laboratory.heal()
     county.everybody_has_it()
     county.everybody_contributes()
