@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.ports import Frame, Network
 
 
@@ -21,6 +22,9 @@ class Multihomed:
 
     def send(self, frame: Frame, to: Address) -> None:
         self._first.send(frame, to)
+
+    def backlog(self, priority: Priority) -> float:
+        return self._first.backlog(priority)
 
     def multicast(self, frame: Frame) -> None:
         for network in self._all:

@@ -18,7 +18,7 @@ from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.estimate import Estimate
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId, QName
-from gossip_ws.kernel.terms import Filter, Gathering, Terms, Wanted
+from gossip_ws.kernel.terms import Filter, Gathering, Priority, Terms, Wanted
 
 Frame = bytes
 """What a Network moves: one SOAP envelope."""
@@ -67,10 +67,13 @@ Handle = Callable[[Request, Respond], None]
 
 
 class Network(Protocol):
-    """Moves frames. Queues are bounded; what does not fit is dropped and counted."""
+    """Moves frames. Queues are bounded and go by class; what does not fit is dropped and counted."""
 
     def send(self, frame: Frame, to: Address) -> None:
         """Best effort, one way: a datagram, or an HTTP POST whose answer is ignored."""
+
+    def backlog(self, priority: Priority) -> float:
+        """Seconds until a datagram of this class, sent now, is out; 0 where nothing waits."""
 
     def multicast(self, frame: Frame) -> None:
         """Best effort, to the WS-Discovery groups of the interfaces in use."""

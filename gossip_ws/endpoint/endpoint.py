@@ -12,7 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gossip_ws.core.account import Known
-from gossip_ws.core.effects import Answer, AskPeers, Combine, Effect, Enrol, Invoke
+from gossip_ws.core.effects import (
+    Answer,
+    AskAgain,
+    AskPeers,
+    Combine,
+    Effect,
+    Enrol,
+    FetchAgain,
+    Invoke,
+    MergeAgain,
+    ReplyAgain,
+    ServeAgain,
+)
 from gossip_ws.core.messages import Alive, Content, Gossip, Message, alive_statement
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, PeerTable
@@ -40,11 +52,13 @@ from gossip_ws.ports import (
     Verifier,
 )
 from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build
+from gossip_ws.wire.priority import claimed_priority
 
 ENROL_TIMEOUT = 5.0
 LEAVE_TIMEOUT = 1.0
 MAX_ASKING = 8
 """Questions of the hosted services here that are open at once: each has a place in the table of every device."""
+_RESENDS = (ServeAgain, AskAgain, ReplyAgain, MergeAgain, FetchAgain)
 Waiting = Callable[[Answer], None]
 """Gets the answer to a request that was made here: Replies if, and only if, each single one was asked for."""
 Told = Callable[[GossipId | Fault], None]
@@ -97,6 +111,8 @@ class Endpoint:
         """Envelopes sent and received, drops by reason."""
         self._work: deque[Iterable[Effect]] = deque()
         self._working = False
+        # How long what the effects in hand send waits here before it is out (s).
+        self._behind = 0.0
         self._waiting: dict[GossipId, Waiting] = {}
         self._asking = 0
 
@@ -300,6 +316,7 @@ class Endpoint:
         self._working = True
         try:
             while self._work:
+                self._behind = 0.0
                 for effect in self._work.popleft():
                     self._do(effect)
         finally:
@@ -310,7 +327,9 @@ class Endpoint:
             case Send():
                 self._send(effect)
             case SetTimer():
-                self.world.clock.call_later(effect.delay, lambda: self._expired(effect.timer))
+                # An answer can be late only once the question is out: what waits here is not sent again.
+                delay = effect.delay + (self._behind if isinstance(effect.timer, _RESENDS) else 0.0)
+                self.world.clock.call_later(delay, lambda: self._expired(effect.timer))
             case Dropped():
                 self.counters[effect.reason] += 1
             case Invoke():
@@ -348,6 +367,7 @@ class Endpoint:
                 continue
             self.counters["sent"] += 1
             send(frame, to)
+        self._behind = max(self._behind, self.world.network.backlog(claimed_priority(frame)))
 
     def _expired(self, timer: Any) -> None:
         self._carry_out(self.node.timer(timer, self.world.clock.now()))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.ports import Frame, Handle, Network, Request, Respond, Response
 
 
@@ -27,6 +28,9 @@ class Lossy:
     def send(self, frame: Frame, to: Address) -> None:
         if to.binding is not Binding.UDP or self._survives():
             self.network.send(frame, to)
+
+    def backlog(self, priority: Priority) -> float:
+        return self.network.backlog(priority)
 
     def multicast(self, frame: Frame) -> None:
         if self._survives():

@@ -9,6 +9,7 @@ from typing import Final
 
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.net.counters import Counters, Drop
 from gossip_ws.net.http_client import ClientLimits, HttpClient
 from gossip_ws.net.http_connection import ServerLimits
@@ -110,6 +111,9 @@ class DeviceNetwork:
             self.counters.drop(Drop.CLOSED)
         else:
             self._client.send(frame, to)
+
+    def backlog(self, priority: Priority) -> float:
+        return self._udp.backlog(priority) if self._udp else 0.0
 
     def multicast(self, frame: Frame) -> None:
         if self._udp is None:

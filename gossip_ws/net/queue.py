@@ -39,6 +39,10 @@ class FrameQueue(Generic[T]):
     def octets(self) -> int:
         return self._octets
 
+    def ahead(self, priority: Priority) -> int:
+        """How many go before one of this class that comes now."""
+        return sum(len(self._lanes[urgent]) for urgent in range(priority + 1))
+
     def push(self, frame: Frame, about: T) -> Sequence[Priority]:
         """Let it wait. The classes of those that had to go for it, which may be itself; mostly none."""
         lane = self._lanes[claimed_priority(frame)]

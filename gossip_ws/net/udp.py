@@ -23,6 +23,7 @@ from typing import Final
 from gossip_ws.core.allowance import Allowance
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.net.counters import Counters, Drop
 from gossip_ws.net.interfaces import packed
 from gossip_ws.net.queue import FrameQueue
@@ -157,11 +158,10 @@ class UdpSocket:
         self.address: Final = Address(Binding.UDP, name[0], name[1])
         self._loop.add_reader(sock.fileno(), self._readable)
 
-    @property
-    def backlog(self) -> float:
-        """Seconds until what waits to be sent is out, at the pace."""
-        waiting = len(self._outbox)
-        return self._pace.wait(self._loop.time(), waiting) if waiting else 0.0
+    def backlog(self, priority: Priority) -> float:
+        """Seconds until a datagram of this class, sent now, is out, at the pace."""
+        waiting = self._outbox.ahead(priority) if self._outbox else 0
+        return self._pace.wait(self._loop.time(), waiting + 1) if waiting else 0.0
 
     @property
     def overflowed(self) -> int:

@@ -15,6 +15,7 @@ from typing import Final
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.ports import Caller, Frame, Handle, Request, Respond, Response
 
 EPOCH = 1_800_000_000.0
@@ -251,6 +252,10 @@ class HostNetwork:
         limit = MAX_DATAGRAM if to.binding is Binding.UDP else MAX_POSTED
         if 0 < len(frame) <= limit and self._world.is_up(self._address.host):
             self._world.send(frame, self._address, to)
+
+    def backlog(self, priority: Priority) -> float:
+        """Nothing waits here: the simulator's network takes everything at once."""
+        return 0.0
 
     def multicast(self, frame: Frame) -> None:
         if 0 < len(frame) <= MAX_DATAGRAM:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gossip_ws.core.messages import Content, Gossip, Hop
 from gossip_ws.kernel.address import Address, Binding
-from gossip_ws.kernel.terms import Tier
+from gossip_ws.kernel.terms import Priority, Tier
 from gossip_ws.ports import Caller, Request, Response
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.wire.gossip import XmlCodec
@@ -48,6 +48,9 @@ class CountingNetwork:
 
     def send(self, frame: bytes, to: Address) -> None:
         self.sent += 1
+
+    def backlog(self, priority: Priority) -> float:
+        return 0.0
 
     def multicast(self, frame: bytes) -> None:
         """Not in a hop."""

@@ -194,6 +194,9 @@ class Watched:
         self.sent.append((frame, to))
         self.inner.send(frame, to)
 
+    def backlog(self, priority: Priority) -> float:
+        return self.inner.backlog(priority)
+
     def multicast(self, frame: Frame) -> None:
         self.inner.multicast(frame)
 

@@ -49,6 +49,10 @@ class Memory:
 
     sent: list[tuple[Frame, Address]] = field(default_factory=list)
     asked: list[tuple[Frame, Address, Callable[[Frame | None], None]]] = field(default_factory=list)
+    behind: dict[Priority, float] = field(default_factory=dict)
+
+    def backlog(self, priority: Priority) -> float:
+        return self.behind.get(priority, 0.0)
 
     def send(self, frame: Frame, to: Address) -> None:
         self.sent.append((frame, to))

@@ -30,7 +30,7 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import GossipPolicy, Operation
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import GOSSIP, GossipId, QName, qname
-from gossip_ws.kernel.terms import ALL, Filter, Gathering, Style, Wanted
+from gossip_ws.kernel.terms import ALL, Filter, Gathering, Priority, Style, Wanted
 from gossip_ws.ports import Caller, Frame, Invocation, Outcome, Reply
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.tariff import HeldTariff
@@ -260,6 +260,22 @@ def test_what_no_datagram_holds_is_sent_by_http() -> None:
     large = whole[: whole.index(b"<t:band>")] + bands + whole[whole.index(b"</t:band>") + 9 :]
     assert start(bench, large) == [None]
     assert {to.binding for _, to in bench.network.sent} == {Binding.HTTP}
+
+
+def test_the_wait_for_a_receipt_begins_when_the_message_is_out() -> None:
+    """It waits here for two seconds behind others, so it is not sent again after a quarter of one."""
+    bench = Bench()
+    bench.network.behind = {Priority.NORMAL: 2.0}
+    assert start(bench, tariff(1)) == [None]
+    assert len(bench.network.sent) == 1
+    bench.network.behind = {}
+    bench.clock.turn(2.2)
+    assert len(bench.network.sent) == 1
+    bench.clock.turn(0.1)
+    assert len(bench.network.sent) == 2
+    # Behind nobody any more: the next one follows as ever.
+    bench.clock.turn(0.5)
+    assert len(bench.network.sent) == 3
 
 
 def test_an_alarm_of_the_devices_own_is_signed_by_it() -> None:

@@ -170,11 +170,12 @@ def test_a_device_sends_no_faster_than_its_pace():
             assert sender.send(b"%d" % number, HOST, receiver.address.port)
         # Nine tenths wait for their turn, and are no more than the pace away.
         assert counters.udp_sent < 20
-        assert 0.05 < sender.backlog < 0.1
+        assert 0.05 < sender.backlog(Priority.BULK) < 0.1
+        assert sender.backlog(Priority.PROTECTION) == 0.0
         await inbox.full.wait()
         # The bucket is exact, so this holds on a slow machine too: nothing is early.
         assert asyncio.get_running_loop().time() - begun >= 0.089
-        assert sender.backlog == 0.0
+        assert sender.backlog(Priority.BULK) == 0.0
         assert inbox.frames == [b"%d" % number for number in range(100)]
         sender.close()
         receiver.close()
