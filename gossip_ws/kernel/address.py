@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from gossip_ws.kernel.errors import LocalError
 
@@ -16,6 +17,10 @@ class Binding(StrEnum):
 
 
 _DEFAULT_PORT = {Binding.HTTP: 80}
+# Devices name the same few addresses in every exchange of views and every answer of a Peer Service. What strangers
+# send is remembered too, so number and length are bounded: 512 KiB at the very worst.
+_REMEMBERED = 1_024
+_SHORT = 128
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,6 +38,10 @@ class Address:
     @classmethod
     def parse(cls, uri: str) -> Address:
         """Read an absolute URI. Raises LocalError with the reason when it is none of ours."""
+        return _remembered(uri) if len(uri) <= _SHORT else cls._taken_apart(uri)
+
+    @classmethod
+    def _taken_apart(cls, uri: str) -> Address:
         scheme, mark, rest = uri.strip().partition("://")
         try:
             binding = Binding(scheme.lower())
@@ -64,3 +73,6 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.binding.value}://{host}:{self.port}{self.path}"
+
+
+_remembered = lru_cache(_REMEMBERED)(Address._taken_apart)
