@@ -17,15 +17,17 @@ from lxml import etree
 from gossip_ws.client import GossipClient, Report, Unanswered, wanted
 from gossip_ws.devices import cli_output as output
 from gossip_ws.devices.cli_entry import client_for, report_client
+from gossip_ws.devices.cli_estimate import say_worth, worth_object
 from gossip_ws.devices.cli_receipt import names_object, reporting, say_names
 from gossip_ws.devices.cli_replies import TALLY, print_replies, report_of, told_in_words
 from gossip_ws.devices.doubt import Doubt, Range
 from gossip_ws.devices.reports import Names, names
+from gossip_ws.filters.estimates import ESTIMATE
 from gossip_ws.filters.report import REQUEST
 from gossip_ws.filters.rows import AGGREGATES
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.names import METERING, qname
-from gossip_ws.kernel.terms import Wanted
+from gossip_ws.kernel.terms import Gathering, Wanted
 from gossip_ws.net.multicast import Group
 
 PERIODS: Final = ("00-08", "08-16", "16-24")
@@ -66,8 +68,15 @@ class Pull:
 
     @property
     def is_good(self) -> bool:
-        """Did anybody contribute?"""
-        return not self.error and self.report is not None and self.report.contributors > 0
+        """Did anybody contribute? By exchange nobody counts, but then an answer has somebody's value in it."""
+        if self.error or self.report is None:
+            return False
+        return self.report.contributors > 0 or self.is_spread
+
+    @property
+    def is_spread(self) -> bool:
+        """Was it gathered by exchange, and is not exact?"""
+        return self.report is not None and self.report.gathering is Gathering.SPREAD
 
 
 @click.command(
@@ -77,6 +86,7 @@ Example:
   gossip-ws pull-demand http://10.1.0.1:8080 --day 2026-11-21 --group-by category
   gossip-ws pull-demand --scope grid://city/ssc-3 --filter max --periods 1,3
   gossip-ws pull-demand --scope grid://city/ssc-3 --all
+  gossip-ws pull-demand http://10.1.0.1:8080 --gathering spread --filter estimate
   gossip-ws pull-demand http://10.1.0.1:8080 --filter demand-sum.xslt --every 60 --csv demand.csv
 """,
 )
@@ -84,7 +94,12 @@ Example:
 @click.option("--day", help="YYYY-MM-DD; today in UTC without it.")
 @click.option("--scope", "scopes", multiple=True, help="The area; without URL, also where a device is looked for.")
 @click.option("--periods", default="1,2,3", show_default=True, help="Which of the day's 8-hour periods to print.")
-@click.option("--filter", "filter_", default="", help="sum, max, min, mean, count, or an XSLT file.")
+@click.option("--filter", "filter_", default="", help="sum, max, min, mean, count, set, estimate, or an XSLT file.")
+@click.option(
+    "--gathering",
+    type=click.Choice([one.value for one in Gathering]),
+    help="spread: without a tree, by exchange between neighbours; for max, min, set and estimate.",
+)
 @click.option(
     "--group-by", default="", help="One row for each value of this key: category. Of sums, unless --filter says other."
 )
@@ -107,6 +122,7 @@ def pull_demand(
     scopes: Sequence[str],
     periods: str,
     filter_: str,
+    gathering: str | None,
     group_by: str,
     every_reply: bool,
     min_replies: int | None,
@@ -137,8 +153,10 @@ def pull_demand(
         raise LocalError("a URL, or a --scope in which a device is looked for")
     if times is not None and every is None:
         raise LocalError("--times goes with --every")
-    if every_reply and (filter_ or group_by or csv_file is not None or every is not None or missing):
-        raise LocalError("--all goes without --filter, --group-by, --csv, --every and --missing")
+    if every_reply and (filter_ or gathering or group_by or csv_file is not None or every is not None or missing):
+        raise LocalError("--all goes without --filter, --gathering, --group-by, --csv, --every and --missing")
+    if missing and gathering == Gathering.SPREAD:
+        raise LocalError("by spread nobody is counted, so nobody can be named: --missing goes with a tree")
     asked = wanted(
         filter=_filter(filter_ or ("sum" if group_by else "")),
         group_by=group_by,
@@ -149,6 +167,7 @@ def pull_demand(
         timeout=timeout,
         min_replies=min_replies,
         min_group=min_group,
+        gathering=Gathering(gathering) if gathering is not None else None,
     )
     chosen = _day(day) if day is not None else None
     show = _Show(_periods(periods), as_json, csv_file)
@@ -172,7 +191,9 @@ def pull_demand(
         doubt = Doubt.of(client.advertised.get("GetDemand"), asked.filter, qname(METERING, "energyWh"))
 
         def pull(today: date) -> Pull:
-            return replace(_named(_pull(client, today, asked), reports, asked), doubt=doubt)
+            pulled = _pull(client, today, asked)
+            # Of what nobody counted nobody can say what the others would change.
+            return pulled if pulled.is_spread else replace(_named(pulled, reports, asked), doubt=doubt)
 
         if every_reply:
             good = print_replies(client, chosen or datetime.now(UTC).date(), asked, show.periods, as_json)
@@ -267,7 +288,9 @@ class _Show:
             for row in pull.rows:
                 click.echo(f"{'':12}{row.category:{width}}{''.join(f'{value:>16}' for value in self._chosen(row))}")
                 self._say_doubt(pull, row, width)
-        if pull.report is not None:
+        if pull.report is not None and pull.is_spread:
+            say_worth(pull.report, self.periods, pull.seconds)
+        elif pull.report is not None:
             click.echo(f"{told_in_words(pull.report)}; {pull.seconds:.2f} s")
         if pull.rows and pull.lacking and pull.no_doubt:
             click.echo(f"what the {pull.lacking} not counted could change is not known: {pull.no_doubt}")
@@ -307,13 +330,14 @@ class _Show:
             **({"no_bounds": pull.no_doubt} if pull.no_doubt and pull.lacking else {}),
             **({"not_counted": names_object(pull.names)} if pull.names is not None else {}),
             **({name: getattr(report, name) for name in TALLY} if report is not None else {}),
+            **(worth_object(report, self.periods) if report is not None else {}),
             "seconds": round(pull.seconds, 3),
             **({"error": pull.error} if pull.error else {}),
         }
 
     def _bounds_object(self, pull: Pull, row: Row) -> dict[str, Any]:
-        """Nothing where nobody is left out: then the value is what it is."""
-        if not pull.lacking:
+        """Nothing where nobody is left out: then the value is what it is. Nor where nobody is counted."""
+        if not pull.lacking or pull.is_spread:
             return {}
         found = self._ranges(pull, row)
         return {"bounds_wh": None if found is None else [one and [*map(_number, one)] for one in found]}
@@ -322,12 +346,15 @@ class _Show:
         told = [getattr(pull.report, name) if pull.report is not None else "" for name in TALLY]
         start = [pull.at.isoformat(timespec="milliseconds"), day.isoformat()]
         rows = pull.rows or (Row("", ()),)
-        return [[*start, row.category, *self._chosen(row), *told, f"{pull.seconds:.3f}", pull.error] for row in rows]
+        end = [f"{pull.seconds:.3f}", pull.error, pull.report.gathering.value if pull.report is not None else ""]
+        estimate = pull.report.estimate if pull.report is not None else None
+        end.append(f"{estimate.error:.4f}" if estimate is not None else "")
+        return [[*start, row.category, *self._chosen(row), *told, *end] for row in rows]
 
     def _append(self, file: Path, lines: list[list[Any]]) -> None:
         """A head where the file is new. Raises LocalError when it cannot be written."""
         head = ["at", "day", "category", *(f"wh_{PERIODS[number]}" for number in self.periods)]
-        head += [*TALLY, "seconds", "error"]
+        head += [*TALLY, "seconds", "error", "gathering", "relative_deviation"]
         try:
             with file.open("a", newline="", encoding="utf-8") as stream:
                 writer = csv.writer(stream)
@@ -350,13 +377,13 @@ def _number(value: str) -> int | float | str:
 
 def _filter(written: str) -> str:
     """A name as it is, a file's text. Raises LocalError."""
-    if not written or written in AGGREGATES:
+    if not written or written in (*AGGREGATES, ESTIMATE):
         return written
     try:
         with Path(written).open("rb") as stream:
             octets = stream.read(_MAX_FILTER + 1)
     except OSError as error:
-        names = ", ".join(AGGREGATES)
+        names = ", ".join((*AGGREGATES, ESTIMATE))
         raise LocalError(f"--filter: neither one of {names} nor a file: {written}: {error.strerror}") from None
     if len(octets) > _MAX_FILTER:
         raise LocalError(f"--filter: {written}: more than {_MAX_FILTER} octets")

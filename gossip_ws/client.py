@@ -35,10 +35,12 @@ from lxml import etree
 from gossip_ws.core.messages import Tally
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.errors import Fault, FaultCode, GossipError, LocalError, RemoteError
+from gossip_ws.kernel.estimate import Estimate
 from gossip_ws.kernel.names import GOSSIP, SOAP12, QName, qname
-from gossip_ws.kernel.terms import ALL, Budget, Filter, Tier, Variant, Wanted
+from gossip_ws.kernel.terms import ALL, Budget, Filter, Gathering, Tier, Variant, Wanted
 from gossip_ws.wire.envelope import MAX_ENVELOPE, Addressing, Envelope, build, message_id, parse, parser
-from gossip_ws.wire.nodes import decode_report
+from gossip_ws.wire.estimates import decode_estimate
+from gossip_ws.wire.nodes import decode_gathering, decode_report
 from gossip_ws.wire.replies import GET_REPLIES_ACTION, REPLIES, Part, read_part, read_replies, write_get_replies
 from gossip_ws.wire.soap import read_fault
 from gossip_ws.wire.terms import encode_wanted
@@ -59,9 +61,12 @@ class Unanswered(GossipError):
 
 @dataclass(frozen=True, slots=True)
 class Report(Tally):
-    """What an answer stands for. `id`: of the gossip message, hexadecimal."""
+    """What an answer stands for. `id`: of the gossip message, hexadecimal. `gathering`: by exchange nobody counts, so
+    the answer is not exact. `estimate`: how far off it may be, of an answer that is estimated."""
 
     id: str = ""
+    gathering: Gathering = Gathering.TREE
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +102,12 @@ def wanted(
     lifetime: float | None = None,
     binding: Binding | None = None,
     variant: Variant | None = None,
+    gathering: Gathering | None = None,
 ) -> Wanted:
     """What to ask for; what is not said is left to the device.
 
-    `filter`: the name of an aggregate (sum, max, min, mean, count), or an XSLT stylesheet as text. `fanout` and
+    `filter`: the name of an aggregate (sum, max, min, mean, count, set, estimate), or an XSLT stylesheet as text.
+    `gathering`: by a tree, or by exchange between neighbours, for which max, min, set and estimate are. `fanout` and
     `rounds` hold inside the WAN and inside the field alike. `types` in Clark notation. `timeout` and `lifetime` in
     seconds. `variant`: how a one-way message spreads. Raises LocalError for one of `fanout` and `rounds` without
     the other, or a stylesheet that is grouped.
@@ -121,6 +128,7 @@ def wanted(
         raise LocalError("to group is up to a filter: name one")
     return Wanted(
         variant=variant,
+        gathering=gathering,
         binding=binding,
         budgets=budgets,
         types=tuple(map(QName, types)),
@@ -144,7 +152,7 @@ class GossipHeader:
     def report(self) -> Report | None:
         """What the last reply stands for, a fault too. Raises RemoteError when the block is malformed."""
         told = decode_report(self.reply) if self.reply is not None else None
-        if told is None:
+        if told is None or self.reply is None:
             return None
         id, tally = told
         return Report(
@@ -155,6 +163,8 @@ class GossipHeader:
             tally.late,
             tally.uncertain,
             id.hex(),
+            decode_gathering(self.reply),
+            decode_estimate(self.reply),
         )
 
     def egress(self, envelope: Any, http_headers: Any, operation: Any, binding_options: Any) -> tuple[Any, Any]:

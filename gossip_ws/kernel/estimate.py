@@ -28,7 +28,8 @@ class EstimatedField:
 
 @dataclass(frozen=True, slots=True)
 class EstimatedGroup:
-    """One group of an estimate. `key`: what it was grouped by, empty for the only group. `count`: of devices."""
+    """One group of an estimate. `key`: what it was grouped by, empty for the only group. `count`: of devices that gave
+    a row of it."""
 
     key: str
     count: Estimated

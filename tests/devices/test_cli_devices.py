@@ -191,6 +191,45 @@ def test_a_table_says_what_the_value_is_worth(street: Street) -> None:
     assert "contributors 4, expected 4, missing 0, failed 0" in done.stdout
 
 
+def test_by_exchange_a_maximum_is_found_and_told_apart_from_an_exact_one(street: Street) -> None:
+    arguments = street.entry, "--day", DAY, "--gathering", "spread", "--timeout", "4", *street.login
+    told = pulled(*arguments, "--filter", "max")
+    assert max(told["rows"][0]["value_wh"]) == 8000
+    assert (told["gathering"], told["contributors"], told["expected"], told["uncertain"]) == ("spread", 1, 4, 3)
+    assert "bounds_wh" not in told["rows"][0]
+    done = cli("pull-demand", *arguments, "--filter", "max")
+    assert "not exact, by exchange between neighbours: 4 registered, not counted" in done.stdout
+    assert "contributors" not in done.stdout
+    kinds = pulled(*arguments, "--filter", "set")
+    assert "home-charger" in {row["category"] for row in kinds["rows"]}
+
+
+def test_an_estimate_is_printed_with_its_error(street: Street) -> None:
+    file = street.folder / "estimate.csv"
+    arguments = street.entry, "--day", DAY, "--gathering", "spread", "--timeout", "4", *street.login
+    told = pulled(*arguments, "--filter", "estimate", "--csv", file)
+    (group,) = told["estimate"]["groups"]
+    # The meter and the appliance have a row of demand, the two above them none.
+    assert abs(group["devices"]["value"] / 2 - 1) < 4 * told["estimate"]["error"]
+    assert abs(sum(one["value"] for one in group["sum_wh"]) / 14_000 - 1) < 4 * told["estimate"]["error"]
+    assert all(one["low"] <= one["value"] <= one["high"] for one in group["mean_wh"])
+    with file.open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["gathering"], row["relative_deviation"]) == ("spread", "0.0627")
+    done = cli("pull-demand", *arguments, "--filter", "estimate")
+    assert "in brackets 95 % intervals; standard deviation 6.3% of a sum or count" in done.stdout
+    assert "estimated, by exchange between neighbours: 4 registered, not counted" in done.stdout
+
+
+def test_what_cannot_be_gathered_by_exchange_is_refused(street: Street) -> None:
+    arguments = "pull-demand", street.entry, "--gathering", "spread", *street.login
+    done = cli(*arguments, "--filter", "sum")
+    assert done.returncode == 1
+    assert "sum must not take a value in twice" in done.stderr
+    assert "--missing goes with a tree" in cli(*arguments, "--filter", "max", "--missing").stderr
+    assert "GatheringNotAllowed" in cli(*arguments, "--filter", "max", "--min-group", "2").stderr
+
+
 def test_pulls_repeat_and_append_to_a_csv_file(street: Street) -> None:
     file = street.folder / "demand.csv"
     for _ in range(2):
