@@ -112,6 +112,9 @@ class NodeConfig:
     spread_period: float = 0.375
     """Mean time between two exchanges of accumulators (s), give or take a third. A thousand devices agree after some
     twelve, push-pull."""
+    spread_patience: float = 5.0
+    """Seconds for which a device goes on exchanging even if nothing is new, or half of a request's time where that is
+    less: the request, or a slow service, may not have come to everybody yet."""
     spread_rounds: int = 64
     """Exchanges that a device begins for one request, whatever the terms say; then it only answers others."""
     merge_rate: float = 200.0

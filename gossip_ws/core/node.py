@@ -185,7 +185,7 @@ class Node:
                     return self._spreading.deadline(timer.id)
                 return self._requests.deadline(timer.id, now)
             case MergeAgain():
-                return self._spreading.merge_again(timer)
+                return self._spreading.merge_again(timer, now)
             case FetchAgain():
                 return self._repair.fetch_again(timer, now)
             case PullNews():

@@ -51,6 +51,7 @@ class _Spread:
     until: float
     seed: int
     own_awaited: bool
+    busy_until: float
     own: Fault | bytes | None = None
     value: bytes = b""
     waiting: list[Merge] = field(default_factory=list)
@@ -103,7 +104,8 @@ class Spreading:
         if is_entry:
             # The answer has to be made, and to be on its way, while the client still waits.
             remaining *= 1 - self._config.hop_margin
-        state = _Spread(content, is_entry, now.monotonic + remaining, self._dice.getrandbits(64), contributes)
+        busy = now.monotonic + min(remaining / 2, self._config.spread_patience)
+        state = _Spread(content, is_entry, now.monotonic + remaining, self._dice.getrandbits(64), contributes, busy)
         self._open[content.id] = state
         effects: list[Effect] = []
         if contributes:
@@ -144,7 +146,7 @@ class Spreading:
         state.waiting.append(merge)
         return self._combine(state)
 
-    def merge_again(self, timer: MergeAgain) -> list[Effect]:
+    def merge_again(self, timer: MergeAgain, now: Instant) -> list[Effect]:
         """One round: exchange with one peer, or rest because nothing has been new for long."""
         state = self._open.get(timer.id)
         if state is None or timer.turn != state.turn or state.resting:
@@ -155,7 +157,8 @@ class Spreading:
             state.heard = False
         peers = self._peers(state)
         own_settled = not state.own_awaited or state.own is not None
-        if not peers or (own_settled and state.quiet >= quiet_rounds(self._population())):
+        is_quiet = own_settled and state.quiet >= quiet_rounds(self._population())
+        if not peers or (is_quiet and now.monotonic >= state.busy_until):
             state.resting = True
             return self._settle(state)
         if state.rounds >= self._config.spread_rounds:

@@ -182,12 +182,20 @@ def run_quiet(ssc, what, ring, seconds, heard=True):
 def test_it_rests_once_others_have_had_nothing_new_for_long_and_news_wakes_it():
     ssc = node("ssc1", peer("is0"))
     what = ask()
-    rounds, effects = run_quiet(ssc, what, with_own(ssc, what), 1.0)
+    rounds, effects = run_quiet(ssc, what, with_own(ssc, what), 5.0)
     assert (rounds, effects) == (quiet_rounds(2) - 1, [])
     # It still answers, and what is new sets it going again.
-    assert merges(ssc.receive(merge(what, "is0", b"", wants_reply=True), address("is0"), at(2)))
-    ssc.receive(merge(what, "is0", b"9"), address("is0"), at(2))
-    assert timer(ssc.combined(what.id, b"9", (), at(2)))
+    assert merges(ssc.receive(merge(what, "is0", b"", wants_reply=True), address("is0"), at(6)))
+    ssc.receive(merge(what, "is0", b"9"), address("is0"), at(6))
+    assert timer(ssc.combined(what.id, b"9", (), at(6)))
+
+
+def test_nobody_rests_while_a_slow_service_may_not_have_replied():
+    """The first 5 s, or half of the 9.5 s that this request has left."""
+    ssc = node("ssc1", peer("is0"), spread_rounds=30)
+    what = ask()
+    rounds, effects = run_quiet(ssc, what, with_own(ssc, what), 4.7)
+    assert (rounds, effects) == (30, [Dropped("spread without an end")])
 
 
 def test_who_hears_nothing_asks_on_to_a_bound():
@@ -209,17 +217,17 @@ def test_the_entry_answers_at_quiescence_and_pretends_no_count():
     top.invoked(what.id, b"5", NOW)
     top.combined(what.id, b"5", (), NOW)
     for _ in range(quiet_rounds(101) - 1):
-        top.receive(merge(what, "ssc1", b""), address("ssc1"), at(1))
-        ring = timer(top.timer(ring, at(1)))
-    top.receive(merge(what, "ssc1", b""), address("ssc1"), at(1))
-    assert top.timer(ring, at(1)) == [combine(what, held(b"5"), final=True)]
+        top.receive(merge(what, "ssc1", b""), address("ssc1"), at(5))
+        ring = timer(top.timer(ring, at(5)))
+    top.receive(merge(what, "ssc1", b""), address("ssc1"), at(5))
+    assert top.timer(ring, at(5)) == [combine(what, held(b"5"), final=True)]
     estimate = Estimate(256, 0.06, 0.09, ())
-    assert top.combined(what.id, b"<five/>", (), at(1), estimate) == [
+    assert top.combined(what.id, b"<five/>", (), at(5), estimate) == [
         Answer(what.id, b"<five/>", Tally(1, 101, uncertain=100), Gathering.SPREAD, estimate)
     ]
     # Others may still want what it has.
-    assert merges(top.receive(merge(what, "ssc1", b"3", wants_reply=True), address("ssc1"), at(2))) == []
-    assert merges(top.combined(what.id, b"5", (), at(2)))
+    assert merges(top.receive(merge(what, "ssc1", b"3", wants_reply=True), address("ssc1"), at(6))) == []
+    assert merges(top.combined(what.id, b"5", (), at(6)))
     assert top.timer(Deadline(what.id), at(9.2)) == []
     assert top.receive(merge(what, "ssc1", b"3"), address("ssc1"), at(9.3)) == [Dropped("merge of nothing")]
 
