@@ -14,10 +14,11 @@ import zeep
 from requests import Session
 from requests.auth import HTTPBasicAuth
 from streets import Streets
-from town import GET_REPORT, PASSWORD, USER, Device, plain, wait_for
+from town import GET_REPORT, PASSWORD, USER, Device, Town, plain, wait_for
 from zeep.exceptions import Fault
 
 from gossip_ws.client import GossipClient, wanted
+from gossip_ws.core.peers import Role
 from gossip_ws.devices.reports import Name, ask, names
 from gossip_ws.kernel.names import REPORT
 
@@ -138,3 +139,20 @@ def test_a_dead_meter_and_then_a_dead_substation_are_named_by_who_waited_for_the
     assert set(found.told) == named(streets.meters[0]) | named(streets.substations[1], behind=3)
     assert found.unnamed == 0
     metering.close()
+
+
+def test_a_page_that_no_datagram_holds_climbs_by_http_and_is_whole() -> None:
+    """So many names are some 3,600 octets of one partial: with the envelope around it more than a datagram has."""
+    town = Town()
+    top = town.open(Role.INFORMATION_SYSTEM, "grid://town", key=town.operator)
+    substation = town.open(Role.SUBSTATION, "grid://town/1", top)
+    for number in range(45):
+        town.open(Role.METER, f"grid://town/1/{number}", substation)
+    wait_for(lambda: sum(peer.subtree for peer in top.host.endpoint.peers) == 46, "subtrees")
+    client = GossipClient(top.url("/Report"), user=USER, password=PASSWORD)
+    page = ask(client, "00" * 32, "push", wanted(timeout=5.0))
+    assert (page.held, page.report.contributors, page.complete) == (0, 47, True)
+    assert [name.device for name in page.names] == sorted(device.id for device in town.devices)
+    assert substation.counters["too large for a datagram"] == 0
+    client.close()
+    town.close()
