@@ -233,7 +233,8 @@ class Membership:
     def _refuted(self, message: Alive, peer: Peer | None, source: Address, now: Instant) -> list[Effect]:
         """The subject says that it lives. Its own address has been taken for life before; what counts here is that
         it is newer, and, from elsewhere, that it is signed."""
-        if peer is None or (message.signature is None and (peer.key or not speaks_from(peer, source))):
+        # Whoever has a key signs, and the endpoint has checked it; of all others only the address can be told.
+        if peer is None or not (message.signature is not None if peer.key else speaks_from(peer, source)):
             return [_UNKNOWN]
         if message.incarnation <= peer.incarnation:
             return [Dropped("life of old")]

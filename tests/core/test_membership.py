@@ -221,15 +221,27 @@ def test_a_newer_alive_is_believed_an_old_one_or_a_leap_is_not():
     assert ssc.receive(Alive(device("ssc2"), 5 + MAX_JUMP), address("ssc2"), at(1)) == []
 
 
-def test_an_alive_without_a_signature_counts_from_its_own_address_and_from_no_device_that_has_a_key():
+def test_an_alive_counts_by_its_signature_or_for_a_device_without_a_key_by_its_address():
     ssc = circle("ssc2")
-    assert ssc.receive(Alive(device("ssc2"), 1), address("ssc9"), at(1)) == [Dropped("unknown sender")]
-    timer = look(silent(ssc))
-    signed = Alive(device("ssc2"), 1, Signature("0" * 32, b"checked before it came here"))
-    assert ssc.receive(signed, address("ssc9"), at(QUIET)) == []
-    assert ssc.timer(timer, at(QUIET + 0.3)) == []
+    signed = Alive(device("ssc2"), 1, Signature("0" * 32, b"of whomever"))
+    for message in (Alive(device("ssc2"), 1), signed):
+        assert ssc.receive(message, address("ssc9"), at(1)) == [Dropped("unknown sender")]
     keyed = node("ssc1", replace(peer("ssc2"), key=bytes(32)))
+    befriend(keyed, "ssc2")
+    keyed.timer(KeepViews(), NOW)
     assert keyed.receive(Alive(device("ssc2"), 1), address("ssc2"), at(1)) == [Dropped("unknown sender")]
+    timer = look(silent(keyed, 2 * QUIET))
+    assert keyed.receive(signed, address("ssc9"), at(2 * QUIET)) == []
+    assert keyed.timer(timer, at(2 * QUIET + 0.3)) == []
+
+
+def test_a_refutation_is_registered_with_the_next_refresh():
+    meter = node("sm1", peer("ssc1"), seeds=(address("ssc1"),))
+    meter.start(NOW)
+    (again, *_) = meter.enrolled(90.0, peer("ssc1"), NOW)
+    meter.receive(Suspect(device("ssc1"), device("sm1"), 0), address("ssc1"), at(1))
+    (enrol,) = meter.timer(again.timer, at(30))
+    assert enrol.peer.incarnation == 1
 
 
 def test_a_helper_pings_and_passes_the_answer_on_to_where_the_asker_is_registered():
