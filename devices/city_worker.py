@@ -161,11 +161,16 @@ class Worker:
         return found
 
     def counters(self) -> dict[str, int]:
-        """Envelopes sent, duplicates, drops by reason, over all devices here."""
+        """Envelopes sent, duplicates, drops by reason and, of what a full queue dropped, by class, over all devices
+        here."""
         total: Counter[str] = Counter()
         for host in (*self._hosts, *self._crashed):
             total.update(host.endpoint.counters)
-            total.update({f"network: {drop.value}": count for drop, count in host.network.counters.dropped.items()})
+            dropped, by_class = host.network.counters.dropped, host.network.counters.crowded_out
+            total.update({f"network: {drop.value}": count for drop, count in dropped.items()})
+            total.update({f"network: {drop.value}, {of.name.lower()}": count for (drop, of), count in by_class.items()})
+            if host.network.overflowed:
+                total["network: lost in the system's buffer"] += host.network.overflowed
         return dict(total)
 
     def accepted(self) -> list[float]:
