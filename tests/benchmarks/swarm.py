@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from lxml import etree
 
 from gossip_ws.core.config import FanoutTable
+from gossip_ws.core.effects import Answer
 from gossip_ws.core.messages import Gossip, Hop, Tally
 from gossip_ws.devices.load import Load
 from gossip_ws.endpoint.endpoint import Endpoint
@@ -37,7 +38,6 @@ from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.tasks import Task
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import GossipPolicy
-from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.names import METERING
 from gossip_ws.kernel.terms import Budget, Tier, Wanted
 from gossip_ws.net.clock import LoopClock
@@ -305,18 +305,15 @@ async def _pull(name: str, ours: Swarm, action: str, body: bytes, exact: list[in
     for _ in range(pulls):
         operation = ours.first.hosting.operation(action)
         assert operation is not None
-        answered: asyncio.Future[tuple[bytes | Fault, Tally]] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         budgets = (Budget(Tier.WAN, FANOUT, ROUNDS),)
         begun = perf_counter()
-        # Bound at once: the name means another future in the next round.
-        tell = answered.set_result
-        ours.first.start(
-            operation, body, Wanted(budgets=budgets), lambda value, id, tally, tell=tell: tell((value, tally))
-        )
-        value, tally = await asyncio.wait_for(answered, _DEADLINE)
+        ours.first.start(operation, body, Wanted(budgets=budgets), answered.set_result)
+        answer = await asyncio.wait_for(answered, _DEADLINE)
         taken.append(perf_counter() - begun)
-        if tally != Tally(ours.size, ours.size) or isinstance(value, Fault) or _numbers(value) != exact:
-            raise AssertionError(f"{value!r} of {tally}")
+        whole = answer.tally == Tally(ours.size, ours.size)
+        if not whole or not isinstance(answer.value, bytes) or _numbers(answer.value) != exact:
+            raise AssertionError(answer)
         # The last receipts, before the next one begins.
         await asyncio.sleep(_QUIET)
     note = f"slowest of {pulls}, median {median(taken):.2f} s; exact"
