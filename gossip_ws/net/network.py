@@ -63,6 +63,11 @@ class DeviceNetwork:
         return self._server.address if self._server else None
 
     @property
+    def waiting(self) -> int:
+        """Datagrams in the queues: received and not yet handled, or not yet sent."""
+        return self._udp.waiting if self._udp else 0
+
+    @property
     def overflowed(self) -> int:
         """Datagrams that the system dropped before this process could take them; 0 where it does not tell."""
         return self._udp.overflowed if self._udp else 0

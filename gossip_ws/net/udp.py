@@ -164,6 +164,11 @@ class UdpSocket:
         return self._pace.wait(self._loop.time(), waiting + 1) if waiting else 0.0
 
     @property
+    def waiting(self) -> int:
+        """Datagrams in the two queues."""
+        return len(self._inbox) + len(self._outbox) + (self._stuck is not None)
+
+    @property
     def overflowed(self) -> int:
         """Datagrams that the system dropped because they came faster than the socket was emptied (Linux; else 0)."""
         if self._closed:

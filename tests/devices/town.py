@@ -410,7 +410,8 @@ class Town:
 
         async def quiet() -> bool:
             said = sum(device.datagrams for device in self.devices) + sum(one.udp_sent for one in counters)
-            return said == sum(one.udp_received for one in counters)
+            waiting = any(device.host.network.waiting for device in self.devices)
+            return not waiting and said == sum(one.udp_received for one in counters)
 
         wait_for(lambda: self.run(quiet), "all datagrams handled")
         return sum(len(device.network.sent) for device in self.devices)
