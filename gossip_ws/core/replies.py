@@ -36,6 +36,8 @@ TOO_LARGE: Final = _left_out("ReplyTooLarge", "the reply is too large for one pa
 NO_ROOM: Final = _left_out("NoRoomForReply", "left out: the replies are more than a device on the way may hold")
 REFUSED: Final = _left_out("ReplyRefused", "the reply is malformed, or out of the range that its service declares")
 
+_TWICE: Final = Dropped("reply twice, or of nobody counted")
+
 
 @dataclass(frozen=True, slots=True)
 class Replies:
@@ -146,6 +148,7 @@ class Inbox:
         self._largest = largest
         self._begun: dict[DeviceId, _Begun] = {}
         self._devices: set[DeviceId] = set()
+        self._lines: dict[DeviceId, list[DeviceId]] = {}
         self.octets = 0
         self.left_out: list[DeviceId] = []
         """Whose replies were left out here."""
@@ -153,7 +156,7 @@ class Inbox:
     def take(self, partial: Partial, own: DeviceId) -> tuple[Partial | None, list[Dropped]]:
         """The whole list once all its parts are here, its counts those of the replies that are kept.
 
-        A device that is in the answer already, or is `own`, is not taken twice.
+        It may still be left out of the answer: an orphan's waits for what its asker sends. `admit` puts it in.
         """
         head = replace(partial, replies=(), part=1)
         begun = self._begun.get(partial.sender)
@@ -170,8 +173,16 @@ class Inbox:
             return None, dropped
         del self._begun[partial.sender]
         replies = [reply for number in sorted(begun.parts) for reply in begun.parts[number]]
-        self.left_out += begun.left_out
-        return self._whole(head, replies, own, dropped), dropped
+        self._lines[partial.sender] = begun.left_out
+        return _whole(head, replies, own, dropped), dropped
+
+    def admit(self, whole: Partial) -> tuple[Partial, list[Dropped]]:
+        """A whole list goes into the answer. A device that is in it already is not taken twice."""
+        kept = tuple(reply for reply in whole.replies if reply.device not in self._devices)
+        self._devices.update(reply.device for reply in kept)
+        self.left_out += self._lines.pop(whole.sender, [])
+        tally = _with_contributors(whole.tally, sum(reply.fault is None for reply in kept))
+        return replace(whole, tally=tally, replies=kept), [_TWICE] * (len(whole.replies) - len(kept))
 
     def close(self) -> None:
         """Nothing more is taken: what is not whole is forgotten."""
@@ -194,23 +205,24 @@ class Inbox:
                 left_out.append(reply.device)
                 yield DeviceReply(reply.device, b"", TOO_LARGE if needed > self._largest else NO_ROOM)
 
-    def _whole(self, head: Partial, replies: list[DeviceReply], own: DeviceId, dropped: list[Dropped]) -> Partial:
-        kept: list[DeviceReply] = []
-        contributors = head.tally.contributors
-        # Never more than the sender counted; what was left out on the way to here has a line instead of its value.
-        given = sum(reply.fault is None for reply in replies)
-        failed = head.tally.failed + contributors - min(contributors, given)
-        values = 0
-        for reply in replies:
-            is_value = reply.fault is None
-            fits = values < contributors if is_value else len(kept) - values < failed
-            if reply.device in self._devices or reply.device == own or not fits:
-                dropped.append(Dropped("reply twice, or of nobody counted"))
-                continue
-            self._devices.add(reply.device)
-            kept.append(reply)
-            values += is_value
-        return replace(head, tally=_with_contributors(head.tally, values), replies=tuple(kept), parts=1)
+
+def _whole(head: Partial, replies: list[DeviceReply], own: DeviceId, dropped: list[Dropped]) -> Partial:
+    """What the parts make: each device once, and never more than the sender counted."""
+    kept: dict[DeviceId, DeviceReply] = {}
+    contributors = head.tally.contributors
+    # What was left out on the way to here has a line instead of its value.
+    given = sum(reply.fault is None for reply in replies)
+    failed = head.tally.failed + contributors - min(contributors, given)
+    values = 0
+    for reply in replies:
+        is_value = reply.fault is None
+        fits = values < contributors if is_value else len(kept) - values < failed
+        if reply.device in kept or reply.device == own or not fits:
+            dropped.append(_TWICE)
+            continue
+        kept[reply.device] = reply
+        values += is_value
+    return replace(head, tally=_with_contributors(head.tally, values), replies=tuple(kept.values()), parts=1)
 
 
 def _with_contributors(tally: Tally, contributors: int) -> Tally:

@@ -285,8 +285,8 @@ class Requests:
         if whole is None:
             return effects
         asked.closed, asked.cover = True, whole.cover
-        self._take(request, whole)
-        self._adopt_all(request, asked)
+        effects += self._take(request, whole)
+        effects += self._adopt_all(request, asked)
         return effects + self._settle(partial.about, now)
 
     def _orphan(self, request: Request, partial: Partial, source: Address, now: Instant) -> list[Effect]:
@@ -322,7 +322,7 @@ class Requests:
             return [taken, *dropped]
         below.adopted += 0 if is_equal else devices
         if below.cover is not None or below.fenced:
-            self._adopt(request, below, whole)
+            dropped += self._adopt(request, below, whole)
         else:
             # The dead may be alive, and only its receipts lost: then its own partial, with all the others, comes yet.
             for one in within:
@@ -331,27 +331,29 @@ class Requests:
             below.orphans[partial.sender] = whole
         all_came = below.adopted >= below.peer.subtree - 1 and not self._hides_equals(request, below)
         if below.cover is None and all_came:
-            self._fence(request, below)
+            dropped += self._fence(request, below)
             below.closed = True
             if self._table.relation_of(below.peer) is Relation.CHILD:
                 rest = max(Account(request, self._table).expected(below.peer) - below.adopted, 0)
                 below.tally = Tally(expected=rest, missing=rest)
         return [taken, *dropped, *self._settle(partial.about, now)]
 
-    def _fence(self, request: Request, below: Asked) -> None:
+    def _fence(self, request: Request, below: Asked) -> list[Dropped]:
         """From here on the dead cannot count its orphans any more, whatever it may still send."""
         below.fenced = True
-        self._adopt_all(request, below)
+        return self._adopt_all(request, below)
 
-    def _adopt_all(self, request: Request, below: Asked) -> None:
+    def _adopt_all(self, request: Request, below: Asked) -> list[Dropped]:
         """Decide on the orphans that were waiting."""
+        dropped: list[Dropped] = []
         orphans, below.orphans = below.orphans, {}
         for orphan in orphans.values():
             if self._fate(request, below, orphan) is Standing.TAKEN:
-                self._adopt(request, below, orphan)
+                dropped += self._adopt(request, below, orphan)
             else:
                 below.adopted -= 0 if self._is_equal(orphan.sender) else orphan.tally.expected
                 self._refuse(request, below, orphan)
+        return dropped
 
     def _fate(self, request: Request, below: Asked, orphan: Partial) -> Standing:
         """TAKEN where nothing of it can have come otherwise, else COUNTED or UNCERTAIN."""
@@ -369,10 +371,10 @@ class Requests:
         if _passed_between(below, orphan) and orphan.sender not in request.uncertain:
             self._leave_out(request, below.peer.device, orphan.sender, orphan.tally.expected)
 
-    def _adopt(self, request: Request, below: Asked, orphan: Partial) -> None:
+    def _adopt(self, request: Request, below: Asked, orphan: Partial) -> list[Dropped]:
         if below.cover is not None and not self._is_equal(orphan.sender):
             self._unmiss(request, below.peer.device, orphan.tally.expected)
-        self._take(request, orphan)
+        return self._take(request, orphan)
 
     def _whole(self, request: Request, partial: Partial) -> tuple[Partial | None, list[Dropped]]:
         """The answer of which `partial` is a part, once it is here; a value is always in one."""
@@ -400,12 +402,16 @@ class Requests:
             for peer in self._table.overlapping(Relation.EQUAL, request.content.terms.scopes)
         )
 
-    def _take(self, request: Request, partial: Partial) -> None:
+    def _take(self, request: Request, partial: Partial) -> list[Dropped]:
+        dropped: list[Dropped] = []
+        if request.wants_all:
+            partial, dropped = request.inbox.admit(partial)
         tally = partial.tally
         if not (partial.replies if request.wants_all else partial.value) and tally.contributors:
             # A value was lost on the way here (its filter failed below): nobody of them contributed.
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
         request.taken[partial.sender] = Taken(partial.sender, tally, partial.value, partial.cover, partial.replies)
+        return dropped
 
     def _came_late(self, request: Request, asked: Asked, tally: Tally) -> None:
         """Too late for the value. Before the answer has left, its devices are told from those that said nothing."""
@@ -621,20 +627,22 @@ class Requests:
         return tuple(held)
 
     def _combine(self, request: Request) -> list[Effect]:
+        effects: list[Effect] = []
         for asked in request.asked.values():
             if asked.orphans:
-                self._fence(request, asked)
+                effects += self._fence(request, asked)
         request.stage = Stage.COMBINING
         request.inbox.close()
         inputs = self._inputs(request)
         if not inputs:
             account = Account(request, self._table)
             lacking = account.lacking(self._config.device)
-            return self._conclude(request, b"", account.tally(), lacking, self._replies(request, frozenset()))
+            replies = self._replies(request, frozenset())
+            return effects + self._conclude(request, b"", account.tally(), lacking, replies)
         terms = request.content.terms
         # A request without a filter never gets this far: the entry names the operation's default.
         chosen = terms.filter or Filter(name="sum")
-        return [Combine(request.content.id, request.content.action, chosen, inputs, request.parent is None)]
+        return [*effects, Combine(request.content.id, request.content.action, chosen, inputs, request.parent is None)]
 
     def _conclude(
         self,

@@ -296,6 +296,17 @@ def test_an_orphan_that_is_left_out_is_left_out_once_however_often_it_asks():
     assert answer.tally == Tally(contributors=4, expected=10, missing=4, uncertain=2)
 
 
+def test_a_list_that_was_not_admitted_takes_no_devices_place():
+    """An orphan's list that waits, and is dropped when its asker's own comes with the same devices in it."""
+    inbox = Inbox(10_000, 1_000)
+    ask = request()
+    orphans, _ = inbox.take(partial(ask, "sm1", reply("sm1"), reply("ied1")), ME)
+    askers, dropped = inbox.take(partial(ask, "ssc1", reply("ssc1"), reply("sm1"), reply("ied1")), ME)
+    assert dropped == []
+    assert inbox.admit(askers) == (askers, [])
+    assert inbox.admit(orphans)[0].replies == ()
+
+
 # -- bounds ----------------------------------------------------------------------------------------
 
 
