@@ -142,7 +142,7 @@ def test_who_goes_down_in_order_is_not_waited_for():
     ("moment", "lost"),
     [
         (0.0, "area"),  # before its meters were asked: nobody else serves them
-        (0.02, "area"),
+        (0.005, "area"),
         (0.05, "itself"),  # they were asked, and it took none of their partials on: all are adopted
         (0.08, "itself"),
         (0.09, "itself"),
