@@ -15,8 +15,11 @@ from single_devices import eventually
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("permitted")]
 
 _BUILDER = """
+import signal
 import subprocess
 from laboratory import Laboratory, Subnet
+# Ignored where the tests themselves run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 host = Laboratory().host("one", Subnet.FAN, 1)
 with host.inside():
     sleeping = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "sleep", "600"])
@@ -54,7 +57,7 @@ def test_a_process_in_it_ends_with_whoever_built_it(number: signal.Signals) -> N
     sleeping = Path("/proc") / builder.stdout.readline().strip() / "ns" / "net"
     space = os.readlink(sleeping)
     builder.send_signal(number)
-    builder.communicate()
+    builder.communicate(timeout=60)
 
     def ended() -> bool:
         try:
