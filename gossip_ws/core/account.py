@@ -36,7 +36,8 @@ class Lack(StrEnum):
     REFUSED = "refused"
     """It has the message, and its service did not accept it, or it had one already that supersedes it."""
     UNKNOWN = "unknown"
-    """An equal that was not asked here: nobody accounted for as many devices as may stand behind it."""
+    """An equal that was not asked here, or said that another asks it: at most so many devices that nobody accounted for
+    stand behind it."""
     COUNTED = "counted"
     """It is in the answer after all. An equal says so of itself: who waits for one cannot see that another took it."""
 
@@ -199,20 +200,26 @@ class Account:
     # -- by name -------------------------------------------------------------------------------
 
     def _named_equals(self) -> Iterator[Lacking]:
-        """Those among whom the unaccounted are. Another equal may have taken one: that one says so, and so does it."""
+        """Those among whom the unaccounted are, none of whom stands for more than are. Another equal may have taken
+        one: that one says so, and so does it. One that said it was counted elsewhere may have died there."""
         missing, failed = self._unaccounted(self._counted())
         if not missing + failed:
             return
-        elsewhere = {digest for one in self._request.asked.values() for digest in one.cover or ()}
+        accounted = {digest for one in self._request.asked.values() for digest in one.cover or ()}
+        accounted.update(map(device_digest, self._request.taken))
+        left = missing
         for asked in self._silent_equals():
-            devices = max(self.expected(asked.peer) - asked.adopted, 0)
-            if devices and device_digest(asked.peer.device) not in elsewhere:
+            most = failed if asked.refused else missing
+            devices = min(self.expected(asked.peer) - asked.adopted, most)
+            if devices > 0 and device_digest(asked.peer.device) not in accounted:
                 yield Lacking(asked.peer.device, Lack.FAILED if asked.refused else Lack.MISSING, devices)
-                missing -= 0 if asked.refused else devices
-        heard_of = {*self._request.asked, *self._request.taken}
-        for peer in self._known() if missing > 0 else ():
-            if peer.device not in heard_of and device_digest(peer.device) not in elsewhere:
-                yield Lacking(peer.device, Lack.UNKNOWN, peer.subtree)
+                left -= 0 if asked.refused else devices
+            accounted.add(device_digest(asked.peer.device))
+        for peer in self._known() if left > 0 else ():
+            asked_here = self._request.asked.get(peer.device)
+            closed = asked_here is not None and not asked_here.counted
+            if not closed and device_digest(peer.device) not in accounted:
+                yield Lacking(peer.device, Lack.UNKNOWN, min(peer.subtree, left))
 
     def _is_equal(self, device: DeviceId) -> bool:
         peer = self._table.get(device)

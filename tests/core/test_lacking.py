@@ -184,7 +184,7 @@ def test_equals_that_did_not_answer_are_named_and_those_not_asked_are_unknown():
     assert answer.tally == Tally(contributors=5, expected=13, missing=8)
     told = {one.device: one.standing for one in root.known(ask.id).lacking}
     unasked = [one for one in ssc if one not in asked_here and device_digest(one.device) not in cover]
-    assert told == {silent.device: Lack.MISSING, **{one.device: Lack.UNKNOWN for one in unasked}}
+    assert told == {silent.device: Lack.MISSING, **{one.device: Lack.UNKNOWN for one in (counted, *unasked)}}
 
 
 def test_an_equal_that_refused_is_named_as_failed():
