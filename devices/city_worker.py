@@ -54,6 +54,9 @@ ACTIONS = frozenset(
 """What the information system of the city may originate; nobody else may originate anything."""
 OPENED_AT_ONCE = 50
 """Devices opened before the loop turns to those that are open already."""
+CROWDED = {"probe_quiet": 30.0, "shuffle_period": 60.0}
+"""Hundreds of devices share a processor here. At their own pace, made for a processor each, they would take half of one
+to ask one another whether they are there. A death is noticed after half a minute instead of six seconds."""
 NEWS_UNDER_LOSS = 2.0
 """Seconds, as `pull_period`, where datagrams are lost: the demo waits for what repair brings."""
 QUARTER = 48
@@ -221,7 +224,7 @@ class Worker:
             group=self._group,
             seeds=seeds,
             incarnation=int(time.time()),
-            node={"pull_period": NEWS_UNDER_LOSS} if assignment.loss else {},
+            node={**CROWDED, "pull_period": NEWS_UNDER_LOSS} if assignment.loss else CROWDED,
         )
         wrap = partial(_lossy, assignment.loss, Random(f"{assignment.seed} {scope}")) if assignment.loss else None
         host = Host(
