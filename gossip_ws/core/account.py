@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from gossip_ws.core.effects import Input
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
+from gossip_ws.core.request import Asked, Request
 from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.scopes import any_covers
-
-if TYPE_CHECKING:
-    from gossip_ws.core.requests import Asked, Request
 
 
 class Lack(StrEnum):

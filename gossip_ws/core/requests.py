@@ -8,8 +8,7 @@ asked for, the answer is the list of exactly their replies instead (`core.replie
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 
 from gossip_ws.core.account import Account, Lack, Lacking, Ledger, device_digest
 from gossip_ws.core.config import NodeConfig
@@ -23,9 +22,11 @@ from gossip_ws.core.effects import (
     Invoke,
     ReplyAgain,
 )
+from gossip_ws.core.intake import Intake
 from gossip_ws.core.messages import Content, DeviceReply, Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
 from gossip_ws.core.replies import REFUSED, Inbox, Outbox, Replies, own_reply, size
+from gossip_ws.core.request import MAX_COVER, Asked, Request, Stage
 from gossip_ws.core.spread import binding_for, plan
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
@@ -38,91 +39,8 @@ from gossip_ws.kernel.terms import Filter
 
 MAX_ANCESTORS = 12
 """A request that has climbed and sunk through more askers than this is not passed on."""
-MAX_COVER = 256
 MAX_BYPASSED = 2
 """Askers that an orphan passes by; a grid of four tiers has no more between it and the first."""
-
-
-class Stage(Enum):
-    """Where one request stands at this node. Only ever moves down this list."""
-
-    GATHERING = "gathering"
-    COMBINING = "combining"
-    REPLYING = "replying"
-    DONE = "done"
-
-
-@dataclass(slots=True)
-class Asked:
-    """One peer that was sent the request. `closed`: nothing more is expected from it."""
-
-    peer: Peer
-    hop: Hop
-    joined: bool = False
-    closed: bool = False
-    refused: bool = False
-    counted: bool = False
-    tally: Tally = field(default_factory=Tally)
-    cover: tuple[bytes, ...] | None = None
-    fenced: bool = False
-    adopted: int = 0
-    orphans: dict[DeviceId, Partial] = field(default_factory=dict)
-    late: Tally | None = None
-    down: bool = False
-    """`cover` is that of its partial, None until taken. `orphans` passed it by, and wait for what becomes of it; no two
-    of them hold the same device. `fenced`: they were adopted, so its own partial is not taken any more. `adopted`:
-    devices that came so, or wait. `counted`: it said so. `late`: what its partial stood for, when that came after the
-    inputs had been frozen and before the answer left. `down`: it does not answer, so it is not waited for; what it says
-    nevertheless is taken."""
-
-    @property
-    def awaited(self) -> bool:
-        """Is something still to come?"""
-        return not self.closed and not self.down
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A partial that was taken in, once and for all."""
-
-    device: DeviceId
-    tally: Tally
-    value: bytes
-    cover: tuple[bytes, ...] = ()
-    replies: tuple[DeviceReply, ...] = ()
-
-
-@dataclass(slots=True)
-class Request:
-    """One request at this node. `parent` is None where a client asked."""
-
-    content: Content
-    parent: DeviceId | None
-    ancestors: tuple[DeviceId, ...]
-    from_below: bool
-    deadline: float
-    inbox: Inbox
-    stage: Stage = Stage.GATHERING
-    own: Input | Fault | None = None
-    own_awaited: bool = False
-    own_late: bool = False
-    asked: dict[DeviceId, Asked] = field(default_factory=dict)
-    taken: dict[DeviceId, Taken] = field(default_factory=dict)
-    outbox: Outbox | None = None
-    bypassed: int = 0
-    uncertain: dict[DeviceId, int] = field(default_factory=dict)
-    """Orphans that were left out, and the devices that each stands for."""
-
-    @property
-    def wants_all(self) -> bool:
-        """Is every single reply asked for?"""
-        chosen = self.content.terms.filter
-        return chosen is not None and chosen.is_all
-
-    @property
-    def reply_to(self) -> DeviceId | None:
-        """The nearest asker that is not known to be dead."""
-        return self.ancestors[-1 - self.bypassed] if self.parent is not None else None
 
 
 class Requests:
@@ -135,6 +53,7 @@ class Requests:
         self._dice = dice
         self._open: dict[GossipId, Request] = {}
         self._ledger = Ledger(config.query_limit)
+        self._intake = Intake(config, table, self._ledger)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -260,187 +179,7 @@ class Requests:
         request = self._open.get(partial.about)
         if request is None:
             return [Dropped("partial of nothing")]
-        if partial.bypassing:
-            return self._orphan(request, partial, source, now)
-        child = self._table.get(partial.sender)
-        asked = request.asked.get(partial.sender)
-        if child is None or asked is None:
-            return [Dropped("partial of nothing")]
-        to = child.address(request.content.terms.binding)
-        if partial.sender in request.taken:
-            return [self._say(request, Standing.TAKEN, to, partial.part)]
-        if request.stage is not Stage.GATHERING or asked.fenced:
-            self._came_late(request, asked, partial.tally)
-            return [self._say(request, Standing.LATE, to, partial.part), Dropped("late partial")]
-        effects: list[Effect] = [self._say(request, Standing.TAKEN, to, partial.part)]
-        most = child.subtree
-        if self._table.relation_of(child) is Relation.CHILD and _claimed(partial.tally) > most:
-            asked.closed = True
-            asked.tally = Tally(expected=most, failed=most)
-            asked.orphans = {}
-            return [*effects, Dropped("partial of more than its subtree"), *self._settle(partial.about, now)]
-        asked.joined = True
-        whole, dropped = self._whole(request, partial)
-        effects += dropped
-        if whole is None:
-            return effects
-        asked.closed, asked.cover = True, whole.cover
-        effects += self._take(request, whole)
-        effects += self._adopt_all(request, asked)
-        return effects + self._settle(partial.about, now)
-
-    def _orphan(self, request: Request, partial: Partial, source: Address, now: Instant) -> list[Effect]:
-        """A reply that passes by askers which died. Adopted only where nothing of it can have come otherwise."""
-        below = request.asked.get(partial.bypassing[-1])
-        if below is None:
-            return [Dropped("orphan of nobody here")]
-        if partial.sender in request.taken or partial.sender in below.orphans:
-            return [self._say(request, Standing.TAKEN, source, partial.part)]
-        if request.stage is not Stage.GATHERING:
-            return [self._say(request, Standing.LATE, source, partial.part), Dropped("late partial")]
-        devices = partial.tally.expected
-        # An equal that the dead had asked is registered here too. Anybody else is of those that the dead registered.
-        is_equal = self._is_equal(partial.sender)
-        if is_equal and not self._is_at(partial.sender, source):
-            return [Dropped("unknown sender")]
-        # Whoever gave up a slow asker of its own, too, comes again inside that one's partial.
-        within = [one for one in below.orphans.values() if device_digest(one.sender) in partial.cover]
-        again = sum(one.tally.expected for one in within if not self._is_equal(one.sender))
-        fits = is_equal or below.adopted - again + devices <= max(below.peer.subtree - 1, 0)
-        if not fits or _claimed(partial.tally) > devices:
-            return [Dropped("orphans of more than its subtree")]
-        standing = self._fate(request, below, partial)
-        if standing is not Standing.TAKEN:
-            self._refuse(request, below, partial)
-            uncertain = [Dropped("uncertain orphan")] if standing is Standing.UNCERTAIN else []
-            return [self._say(request, standing, source, partial.part), *uncertain]
-        taken = self._say(request, Standing.TAKEN, source, partial.part)
-        if any(device_digest(partial.sender) in one.cover for one in below.orphans.values()):
-            return [taken]
-        whole, dropped = self._whole(request, partial)
-        if whole is None:
-            return [taken, *dropped]
-        below.adopted += 0 if is_equal else devices
-        if below.cover is not None or below.fenced:
-            dropped += self._adopt(request, below, whole)
-        else:
-            # The dead may be alive, and only its receipts lost: then its own partial, with all the others, comes yet.
-            for one in within:
-                del below.orphans[one.sender]
-            below.adopted -= again
-            below.orphans[partial.sender] = whole
-        all_came = below.adopted >= below.peer.subtree - 1 and not self._hides_equals(request, below)
-        if below.cover is None and all_came:
-            dropped += self._fence(request, below)
-            below.closed = True
-            if self._table.relation_of(below.peer) is Relation.CHILD:
-                rest = max(Account(request, self._table).expected(below.peer) - below.adopted, 0)
-                below.tally = Tally(expected=rest, missing=rest)
-        return [taken, *dropped, *self._settle(partial.about, now)]
-
-    def _fence(self, request: Request, below: Asked) -> list[Dropped]:
-        """From here on the dead cannot count its orphans any more, whatever it may still send."""
-        below.fenced = True
-        return self._adopt_all(request, below)
-
-    def _adopt_all(self, request: Request, below: Asked) -> list[Dropped]:
-        """Decide on the orphans that were waiting."""
-        dropped: list[Dropped] = []
-        orphans, below.orphans = below.orphans, {}
-        for orphan in orphans.values():
-            if self._fate(request, below, orphan) is Standing.TAKEN:
-                dropped += self._adopt(request, below, orphan)
-            else:
-                below.adopted -= 0 if self._is_equal(orphan.sender) else orphan.tally.expected
-                self._refuse(request, below, orphan)
-        return dropped
-
-    def _fate(self, request: Request, below: Asked, orphan: Partial) -> Standing:
-        """TAKEN where nothing of it can have come otherwise, else COUNTED or UNCERTAIN."""
-        held = _held(request)
-        if device_digest(orphan.sender) in held:
-            # The dead had passed it on; or another one did, that was not dead but slow.
-            return Standing.COUNTED
-        if _passed_between(below, orphan) or not held.isdisjoint(orphan.cover):
-            # Of a second dead between them the elder had passed something on; or the orphan was itself slow, and
-            # somebody of its own passed it by and is in.
-            return Standing.UNCERTAIN
-        return Standing.TAKEN
-
-    def _refuse(self, request: Request, below: Asked, orphan: Partial) -> None:
-        if _passed_between(below, orphan) and orphan.sender not in request.uncertain:
-            self._leave_out(request, below.peer.device, orphan.sender, orphan.tally.expected)
-
-    def _adopt(self, request: Request, below: Asked, orphan: Partial) -> list[Dropped]:
-        if below.cover is not None and not self._is_equal(orphan.sender):
-            self._unmiss(request, below.peer.device, orphan.tally.expected)
-        return self._take(request, orphan)
-
-    def _whole(self, request: Request, partial: Partial) -> tuple[Partial | None, list[Dropped]]:
-        """The answer of which `partial` is a part, once it is here; a value is always in one."""
-        if request.wants_all:
-            return request.inbox.take(partial, self._config.device)
-        return (partial, []) if partial.parts == 1 else (None, [Dropped("parts of one value")])
-
-    def _is_equal(self, sender: DeviceId) -> bool:
-        peer = self._table.get(sender)
-        return peer is not None and self._table.relation_of(peer) is Relation.EQUAL
-
-    def _is_at(self, sender: DeviceId, source: Address) -> bool:
-        """Does it send from where it is registered?"""
-        peer = self._table.get(sender)
-        return peer is not None and any(own is not None and own.host == source.host for own in (peer.udp, peer.http))
-
-    def _hides_equals(self, request: Request, below: Asked) -> bool:
-        """May an equal that is not in yet have chosen the dead as its asker? A child asks nobody's equals."""
-        if self._table.relation_of(below.peer) is Relation.CHILD:
-            return False
-        held = _held(request) | {device_digest(orphan) for orphan in below.orphans}
-        elsewhere = (below.peer.device, *request.ancestors)
-        return any(
-            peer.device not in elsewhere and device_digest(peer.device) not in held
-            for peer in self._table.overlapping(Relation.EQUAL, request.content.terms.scopes)
-        )
-
-    def _take(self, request: Request, partial: Partial) -> list[Dropped]:
-        dropped: list[Dropped] = []
-        if request.wants_all:
-            partial, dropped = request.inbox.admit(partial)
-        tally = partial.tally
-        if not (partial.replies if request.wants_all else partial.value) and tally.contributors:
-            # A value was lost on the way here (its filter failed below): nobody of them contributed.
-            tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
-        request.taken[partial.sender] = Taken(partial.sender, tally, partial.value, partial.cover, partial.replies)
-        return dropped
-
-    def _came_late(self, request: Request, asked: Asked, tally: Tally) -> None:
-        """Too late for the value. Before the answer has left, its devices are told from those that said nothing."""
-        if asked.fenced or asked.refused or asked.counted or asked.late is not None or asked.tally != Tally():
-            return
-        if self._table.relation_of(asked.peer) is Relation.CHILD and _claimed(tally) > asked.peer.subtree:
-            return
-        if request.stage is Stage.COMBINING:
-            asked.late = replace(tally, contributors=0, late=tally.late + tally.contributors)
-        else:
-            self._ledger.came_late(request.content.id, asked.peer.device)
-
-    def _unmiss(self, request: Request, device: DeviceId, devices: int) -> None:
-        """The dead reported as missing who now came by itself."""
-        taken = request.taken[device]
-        found = min(taken.tally.missing, devices)
-        tally = replace(taken.tally, expected=taken.tally.expected - found, missing=taken.tally.missing - found)
-        request.taken[device] = replace(taken, tally=tally)
-
-    def _leave_out(self, request: Request, device: DeviceId, orphan: DeviceId, devices: int) -> None:
-        taken = request.taken[device]
-        moved = min(taken.tally.missing, devices)
-        if moved and len(request.uncertain) < MAX_COVER:
-            request.uncertain[orphan] = request.uncertain.get(orphan, 0) + moved
-        tally = replace(taken.tally, missing=taken.tally.missing - moved, uncertain=taken.tally.uncertain + moved)
-        request.taken[device] = replace(taken, tally=tally)
-
-    def _say(self, request: Request, standing: Standing, to: Address, part: int) -> Send:
-        return Send(Receipt(request.content.id, self._config.device, standing, part), (to,))
+        return [*self._intake.partial(request, partial, source), *self._settle(partial.about, now)]
 
     def peer_died(self, device: DeviceId, now: Instant) -> list[Effect]:
         """Nothing more is waited for from it, in any open request."""
@@ -630,7 +369,7 @@ class Requests:
         effects: list[Effect] = []
         for asked in request.asked.values():
             if asked.orphans:
-                effects += self._fence(request, asked)
+                effects += self._intake.fence(request, asked)
         request.stage = Stage.COMBINING
         request.inbox.close()
         inputs = self._inputs(request)
@@ -698,20 +437,6 @@ class Requests:
 def _askers(hop: Hop, sender: DeviceId) -> tuple[DeviceId, ...]:
     """The chain that the hop names, the sender last whatever it says."""
     return hop.ancestors if hop.ancestors and hop.ancestors[-1] == sender else (sender,)
-
-
-def _held(request: Request) -> set[bytes]:
-    """Whoever is known to be in what was taken: who sent it, and whose partials those had taken."""
-    return {digest for taken in request.taken.values() for digest in (device_digest(taken.device), *taken.cover)}
-
-
-def _passed_between(below: Asked, orphan: Partial) -> bool:
-    """Two died in a row: did the elder pass on what the younger had, perhaps the orphan's?"""
-    return below.cover is not None and any(device_digest(dead) in below.cover for dead in orphan.bypassing[-2:-1])
-
-
-def _claimed(tally: Tally) -> int:
-    return tally.contributors + tally.failed + tally.uncertain
 
 
 def _fault(name: str, reason: str) -> Fault:

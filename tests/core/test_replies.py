@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import NOW, address, at, content, device, gossip, node, peer
 
+from gossip_ws.core.account import device_digest
 from gossip_ws.core.effects import Answer, Combine, Deadline, ReplyAgain
 from gossip_ws.core.messages import DeviceReply, Partial, Receipt, Standing, Tally
 from gossip_ws.core.replies import (
@@ -19,7 +20,6 @@ from gossip_ws.core.replies import (
     octets,
     split,
 )
-from gossip_ws.core.requests import device_digest
 from gossip_ws.kernel.effects import Dropped, Send
 from gossip_ws.kernel.errors import Fault, FaultCode, LocalError
 from gossip_ws.kernel.names import GOSSIP, qname

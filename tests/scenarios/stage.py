@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gossip_ws.core.account import device_digest
 from gossip_ws.core.effects import (
     Answer,
     AskAgain,
@@ -49,7 +50,6 @@ from gossip_ws.core.messages import (
 )
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer
-from gossip_ws.core.requests import device_digest
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, RemoteError

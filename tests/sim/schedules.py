@@ -21,7 +21,7 @@ from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Role
 from gossip_ws.core.repair import ADVERTISERS, WANTED
 from gossip_ws.core.replies import Replies
-from gossip_ws.core.requests import MAX_COVER
+from gossip_ws.core.request import MAX_COVER
 from gossip_ws.core.views import ACTIVE, PASSIVE
 from gossip_ws.kernel.errors import Fault, RemoteError
 from gossip_ws.kernel.names import GossipId
