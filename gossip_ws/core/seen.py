@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from dataclasses import dataclass
 
 from gossip_ws.core.messages import Content
@@ -78,6 +77,9 @@ class Recent:
         self._most_octets = octets
         self._kept: dict[GossipId, Kept] = {}
         self._octets = 0
+        # By class, None for what is in force, each in order of arrival: who makes room is found without a search.
+        self._lanes: dict[Priority | None, dict[GossipId, None]] = {lane: {} for lane in (None, *Priority)}
+        self._taken = dict.fromkeys(Priority, 0)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -86,13 +88,15 @@ class Recent:
         while self._kept and (len(self._kept) >= self._limit or self._octets + kept.octets > self._most_octets):
             self.forget(self._least_needed())
         self._kept[kept.content.id] = kept
-        self._octets += kept.octets
+        self._charge(kept, kept.octets)
+        self._lanes[_lane(kept)][kept.content.id] = None
 
     def forget(self, id: GossipId) -> None:
         """It is not given to anybody any more: superseded, or to make room."""
         gone = self._kept.pop(id, None)
         if gone is not None:
-            self._octets -= gone.octets
+            self._charge(gone, -gone.octets)
+            del self._lanes[_lane(gone)][id]
 
     def unexpired(self, wall: float) -> tuple[Kept, ...]:
         """All that may still spread; the expired are dropped on the way."""
@@ -104,12 +108,19 @@ class Recent:
         return self._kept.get(id)
 
     def _least_needed(self) -> GossipId:
-        in_force = [id for id, kept in self._kept.items() if kept.content.terms.latest]
-        passing = [kept for kept in self._kept.values() if not kept.content.terms.latest]
-        if len(in_force) > self._limit // 2 or not passing:
-            return in_force[0]
-        taken = Counter({priority: 0 for priority in Priority})
-        for kept in passing:
-            taken[kept.content.terms.priority] += kept.octets
-        most = max(taken, key=lambda priority: (taken[priority], priority))
-        return next((kept for kept in passing if kept.content.terms.priority is most), passing[0]).content.id
+        in_force = self._lanes[None]
+        if len(in_force) > self._limit // 2 or len(in_force) == len(self._kept):
+            return next(iter(in_force))
+        waiting = [priority for priority in Priority if self._lanes[priority]]
+        most = max(waiting, key=lambda priority: (self._taken[priority], priority))
+        return next(iter(self._lanes[most]))
+
+    def _charge(self, kept: Kept, octets: int) -> None:
+        self._octets += octets
+        lane = _lane(kept)
+        if lane is not None:
+            self._taken[lane] += octets
+
+
+def _lane(kept: Kept) -> Priority | None:
+    return None if kept.content.terms.latest else kept.content.terms.priority
