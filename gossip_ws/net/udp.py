@@ -41,10 +41,12 @@ OUTBOX: Final = 65_536
 """Datagrams that wait to be sent, of the same octets mostly: a burst of 100 to a roster of 540 is 54,000."""
 QUEUED: Final = 4_194_304
 """Octets in each of the two."""
-HANDLED: Final = 16
+HANDLED: Final = 64
 """Datagrams handled in one turn of the loop, after which the other sockets have theirs."""
-SENT: Final = 8
-"""Datagrams sent in one turn of the loop: see above why they are fewer."""
+SENT: Final = 32
+"""Datagrams sent in one turn of the loop: see above why they are fewer. Receivers that are busy for that turn have some
+as many in the kernel, whose buffer holds 96 of 2 KB at the least that `BUFFER` gets. With 8, requests in a process of a
+thousand devices were sent again before they had left: 44,000 datagrams a pull instead of 31,500."""
 _TAKEN = 256
 """Datagrams taken out of the kernel in one turn."""
 _SHARE = 0.005
@@ -241,7 +243,6 @@ class UdpSocket:
         return True
 
     def _send_waiting(self) -> None:
-        self._quota = SENT
         if self._stuck is not None:
             return
         while self._outbox and self._quota > 0:
@@ -320,6 +321,8 @@ class UdpSocket:
     # Turns.
 
     def _turn(self) -> None:
+        # Before the handlers, that send at once what they may: or it were twice as much a turn.
+        self._quota = SENT
         self._handle_waiting()
         if not self._closed:
             self._send_waiting()
