@@ -10,6 +10,8 @@ def test_every_figure_of_membership_is_measured(capsys):
     assert [line.split(":")[0] for line in said.splitlines()] == [
         "idle at loss 0.0",
         "idle at loss 0.1",
+        "adaptive, RMR after 20 messages, loss 0.0",
+        "adaptive, RMR after 20 messages, loss 0.1",
         "death known to all its neighbours, s, loss 0.1",
         "false deaths in 30 s at loss 0.5, by seed",
         "30 % crash",

@@ -22,8 +22,8 @@ from laboratory import Laboratory, Subnet
 signal.signal(signal.SIGINT, signal.default_int_handler)
 host = Laboratory().host("one", Subnet.FAN, 1)
 with host.inside():
-    sleeping = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "sleep", "600"])
-print(sleeping.pid, flush=True)
+    # It speaks once the signal is set: killed before that, the builder would leave it behind.
+    sleeping = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "sh", "-c", "echo $$; exec sleep 600"])
 sleeping.wait()
 """
 
