@@ -120,13 +120,14 @@ class NodeConfig:
     merge_rate: float = 200.0
     """Accumulators taken a second, of all requests together: a parent of five hundred is asked a hundred times."""
     retry_first: float = 0.25
-    """First wait for a receipt (s); doubles up to `retry_longest`. A loaded meter answers in some 10 ms."""
-    retry_longest: float = 2.0
-    retries: int = 8
+    """First wait for a receipt (s); doubles up to `retry_longest`. A loaded meter answers in some 10 ms. Of sums over
+    three tiers at 10 % loss in 5 s, 99.96 % were whole with 2 s for the longest, all of 1,300 with half a second."""
+    retry_longest: float = 0.5
+    retries: int = 12
     """Resends before a child counts as silent; theory: 5 give 99.99 % over 3 tiers at 10 % loss."""
-    orphan_after: int = 3
+    orphan_after: int = 4
     """Resends of a partial before its asker counts as dead and the one before it is turned to, and of a request
-    before a silent equal is waited for no more: 3.75 s with the other defaults. Fewer, and two lost receipts
+    before a silent equal is waited for no more: 2.25 s with the other defaults. Fewer, and two lost receipts
     make an orphan, for whom its asker then waits to the deadline."""
     pull_period: float = 10.0
     """Mean time between two requests for news (s)."""

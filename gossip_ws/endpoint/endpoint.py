@@ -58,6 +58,10 @@ ENROL_TIMEOUT = 5.0
 LEAVE_TIMEOUT = 1.0
 MAX_ASKING = 8
 """Questions of the hosted services here that are open at once: each has a place in the table of every device."""
+_LATE = 0.05
+"""Seconds by which a timer may be late before that means that this process is behind with its work."""
+_POSTPONED = 8
+"""Times that a resend is put off for that. A process that is always behind must resend nevertheless."""
 _RESENDS = (ServeAgain, AskAgain, ReplyAgain, MergeAgain, FetchAgain)
 Waiting = Callable[[Answer], None]
 """Gets the answer to a request that was made here: Replies if, and only if, each single one was asked for."""
@@ -329,7 +333,7 @@ class Endpoint:
             case SetTimer():
                 # An answer can be late only once the question is out: what waits here is not sent again.
                 delay = effect.delay + (self._behind if isinstance(effect.timer, _RESENDS) else 0.0)
-                self.world.clock.call_later(delay, lambda: self._expired(effect.timer))
+                self._wait(effect.timer, delay)
             case Dropped():
                 self.counters[effect.reason] += 1
             case Invoke():
@@ -368,6 +372,20 @@ class Endpoint:
             self.counters["sent"] += 1
             send(frame, to)
         self._behind = max(self._behind, self.world.network.backlog(claimed_priority(frame)))
+
+    def _wait(self, timer: Any, delay: float, postponed: int = 0) -> None:
+        clock = self.world.clock
+        due = clock.now().monotonic + delay
+
+        def expired() -> None:
+            late = clock.now().monotonic - due
+            if late > _LATE and postponed < _POSTPONED and isinstance(timer, _RESENDS):
+                # This process was busy for so long, and an answer that came meanwhile is still to be handled.
+                self._wait(timer, late, postponed + 1)
+            else:
+                self._expired(timer)
+
+        clock.call_later(delay, expired)
 
     def _expired(self, timer: Any) -> None:
         self._carry_out(self.node.timer(timer, self.world.clock.now()))

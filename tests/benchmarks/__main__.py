@@ -17,7 +17,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON array instead of the table")
     parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be given again")
-    parser.add_argument("--devices", type=int, default=1000, help="of the swarm (default: 1000)")
+    parser.add_argument("--devices", type=int, default=1000, help="of the swarm (default: %(default)s)")
+    parser.add_argument(
+        "--crowd", type=int, default=200, help="devices of the burst (default: %(default)s; 1000 take ten minutes)"
+    )
     arguments = parser.parse_args()
     figures: list[Figure] = []
     for part in arguments.only or PARTS:
@@ -26,7 +29,7 @@ def main() -> int:
         elif part == "hop":
             figures += hop.measure(rounds=12, messages=400)
         elif part == "burst":
-            figures += asyncio.run(burst.measure(arguments.devices, messages=100))
+            figures += asyncio.run(burst.measure(arguments.crowd, messages=100))
         else:
             figures += asyncio.run(swarm.measure(arguments.devices, rounds=5, pulls=3))
     print(json.dumps([figure.as_json() for figure in figures], indent=1) if arguments.json else table(figures))  # noqa: T201

@@ -159,9 +159,9 @@ def test_an_own_fault_has_the_own_name():
 def test_a_silent_equal_is_named_where_the_tier_is_accounted_for_and_nowhere_else():
     root, ask = entry(peer("ssc1", subtree=4), peer("ssc2", subtree=3))
     root.receive(partial(ask, "ssc1", 4), address("ssc1"), NOW)
-    for attempt in range(1, 5):
+    for attempt in range(1, 6):
         root.timer(AskAgain(ask.id, attempt), at(attempt))
-    (answer,) = root.combined(ask.id, b"5", (), at(5))
+    (answer,) = root.combined(ask.id, b"5", (), at(6))
     assert answer.tally.missing == 3
     assert root.known(ask.id).lacking == (lacks("ssc2", Lack.MISSING, 3),)
     other, ask = asked(peer("ssc2", subtree=3))

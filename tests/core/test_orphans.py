@@ -23,14 +23,14 @@ def said(about, standing, to):
 
 
 def orphan_meter():
-    """A meter whose partial its substation has never receipted, three resends later."""
+    """A meter whose partial its substation has never receipted, four resends later."""
     meter = node("sm1", peer("ssc1"))
     meter.peers_told((peer("is0"), peer("ssc2")), NOW, Relation.EQUAL)
     ask = content("one", Style.REQUEST_RESPONSE)
     meter.receive(gossip("ssc1", ask, Tier.FAN, 0, ancestors=CHAIN), address("ssc1"), NOW)
     meter.invoked(ask.id, b"7", NOW)
     meter.combined(ask.id, b"7", (), NOW)
-    for attempt in range(1, 4):
+    for attempt in range(1, 5):
         (sent, _) = meter.timer(ReplyAgain(ask.id, attempt), at(attempt))
         assert sent.to == (address("ssc1"),)
     return meter, ask
@@ -47,7 +47,7 @@ def root(*children):
 
 def test_an_orphan_turns_to_the_next_live_asker_and_says_whom_it_passes_by():
     meter, ask = orphan_meter()
-    (sent, timer) = meter.timer(ReplyAgain(ask.id, 4), at(4))
+    (sent, timer) = meter.timer(ReplyAgain(ask.id, 5), at(5))
     assert sent.to == (address("is0"),)
     assert sent.message.bypassing == (device("ssc1"),)
     assert sent.message.value == b"7"
@@ -214,9 +214,9 @@ def test_who_knows_nobody_above_its_parent_goes_on_asking_it():
     meter.receive(gossip("ssc1", ask, Tier.FAN, 0, ancestors=CHAIN), address("ssc1"), NOW)
     meter.invoked(ask.id, b"7", NOW)
     meter.combined(ask.id, b"7", (), NOW)
-    (sent, _) = meter.timer(ReplyAgain(ask.id, 4), at(4))
+    (sent, _) = meter.timer(ReplyAgain(ask.id, 5), at(5))
     assert sent.to == (address("ssc1"),)
-    assert meter.timer(ReplyAgain(ask.id, 9), at(14)) == [Dropped("partial without a receipt")]
+    assert meter.timer(ReplyAgain(ask.id, 13), at(14)) == [Dropped("partial without a receipt")]
 
 
 def test_an_equal_that_says_nothing_is_not_waited_for_to_the_deadline():
@@ -224,9 +224,9 @@ def test_an_equal_that_says_nothing_is_not_waited_for_to_the_deadline():
     ask = content("one", Style.REQUEST_RESPONSE)
     ssc.receive(gossip("is0", ask, rounds=1), address("is0"), NOW)
     ssc.invoked(ask.id, b"7", NOW)
-    for attempt in range(1, 4):
+    for attempt in range(1, 5):
         assert len(ssc.timer(AskAgain(ask.id, attempt), at(attempt))) == 2
-    (combine,) = ssc.timer(AskAgain(ask.id, 4), at(4))
+    (combine,) = ssc.timer(AskAgain(ask.id, 5), at(5))
     assert isinstance(combine, Combine)
     (sent, _) = ssc.combined(ask.id, b"7", (), at(4))
     assert sent.message.tally == Tally(1, 1)  # whoever stands for the tier says what became of the other

@@ -278,6 +278,30 @@ def test_the_wait_for_a_receipt_begins_when_the_message_is_out() -> None:
     assert len(bench.network.sent) == 3
 
 
+def test_a_busy_process_does_not_take_its_own_lateness_for_silence() -> None:
+    """For a second nothing was handled here; the receipt may be among what came meanwhile."""
+    bench = Bench()
+    assert start(bench, tariff(1)) == [None]
+    bench.clock.passed += 1.0
+    bench.clock.turn(0.0)
+    assert len(bench.network.sent) == 1
+    # As long again, and it was not.
+    bench.clock.turn(0.8)
+    assert len(bench.network.sent) == 2
+
+
+def test_a_process_that_is_always_late_resends_nevertheless() -> None:
+    bench = Bench()
+    assert start(bench, tariff(1)) == [None]
+    sent = []
+    for _ in range(10):
+        bench.clock.passed += 0.5
+        bench.clock.turn(0.0)
+        sent.append(len(bench.network.sent))
+    assert sent[:8] == [1] * 8
+    assert sent[8] == 2
+
+
 def test_an_alarm_of_the_devices_own_is_signed_by_it() -> None:
     bench = Bench()
     bench.endpoint.originate(SET_TARIFF, tariff(1))

@@ -216,7 +216,7 @@ def test_a_busy_device_empties_its_socket_before_it_goes_on():
                 sent += 1
 
         inbox = Inbox(601)
-        sock = bound_socket(HOST, 0, 262_144)
+        sock = bound_socket(HOST, 0, 65_536)
         receiver = UdpSocket(sock, busy, Counters())
         raw.sendto(b"begin", (HOST, receiver.address.port))
         await inbox.full.wait()
