@@ -24,6 +24,7 @@ class Drop(StrEnum):
     METHOD = "HTTP method not allowed"
     BODY = "HTTP body too large"
     HEADERS = "HTTP headers too large"
+    CODING = "HTTP content coding not known"
     SLOW = "client too slow"
     HELD = "request held too long"
     GONE = "client gone before the response"

@@ -6,8 +6,6 @@ It knows requests and responses, not what they mean: every path is the handler's
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -17,7 +15,9 @@ import h11
 
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.net.counters import Counters, Drop
-from gossip_ws.ports import Caller, Handle, Request, Response
+from gossip_ws.net.http_coding import GZIP, WORTH, NotGzip, TooMuch, is_known, is_packed, pack, unpack, wants_gzip
+from gossip_ws.net.http_request import as_request, header
+from gossip_ws.ports import Handle, Response
 
 _OVERLOADED: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _METHODS: Final = frozenset((b"GET", b"POST"))
@@ -27,11 +27,11 @@ _METHODS: Final = frozenset((b"GET", b"POST"))
 class ServerLimits:
     """What one device's listener grants.
 
-    `body`, `headers`: octets of one request (413, 431); an envelope is at most 32,767 (DPWS 1.1
-    MAX_ENVELOPE_SIZE). `connections` at a time; an idle one makes room for a new one. `receive`: seconds
-    for a whole request to arrive. `idle`: seconds a connection is kept between requests. `hold`: seconds
-    the handler may take to respond, above every wait of the protocols. `linger`: seconds in which a
-    refused client may still be read to the end, so that it sees why.
+    `body`, `headers`: octets of one request (413, 431), of a packed body before and after; an envelope is at most
+    32,767 (DPWS 1.1 MAX_ENVELOPE_SIZE). `connections` at a time; an idle one makes room for a new one. `receive`:
+    seconds for a whole request to arrive. `idle`: seconds a connection is kept between requests. `hold`: seconds the
+    handler may take to respond, above every wait of the protocols. `linger`: seconds in which a refused client may
+    still be read to the end, so that it sees why.
     """
 
     body: int = 65_536
@@ -257,19 +257,30 @@ class Connection(asyncio.Protocol):
             return 405, Drop.METHOD
         if length > self._server.limits.body:
             return 413, Drop.BODY
+        if not is_known(header(request, b"content-encoding")):
+            return 415, Drop.CODING
         return None
 
     def _dispatch(self, transport: asyncio.Transport) -> None:
         assert self._request is not None
         frame = bytes(self._body)
         self._body = bytearray()
-        self._exchange += 1
-        self._become(State.HANDLING, self._server.limits.hold)
         counters = self._server.counters
         counters.http_received += 1
         counters.http_received_octets += len(frame)
+        if is_packed(header(self._request, b"content-encoding")):
+            try:
+                frame = unpack(frame, self._server.limits.body)
+            except TooMuch:
+                self._refuse(413, Drop.BODY)
+                return
+            except NotGzip:
+                self._refuse(400, Drop.MALFORMED)
+                return
+        self._exchange += 1
+        self._become(State.HANDLING, self._server.limits.hold)
         local: str = transport.get_extra_info("sockname")[0]
-        request = _as_request(self._request, frame, self._peer, local)
+        request = as_request(self._request, frame, self._peer, local)
         exchange = self._exchange
         try:
             self._server.handle(request, partial(self._respond, exchange))
@@ -289,20 +300,27 @@ class Connection(asyncio.Protocol):
         ):
             self._server.counters.drop(Drop.LATE)
             return
-        self._request = None
-        headers = [("Content-Length", str(len(response.body)))]
-        if response.body:
+        body, headers = response.body, []
+        if body:
             headers.append(("Content-Type", response.content_type))
+        if len(body) >= WORTH:
+            # For caches: the same address gives other octets to others.
+            headers.append(("Vary", "Accept-Encoding"))
+            if self._request is not None and wants_gzip(header(self._request, b"accept-encoding")):
+                body = pack(body)
+                headers.append(("Content-Encoding", GZIP))
+        headers.append(("Content-Length", str(len(body))))
+        self._request = None
         if response.gossip_id:
             headers.append(("Gossip-Id", response.gossip_id))
         if response.status == 401:
             headers.append(("WWW-Authenticate", 'Basic realm="device", charset="UTF-8"'))
         if self._server.closing:
             headers.append(("Connection", "close"))
-        self._write(transport, response.status, headers, response.body)
+        self._write(transport, response.status, headers, body)
         counters = self._server.counters
         counters.http_sent += 1
-        counters.http_sent_octets += len(response.body)
+        counters.http_sent_octets += len(body)
         if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
             self._become(State.LINGERING, self._server.limits.receive)
             transport.close()
@@ -335,6 +353,8 @@ class Connection(asyncio.Protocol):
         headers = [("Content-Length", "0"), ("Connection", "close")]
         if status == 405:
             headers.append(("Allow", "GET, POST"))
+        elif status == 415:
+            headers.append(("Accept-Encoding", GZIP))
         self._write(transport, status, headers, b"")
         if not transport.is_closing():
             transport.resume_reading()
@@ -352,32 +372,3 @@ class Connection(asyncio.Protocol):
             transport.abort()
             return
         transport.write(head + content + end)
-
-
-def _as_request(request: h11.Request, frame: bytes, peer: Address, local: str) -> Request:
-    content_type = user = password = ""
-    for name, value in request.headers:
-        if name == b"content-type":
-            content_type = value.decode("latin-1")
-        elif name == b"authorization":
-            user, password = _basic(value)
-    target = request.target.decode("ascii")
-    if not target.startswith("/") and "://" in target:
-        # The absolute form, as sent to proxies (RFC 9112 section 3.2.2).
-        _, slash, rest = target.partition("://")[2].partition("/")
-        target = (slash + rest) or "/"
-    path, _, query = target.partition("?")
-    caller = Caller(peer, local, user, password)
-    return Request(frame, caller, request.method.decode("ascii"), path, query, content_type)
-
-
-def _basic(value: bytes) -> tuple[str, str]:
-    """User and password of `Basic ...` (RFC 7617, UTF-8); both empty when it is something else."""
-    scheme, _, credentials = value.partition(b" ")
-    if scheme.lower() != b"basic":
-        return "", ""
-    try:
-        user, colon, password = base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return (user, password) if colon else ("", "")

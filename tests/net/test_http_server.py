@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import weakref
 from contextlib import asynccontextmanager, suppress
 
@@ -524,5 +525,111 @@ def test_an_address_in_use_or_not_ours_is_one_clear_line():
                 await second.open(HOST, server.address.port)
             with pytest.raises(LocalError, match="Cannot assign requested address"):
                 await second.open("192.0.2.77", 0)
+
+    run(main)
+
+
+async def packed_answer(client, accept, target=b"/long"):
+    """(headers, body) of what is told to whom accepts `accept`."""
+    status, headers, body = await client.say(
+        b"GET %b HTTP/1.1\r\nHost: h\r\nAccept-Encoding: %b\r\n\r\n" % (target, accept)
+    )
+    assert status == 200
+    return headers, body
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_packed"),
+    [
+        (b"gzip", True),
+        (b"x-gzip", True),
+        (b"deflate, GZIP;q=0.5, *;q=0", True),
+        (b"gzip; q=0.001", True),
+        (b"gzip;q=1.000", True),
+        (b"gzip;q=.5", True),
+        (b"gzip;q=0", False),
+        (b"gzip;q=0.000", False),
+        (b"gzip;q=often", False),
+        (b"deflate, br", False),
+        (b"*", False),
+        (b"identity", False),
+        (b"", False),
+    ],
+)
+def test_a_response_is_packed_where_gzip_is_asked_for(accept, is_packed):
+    long = b"<a>the same again</a>" * 200
+    bodies = {"/long": long, "/short": b"<a/>"}
+
+    async def main():
+        async with serving(lambda r: Response(200, bodies[r.path])) as server, client_of(server) as client:
+            headers, body = await packed_answer(client, accept)
+            assert headers["vary"] == "Accept-Encoding"
+            assert headers.get("content-encoding") == ("gzip" if is_packed else None)
+            assert (gzip.decompress(body) if is_packed else body) == long
+            assert (len(body) < len(long) // 10) is is_packed
+            assert server.counters.http_sent_octets == len(body)
+            # Not worth it.
+            headers, body = await packed_answer(client, accept, b"/short")
+            assert (body, headers.get("content-encoding"), headers.get("vary")) == (b"<a/>", None, None)
+
+    run(main)
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"x-gzip", b"GZip", b"identity", b""])
+def test_a_request_in_gzip_is_unpacked(coding):
+    sent = gzip.compress(b"<a/>" * 500) if b"z" in coding.lower() else b"<a/>" * 500
+
+    async def main():
+        async with serving() as server, client_of(server) as client:
+            for _ in range(2):
+                head = POST + b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(sent))
+                status, _, body = await client.say(head + sent)
+                assert (status, body) == (200, b"<a/>" * 500)
+            assert server.counters.http_received_octets == 2 * len(sent)
+
+    run(main)
+
+
+@pytest.mark.parametrize("coding", [b"deflate", b"br", b"gzip, gzip", b"compress", b"\xff"])
+def test_a_coding_that_is_not_known_is_refused_before_the_body(coding):
+    async def main():
+        async with serving() as server, client_of(server) as client:
+            head = POST + b"Content-Encoding: %b\r\nContent-Length: 9\r\n\r\n" % coding
+            status, headers, _ = await client.say(head)
+            assert (status, headers["accept-encoding"]) == (415, "gzip")
+            assert server.counters.dropped == {Drop.CODING: 1}
+            assert server.handle.requests == []
+
+    run(main)
+
+
+def test_a_small_body_that_unpacks_to_a_large_one_is_refused():
+    """32 MiB in 32 KiB: no more is unpacked than may be sent."""
+    bomb = gzip.compress(bytes(32 * 1024 * 1024))
+
+    async def main():
+        async with serving() as server:
+            assert len(bomb) < server.limits.body
+            for sent, status in ((gzip.compress(bytes(65_536)), 200), (gzip.compress(bytes(65_537)), 413), (bomb, 413)):
+                async with client_of(server) as client:
+                    head = POST + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(sent)
+                    assert (await client.say(head + sent))[0] == status
+            assert server.counters.dropped == {Drop.BODY: 2}
+            assert len(server.handle.requests) == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"<a/>", gzip.compress(b"<a/>")[:-4], gzip.compress(b"<a/>") + b"x", gzip.compress(b"<a/>") * 2],
+    ids=["nothing", "not packed", "cut off", "more behind it", "two members"],
+)
+def test_what_is_no_gzip_is_refused(sent):
+    async def main():
+        async with serving() as server, client_of(server) as client:
+            head = POST + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(sent)
+            assert (await client.say(head + sent))[0] == 400
+            assert server.counters.dropped == {Drop.MALFORMED: 1}
 
     run(main)
