@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
 
 from gossip_ws.kernel.errors import LocalError
 
@@ -27,7 +28,8 @@ _SHORT = 128
 class Address:
     """One transport address: `soap.udp://host:port/path` or `http://host:port/path`.
 
-    `host` is a literal without brackets; `path` is empty or starts with a slash.
+    `host` is a literal without brackets, an IPv6 one in the form of RFC 5952, so that equal hosts are equal texts.
+    `path` is empty or starts with a slash.
     """
 
     binding: Binding
@@ -49,8 +51,9 @@ class Address:
             raise LocalError(f"not a soap.udp or http address: {uri!r}") from None
         authority, slash, path = rest.partition("/")
         if authority.startswith("["):
-            host, _, port_text = authority[1:].partition("]")
-            port_text = port_text.removeprefix(":")
+            literal, bracket, port_text = authority[1:].partition("]")
+            mark = mark and bracket
+            host, port_text = _canonical(literal, uri), port_text.removeprefix(":")
         else:
             host, _, port_text = authority.partition(":")
         if not mark or not host:
@@ -73,6 +76,17 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.binding.value}://{host}:{self.port}{self.path}"
+
+
+def _canonical(literal: str, uri: str) -> str:
+    """Raises LocalError for what is no IPv6 address, or one with a zone: that means something on one machine alone."""
+    try:
+        address = IPv6Address(literal)
+    except AddressValueError:
+        raise LocalError(f"not an IPv6 address in brackets: {uri!r}") from None
+    if address.scope_id is not None:
+        raise LocalError(f"an address in a URI has no zone: {uri!r}")
+    return str(address)
 
 
 _remembered = lru_cache(_REMEMBERED)(Address._taken_apart)

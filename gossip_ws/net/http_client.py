@@ -18,6 +18,7 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.net.counters import Counters, Drop
 from gossip_ws.net.http_link import Exchange, Link, Target
+from gossip_ws.net.udp import family
 from gossip_ws.ports import Frame
 from gossip_ws.wire.priority import UNNAMED, claimed_priority
 
@@ -46,7 +47,10 @@ class ClientLimits:
 
 
 class HttpClient:
-    """Requests from `host` (empty: from whatever address the system chooses). Needs the running loop."""
+    """Requests from `host`, a link-local one with its zone (empty: from whatever address the system chooses).
+
+    Needs the running loop.
+    """
 
     def __init__(self, host: str, counters: Counters, limits: ClientLimits | None = None) -> None:
         self.counters: Final = counters
@@ -198,6 +202,8 @@ class HttpClient:
                 lambda: Link(self, target),
                 target.host,
                 target.port,
+                # Of a name, only the addresses that can be reached from ours.
+                family=family(self._host) if self._host else 0,
                 local_addr=(self._host, 0) if self._host else None,
             )
         except (OSError, ValueError, asyncio.CancelledError):

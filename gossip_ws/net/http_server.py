@@ -10,6 +10,7 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.net.counters import Counters
 from gossip_ws.net.http_connection import Connection, ServerLimits, State
+from gossip_ws.net.interfaces import socket_address
 from gossip_ws.net.udp import family
 from gossip_ws.ports import Handle
 
@@ -38,18 +39,19 @@ class HttpServer:
         return self._address
 
     async def open(self, host: str, port: int) -> None:
-        """Listen; port 0 lets the system choose. Raises LocalError when the address cannot be had."""
+        """Listen; port 0 lets the system choose, and a link-local host has its zone. Raises LocalError when the
+        address cannot be had."""
         sock = socket.socket(family(host), socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             # A restarted device gets its port back while old connections are in TIME_WAIT.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
+            sock.bind(socket_address(host, port))
             sock.listen(_BACKLOG)
         except OSError as error:
             sock.close()
             raise LocalError(f"cannot listen on {Address(Binding.HTTP, host, port)}: {error.strerror}") from None
-        self._address = Address(Binding.HTTP, host, sock.getsockname()[1])
+        self._address = Address(Binding.HTTP, host.partition("%")[0], sock.getsockname()[1])
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
 

@@ -3,10 +3,49 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 
 from gossip_ws.kernel.errors import LocalError
 
 _LOOPBACK = b"\x7f"
+_LINK_LOCAL = (b"\xfe\x80", 10)
+_WHOLE = {4: 32, 16: 128}
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """One address of this machine: the literal without zone, the interface that has it, by name and by the system's
+    number, and how many bits of it are the subnet's.
+
+    An interface that was taken away and made again has another number, so its addresses are others too.
+    """
+
+    host: str
+    interface: str
+    index: int
+    prefix: int
+
+    @property
+    def is_ipv6(self) -> bool:
+        return ":" in self.host
+
+    @property
+    def is_link_local(self) -> bool:
+        """Is it one of fe80::/10, which means something on one link alone?"""
+        return is_link_local(self.host)
+
+    @property
+    def zoned(self) -> str:
+        """As sockets of this machine take it: a link-local literal with its zone."""
+        return f"{self.host}%{self.interface}" if self.is_link_local else self.host
+
+    def is_on_link(self, host: str) -> bool:
+        """Is `host` in the subnet of this address? A zone, where it has one, has to be this interface."""
+        octets, own = packed(host), packed(self.host)
+        zone = host.partition("%")[2]
+        if octets is None or own is None or len(octets) != len(own) or zone not in ("", self.interface):
+            return False
+        return _begins(octets, own, self.prefix)
 
 
 def packed(host: str) -> bytes | None:
@@ -17,6 +56,60 @@ def packed(host: str) -> bytes | None:
             return socket.inet_pton(family, bare)
         except (OSError, ValueError):
             continue
+    return None
+
+
+def is_link_local(host: str) -> bool:
+    """Is it a literal of fe80::/10?"""
+    octets = packed(host)
+    return octets is not None and len(octets) == 16 and _begins(octets, *_LINK_LOCAL)
+
+
+def socket_address(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """What `socket` takes for a literal: the zone of a link-local one as a number. Raises OSError when this machine
+    has no such interface."""
+    bare, _, zone = host.partition("%")
+    return (bare, port, 0, socket.if_nametoindex(zone)) if zone else (host, port)
+
+
+def zone_of(name: tuple[str, int, int, int]) -> str:
+    """The zone of a socket's IPv6 address, as `%eth0`; empty where it has none, or the interface is gone."""
+    try:
+        return f"%{socket.if_indextoname(name[3])}" if name[3] else ""
+    except OSError:
+        return ""
+
+
+def present() -> tuple[Local, ...]:
+    """Every address of this machine as of now, in the system's order of interfaces, IPv4 before IPv6."""
+    import netifaces
+
+    found = []
+    for name in netifaces.interfaces():
+        try:
+            families, index = netifaces.ifaddresses(name), socket.if_nametoindex(name)
+        except (OSError, ValueError):
+            # Taken away between the two questions.
+            continue
+        for entry in (*families.get(netifaces.AF_INET, ()), *families.get(netifaces.AF_INET6, ())):
+            host = entry.get("addr", "").partition("%")[0]
+            octets = packed(host)
+            if octets is not None:
+                found.append(Local(host, name, index, _prefix(entry.get("netmask", ""), len(octets))))
+    return tuple(found)
+
+
+def locate(host: str, known: tuple[Local, ...]) -> Local | None:
+    """The one of `known` that `host` is, which a zone narrows down. All of 127.0.0.0/8 is the loopback interface's."""
+    bare, _, zone = host.partition("%")
+    octets = packed(host)
+    if octets is None:
+        return None
+    for one in known:
+        if packed(one.host) == octets and zone in ("", one.interface):
+            return one
+        if octets.startswith(_LOOPBACK) and len(octets) == 4 and (packed(one.host) or b"").startswith(_LOOPBACK):
+            return Local(bare, one.interface, one.index, one.prefix)
     return None
 
 
@@ -49,3 +142,19 @@ def require(host: str) -> None:
     if not owns(host):
         known = ", ".join(f"{name} {' '.join(addresses)}" for name, addresses in by_interface().items())
         raise LocalError(f"not an address of this machine: {host!r} (it has {known or 'none'})")
+
+
+def _begins(octets: bytes, prefix: bytes, bits: int) -> bool:
+    whole, rest = divmod(bits, 8)
+    if octets[:whole] != prefix[:whole]:
+        return False
+    return not rest or octets[whole] >> 8 - rest == prefix[whole] >> 8 - rest
+
+
+def _prefix(netmask: str, octets: int) -> int:
+    """Bits of a netmask as netifaces tells it, `255.255.255.0` or `ffff:ffff::/32`; all where it tells none."""
+    mask, _, bits = netmask.partition("/")
+    if bits.isdigit():
+        return min(int(bits), _WHOLE[octets])
+    masked = packed(mask)
+    return sum(octet.bit_count() for octet in masked) if masked is not None else _WHOLE[octets]

@@ -20,7 +20,8 @@ from gossip_ws.ports import Caller, Frame, Handle, Request, Response
 
 
 class DeviceNetwork:
-    """`ports.Network` of one device at `host`, and the listeners that feed its handler.
+    """`ports.Network` of one device at `host`, and the listeners that feed its handler. `host` is a literal, a
+    link-local one with its zone; what is told of it to others has no zone.
 
     `udp_port`, `http_port`: 0 lets the system choose, None leaves the binding without a listener. `group` is
     where `multicast` sends, from the device's own socket. To be used within one event loop's thread.
@@ -39,6 +40,7 @@ class DeviceNetwork:
         pace: Pace | None = None,
     ) -> None:
         self.host: Final = host
+        self._told = host.partition("%")[0]
         self.counters: Final = Counters()
         self._ports = (udp_port, http_port)
         self._group = group or Group()
@@ -123,7 +125,7 @@ class DeviceNetwork:
     def multicast(self, frame: Frame) -> None:
         if self._udp is None:
             self.counters.drop(Drop.UNSUITABLE if self._client else Drop.CLOSED)
-        elif self._udp.send(frame, self._group.host, self._group.port):
+        elif self._udp.send(frame, self._group.beside(self.host), self._group.port):
             self.counters.multicast_sent += 1
 
     def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
@@ -146,7 +148,7 @@ class DeviceNetwork:
 
     def _datagram(self, frame: Frame, source: Address) -> None:
         if self._handle is not None:
-            self._handle(Request(frame, Caller(source, self.host)), partial(self._respond, source))
+            self._handle(Request(frame, Caller(source, self._told)), partial(self._respond, source))
 
     def _respond(self, source: Address, response: Response) -> None:
         if not response.body:

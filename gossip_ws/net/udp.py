@@ -25,7 +25,7 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Priority
 from gossip_ws.net.counters import Counters, Drop
-from gossip_ws.net.interfaces import packed
+from gossip_ws.net.interfaces import is_link_local, locate, packed, present, socket_address, zone_of
 from gossip_ws.net.queue import FrameQueue
 from gossip_ws.ports import Frame
 from gossip_ws.wire.priority import claimed_priority
@@ -79,7 +79,7 @@ def grow_buffers(sock: socket.socket, octets: int = BUFFER) -> None:
 
 
 def bound_socket(host: str, port: int, buffer: int = BUFFER) -> socket.socket:
-    """A non-blocking UDP socket on (host, port); port 0 lets the system choose.
+    """A non-blocking UDP socket on (host, port); port 0 lets the system choose, and a link-local host has its zone.
 
     It may multicast out of the interface that has `host`: TTL 1 (SOAP-over-UDP 1.1 appendix I), heard on
     this machine too. Raises LocalError when the address cannot be had.
@@ -93,7 +93,12 @@ def bound_socket(host: str, port: int, buffer: int = BUFFER) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-        sock.bind((host, port))
+        else:
+            local = locate(host, present())
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, local.index if local is not None else 0)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 1)
+        sock.bind(socket_address(host, port))
     except OSError as error:
         sock.close()
         raise LocalError(f"cannot listen on {Address(Binding.UDP, host, port)}: {error.strerror}") from None
@@ -103,6 +108,10 @@ def bound_socket(host: str, port: int, buffer: int = BUFFER) -> socket.socket:
 @lru_cache(maxsize=4096)
 def _source(host: str, port: int) -> Address:
     return Address(Binding.UDP, host, port)
+
+
+# An interface that is made anew has another number, and then no datagram goes to the old one.
+_target = lru_cache(maxsize=4096)(socket_address)
 
 
 @lru_cache(maxsize=4096)
@@ -159,6 +168,8 @@ class UdpSocket:
         self._closed = False
         name = sock.getsockname()
         self.address: Final = Address(Binding.UDP, name[0], name[1])
+        # What is bound to a link-local address is bound to its link: it needs no zone, and peers name none.
+        self._names_zones = ":" in name[0] and not is_link_local(name[0])
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def backlog(self, priority: Priority) -> float:
@@ -231,7 +242,7 @@ class UdpSocket:
         """Raises BlockingIOError when the system has no room for it now."""
         counters = self._counters
         try:
-            self._socket.sendto(frame, target)
+            self._socket.sendto(frame, _target(*target))
         except BlockingIOError:
             raise
         except OSError:
@@ -300,7 +311,8 @@ class UdpSocket:
                 continue
             counters.udp_received += 1
             counters.udp_received_octets += size
-            for priority in self._inbox.push(bytes(_buffer[:size]), _source(source[0], source[1])):
+            host = source[0] + zone_of(source) if self._names_zones and source[3] else source[0]
+            for priority in self._inbox.push(bytes(_buffer[:size]), _source(host, source[1])):
                 counters.drop(Drop.RECEIVE_QUEUE, priority)
 
     def _handle_waiting(self) -> None:
