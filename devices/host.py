@@ -14,6 +14,7 @@ from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.load import Load
 from gossip_ws.devices.multihome import Multihomed
+from gossip_ws.devices.versions import metadata_version
 from gossip_ws.dpws.discovery import TargetService
 from gossip_ws.dpws.messages import Target
 from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
@@ -131,6 +132,7 @@ class Host:
             DeviceNetwork(host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group)
             for host in (settings.host, *settings.also)
         )
+        self._store = store
         self._verifier = verifier
         self._combiner = combiner
         self._listener = listener
@@ -235,7 +237,10 @@ class Host:
         settings = self.settings
         listening = (network.http for network in (self.network, *self._others))
         xaddrs = tuple(str(http.at(DEVICE_PATH)) for http in listening if http is not None)
-        target = Target(settings.device, types, settings.scopes, xaddrs)
+        hosted = endpoint.hosting.services
+        services = [(one.service_id, one.path, one.port_type, sorted(one.operations)) for one in hosted]
+        told = repr((types, settings.scopes, xaddrs, settings.friendly_name, services)).encode()
+        target = Target(settings.device, types, settings.scopes, xaddrs, metadata_version(self._store, told))
         discovery = Discovery(
             TargetService(target, instance_id=settings.incarnation, dice=dice),
             network,

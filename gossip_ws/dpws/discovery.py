@@ -136,16 +136,19 @@ class TargetService:
         scopes: tuple[str, ...] | None = None,
         xaddrs: tuple[str, ...] | None = None,
     ) -> list[Effect]:
-        """What is given replaces what was held; MetadataVersion goes up by one in any case, since a model name or
-        a hosted service may be what changed. A Hello follows, one for all changes made before it is due.
-        Raises LocalError, nothing changed, as the constructor does."""
+        """What is given replaces what was held. MetadataVersion goes up by one, unless all that is given was held
+        already; given nothing, it does, since a model name or a hosted service may be what changed. A Hello follows,
+        one for all changes made before it is due. Raises LocalError, nothing changed, as the constructor does."""
+        held = self.target
         target = replace(
-            self.target,
-            types=self.target.types if types is None else types,
-            scopes=self.target.scopes if scopes is None else scopes,
-            xaddrs=self.target.xaddrs if xaddrs is None else xaddrs,
-            metadata_version=self.target.metadata_version + 1,
+            held,
+            types=held.types if types is None else types,
+            scopes=held.scopes if scopes is None else scopes,
+            xaddrs=held.xaddrs if xaddrs is None else xaddrs,
         )
+        if target == held and (types, scopes, xaddrs) != (None, None, None):
+            return []
+        target = replace(target, metadata_version=held.metadata_version + 1)
         check(target)
         self.target = target
         self.subject = Subject.of(target)
@@ -203,8 +206,15 @@ class TargetService:
             return self._match(request, matched=request.device == self.device)
         wanted = criteria(request)
         if wanted is None:
-            raise rule_not_supported(request.match_by)
+            raise rule_not_supported(request)
         return self._match(request, matched=wanted.met_by(self.subject))
+
+    def asked(self, request: Request, source: Address, now: Instant) -> list[Effect]:
+        """`directed` by a datagram to this device alone: one answer for all its copies. Raises RemoteError as
+        `directed` does."""
+        if not self._recent.first_time(request.message_id):
+            return [Dropped("duplicate")]
+        return [Unicast(self.directed(request, now), source)]
 
     def _become_announcing(self) -> list[Effect]:
         if self.state is State.OFF:
@@ -226,8 +236,9 @@ class TargetService:
         own = self.target if matched else None
         app, message_id = self._next(), fresh_id(self._dice)
         if isinstance(request, Resolve):
-            return ResolveMatches(own, app, message_id, request.message_id)
-        return ProbeMatches((own,) if own else (), app, message_id, request.message_id)
+            return ResolveMatches(own, app, message_id, request.message_id, generation=request.generation)
+        found = (own,) if own else ()
+        return ProbeMatches(found, app, message_id, request.message_id, generation=request.generation)
 
 
 def check(target: Target) -> None:

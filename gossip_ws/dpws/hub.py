@@ -103,7 +103,7 @@ class DiscoveryHub:
                 wanted = criteria(message)
                 if wanted is None:
                     return [Dropped("matching rule not supported")]
-                return self._answer(self._matching(wanted, message.scopes), message, source, now)
+                return self._answer(self._matching(wanted), message, source, now)
             case Resolve():
                 service = self._services.get(message.device)
                 return self._answer([service] if service else [], message, source, now)
@@ -130,11 +130,12 @@ class DiscoveryHub:
             if not isinstance(effect, Dropped)
         ]
 
-    def _matching(self, wanted: Criteria, scopes: tuple[str, ...]) -> Iterator[TargetService]:
+    def _matching(self, wanted: Criteria) -> Iterator[TargetService]:
         """Those that meet the criteria, looked for among the rarest thing asked for."""
         holders = [self._by_type.get(name) for name in wanted.types]
         holders += [self._by_scope.get(scope) for scope in wanted.exact]
-        holders += [self._by_prefix.get(path[:_DEPTH]) if path else _NOBODY for path in wanted.paths]
+        if wanted.reading is scope_path:
+            holders += [self._by_prefix.get(path[:_DEPTH]) if path else _NOBODY for path in wanted.paths]
         for device in min(holders, key=len) if holders else tuple(self._services):
             service = self._services[device]
             if wanted.met_by(service.subject):

@@ -1,11 +1,12 @@
-"""What devices and seekers say to one another to be found: the six messages of WS-Discovery 1.1.
+"""What devices and seekers say to one another to be found: the six messages of WS-Discovery.
 
-Knows nothing of XML or of the generation of the namespaces: `wire.discovery` does.
+Names are those of WS-Discovery 1.1 in either generation. Knows nothing of XML or of namespaces: `wire.generation` does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from gossip_ws.kernel.dice import Dice
@@ -22,6 +23,15 @@ MAX_SCOPES: Final = 32
 MAX_XADDRS: Final = 16
 MAX_MATCHES: Final = 64
 """How many of each one message may carry; ours never need a tenth of it."""
+
+
+class Generation(Enum):
+    """In whose words a message is said. A request is answered in the generation in which it was asked."""
+
+    OASIS = "1.1"
+    """WS-Discovery 1.1 and DPWS 1.1 over WS-Addressing 1.0."""
+    DRAFT = "2005/04"
+    """WS-Discovery 2005/04 and DPWS 2006/02 over WS-Addressing 2004/08."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ class Hello:
     message_id: str
     to: str = ADHOC
     relates_to: str = ""
+    generation: Generation = Generation.OASIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,7 @@ class Bye:
     message_id: str
     metadata_version: int | None = None
     to: str = ADHOC
+    generation: Generation = Generation.OASIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,7 @@ class Probe:
     match_by: str = ""
     to: str = ADHOC
     reply_to: str = ""
+    generation: Generation = Generation.OASIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ class ProbeMatches:
     message_id: str
     relates_to: str
     to: str = ANONYMOUS
+    generation: Generation = Generation.OASIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,7 @@ class Resolve:
     message_id: str
     to: str = ADHOC
     reply_to: str = ""
+    generation: Generation = Generation.OASIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +130,7 @@ class ResolveMatches:
     message_id: str
     relates_to: str
     to: str = ANONYMOUS
+    generation: Generation = Generation.OASIS
 
 
 Request = Probe | Resolve

@@ -5,7 +5,7 @@ Knows no peer, role or parent: what a found device is good for is for others to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Found, Lost, Multicast, ProbeEnded, Unicast
@@ -247,8 +247,8 @@ class Seeker:
 def _may_meet(wanted: Criteria, target: Target) -> bool:
     """Types and scopes are optional in a match: only what is given can speak against it."""
     subject = Subject.of(target)
-    types_only = Criteria(wanted.types, (), frozenset())
-    scopes_only = Criteria(frozenset(), wanted.paths, wanted.exact)
+    types_only = Criteria(wanted.types)
+    scopes_only = replace(wanted, types=frozenset())
     return (not target.types or types_only.met_by(subject)) and (not target.scopes or scopes_only.met_by(subject))
 
 

@@ -23,7 +23,7 @@ from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.names import PEERS, DeviceId, QName, qname
 from gossip_ws.ports import Clock, Frame, Network
 from gossip_ws.wire.discovery import decode, encode
-from gossip_ws.wire.envelope import Addressing, build, message_id, parse
+from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build, message_id, parse
 from gossip_ws.wire.metadata import GET, read_get_response
 
 PEER_PORT_TYPE: Final = qname(PEERS, "Peers")
@@ -79,13 +79,17 @@ class Discovery:
         self.carry_out(self.target.stop())
 
     def unicast(self, message: Message, source: Address) -> bytes:
-        """A discovery message that came to this device alone; the reply envelope for a request, else empty.
+        """A discovery message that came to this device alone; the reply envelope for a request over HTTP, else empty:
+        what answers a datagram is repeated, as any datagram is.
 
         Raises RemoteError for an unknown matching rule.
         """
         now = self._clock.now()
         if isinstance(message, Probe | Resolve):
-            return encode(self.target.directed(message, now))
+            if source.binding is not Binding.UDP:
+                return encode(self.target.directed(message, now))
+            self.carry_out(self.target.asked(message, source, now))
+            return b""
         if self.seeker is not None:
             self.carry_out(self.seeker.receive(message, source, now))
         return b""
@@ -182,7 +186,7 @@ class Listener:
     def receive(self, frame: Frame, source: Address) -> None:
         """Junk is counted and dropped."""
         try:
-            message = decode(frame)
+            message = decode(frame, MAX_UDP_ENVELOPE)
         except RemoteError as error:
             self.counters[error.fault.subcode.rpartition("}")[2]] += 1
             return

@@ -26,6 +26,10 @@ SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
 WSA = "http://www.w3.org/2005/08/addressing"
 WSD = "http://docs.oasis-open.org/ws-dd/ns/discovery/2009/01"
 DPWS = "http://docs.oasis-open.org/ws-dd/ns/dpws/2009/01"
+WSA_2004 = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
+WSD_2005 = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
+DPWS_2006 = "http://schemas.xmlsoap.org/ws/2006/02/devprof"
+"""The generation before: what older devices and clients speak."""
 
 
 def qname(namespace: str, local: str) -> QName:

@@ -17,15 +17,20 @@ from gossip_ws.core.peers import Role
 from gossip_ws.devices.config import DeviceConfig, Energy, HandOn, Security
 from gossip_ws.devices.single import Single, identity, instance
 from gossip_ws.devices.store import SqliteStore
+from gossip_ws.devices.versions import metadata_version
+from gossip_ws.dpws.messages import Probe, ProbeMatches
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.population import device_id
 from gossip_ws.grid.tasks import tasks_of
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.net.counters import Counters
+from gossip_ws.net.http_client import HttpClient
 from gossip_ws.net.http_server import HttpServer
+from gossip_ws.net.multicast import Group
 from gossip_ws.ports import Request, Respond, Response
 from gossip_ws.services.tariff import HeldTariff
+from gossip_ws.wire.discovery import decode, encode
 from gossip_ws.wire.envelope import parse
 
 TARIFF = {
@@ -96,6 +101,57 @@ def test_the_instance_grows_whatever_the_clock_says(tmp_path: Path) -> None:
     assert instance(store, 1e12) == 2**32 - 1
     store.close()
     assert instance(None, 7.5) == 7
+
+
+def test_the_metadata_version_moves_with_the_metadata_and_outlives_a_restart(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "a.sqlite")
+    assert metadata_version(store, b"one") == 1
+    assert metadata_version(store, b"one") == 1
+    assert metadata_version(store, b"two") == 2
+    store.close()
+    store = SqliteStore(tmp_path / "a.sqlite")
+    assert metadata_version(store, b"two") == 2
+    assert metadata_version(store, b"one") == 3
+    store.put("metadata", b"%d -" % (2**32 - 1))
+    assert metadata_version(store, b"one") == 2**32 - 1
+    store.close()
+    assert metadata_version(None, b"any") == 1
+
+
+def test_a_device_that_is_started_again_says_the_same_version_until_it_is_changed(tmp_path: Path) -> None:
+    """WSDBIT 1.1.3: the same endpoint and MetadataVersion; and an instance id that has grown (WS-Discovery 1.1 §7)."""
+
+    async def told(config: DeviceConfig) -> tuple[str, int, int]:
+        single = Single(config)
+        await single.open()
+        try:
+            found = HttpClient("", Counters())
+            answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+            found.request(encode(Probe("urn:uuid:1")), single.host.http.at("/device"), 5.0, answer.set_result)
+            frame = await answer
+            await found.close()
+            assert frame is not None
+            matches = decode(frame)
+            assert isinstance(matches, ProbeMatches)
+            (target,) = matches.matches
+            return target.device, target.metadata_version, matches.app.instance_id
+        finally:
+            await single.close()
+
+    async def story() -> None:
+        tcp, udp = await asyncio.to_thread(_two_free_ports)
+        store = tmp_path / "sm.sqlite"
+        config = replace(device("ssc/sm", host="127.0.8.2"), identity=None, store=store, http_port=tcp, udp_port=udp)
+        config = replace(config, discovery=Group("239.255.255.250", 37_020))
+        first = await told(config)
+        again = await told(config)
+        assert again[:2] == first[:2]
+        assert again[2] > first[2]
+        moved = await told(replace(config, scopes=("grid://town/ssc/other",)))
+        assert moved[:2] == (first[0], first[1] + 1)
+        assert moved[2] > again[2]
+
+    asyncio.run(story())
 
 
 def test_a_meter_hands_a_tariff_on_to_a_webhook_and_a_display(tmp_path: Path) -> None:

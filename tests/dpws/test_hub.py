@@ -11,7 +11,7 @@ from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.discovery import TargetService
 from gossip_ws.dpws.effects import For, Found, Lost, Multicast
 from gossip_ws.dpws.hub import DiscoveryHub
-from gossip_ws.dpws.matching import STRCMP0
+from gossip_ws.dpws.matching import LDAP, NONE, STRCMP0, UUID
 from gossip_ws.dpws.messages import AppSequence, Bye, Hello, Message, Probe, ProbeMatches, Resolve, Target
 from gossip_ws.dpws.seeker import Seeker
 from gossip_ws.kernel.address import Address
@@ -118,10 +118,21 @@ def test_a_resolve_reaches_one_and_a_copy_nobody() -> None:
 
 def test_what_nobody_can_use() -> None:
     hub = city(areas=1, meters=1)
-    unknown = Probe("urn:m:1", match_by=WSD + "/ldap")
+    unknown = Probe("urn:m:1", match_by=WSD + "/mine")
     assert hub.receive(unknown, SOURCE, NOW) == [Dropped("matching rule not supported")]
     matches = ProbeMatches((), AppSequence(1, 1), "urn:m:2", "urn:m:1")
     assert hub.receive(matches, SOURCE, NOW) == [Dropped("an answer is not multicast")]
+
+
+def test_rules_that_no_index_knows() -> None:
+    hub = DiscoveryHub()
+    for number, scopes in enumerate([(), ("ldap://h/ou=a,dc=b",), ("uuid:550e8400-e29b-41d4-a716-446655440000",)]):
+        one = TargetService(Target(device(1, number), (DEVICE,), scopes), instance_id=1, dice=Random(1))
+        one.start()
+        hub.add(one)
+    assert owners(hub, Probe("urn:m:1", match_by=NONE)) == [device(1, 0)]
+    assert owners(hub, Probe("urn:m:2", (), ("ldap://h/dc=b",), LDAP)) == [device(1, 1)]
+    assert owners(hub, Probe("urn:m:3", (), ("urn:uuid:550E8400-e29b-41d4-a716-446655440000",), UUID)) == [device(1, 2)]
 
 
 def test_a_device_that_moved_is_found_where_it_is_now() -> None:

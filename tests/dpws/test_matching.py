@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gossip_ws.dpws.matching import RFC3986, STRCMP0, Criteria, Subject, rule_not_supported
-from gossip_ws.dpws.messages import Target
+from gossip_ws.dpws.matching import LDAP, NONE, RFC2396, RFC3986, STRCMP0, UUID, Criteria, Subject, rule_not_supported
+from gossip_ws.dpws.messages import Generation, Probe, Target
 from gossip_ws.kernel.errors import FaultCode
-from gossip_ws.kernel.names import DEVICE, GRID, WSD, DeviceId, qname
+from gossip_ws.kernel.names import DEVICE, GRID, WSD, WSD_2005, DeviceId, qname
 from gossip_ws.kernel.scopes import any_covers, covers, scope_path
 
 METER = qname(GRID, "SmartMeter")
@@ -79,10 +79,80 @@ def test_all_types_and_all_scopes_must_be_there() -> None:
     assert not met((), ("Feeder://f/2",), STRCMP0)
 
 
-def test_a_rule_that_is_none_of_ours() -> None:
-    assert Criteria.of((), (), WSD + "/ldap") is None
-    error = rule_not_supported(WSD + "/ldap")
+def met(wider: str, own: tuple[str, ...], rule: str) -> bool:
+    wanted = Criteria.of((), (wider,) if wider else (), rule)
+    assert wanted is not None
+    return wanted.met_by(Subject.of(Target(DeviceId("urn:uuid:a"), (DEVICE,), own)))
+
+
+FIRST = "550e8400-e29b-41d4-a716-446655440000"
+
+
+@pytest.mark.parametrize("rule", [UUID, WSD_2005 + "/uuid"])
+@pytest.mark.parametrize(
+    ("wider", "narrower", "expected"),
+    [
+        (f"uuid:{FIRST}", f"uuid:{FIRST}", True),
+        (f"urn:uuid:{FIRST}", f"UUID:{FIRST.upper()}", True),
+        (f"uuid:{FIRST}", f"uuid:{FIRST[:-1]}1", False),
+        (f"uuid:{FIRST}", f"grid://{FIRST}", False),
+        (f"uuid:{FIRST}", f"uuid:{FIRST}x", False),
+        ("uuid:550e8400e29b41d4a716446655440000", f"uuid:{FIRST}", False),
+        ("uuid:", "uuid:", False),
+    ],
+)
+def test_uuid(rule: str, wider: str, narrower: str, expected: bool) -> None:
+    assert met(wider, ("grid://city", narrower), rule) is expected
+
+
+@pytest.mark.parametrize("rule", [LDAP, WSD_2005 + "/ldap"])
+@pytest.mark.parametrize(
+    ("wider", "narrower", "expected"),
+    [
+        ("ldap://h/dc=example,dc=com", "ldap://h/ou=meters,dc=example,dc=com", True),
+        ("ldap://h/ou=meters,dc=example,dc=com", "ldap://h/ou=meters,dc=example,dc=com", True),
+        ("ldap://h/ou=meters,dc=example,dc=com", "ldap://h/dc=example,dc=com", False),
+        ("ldap://h/ou=meters", "ldap://h/ou=meters,dc=example", False),
+        ("LDAP://H:389/DC=Example", "ldap://h/ou=a,dc=exAMPLE", True),
+        ("ldap://h:390/dc=example", "ldap://h/dc=example", False),
+        ("ldap://h", "ldap://h/dc=example", True),
+        ("ldap://h/", "ldap://g/dc=example", False),
+        ("ldap://h/dc=example??sub?(a=b)", "ldap://h/ou=a, dc=example", True),
+        ("ldap://h/o=Ain't%20it%20%20fine", "ldap://h/cn=x,o=ain't it fine", True),
+        (r"ldap://h/o=a\,b", r"ldap://h/cn=x,o=a\2Cb", True),
+        ("ldap://h/o=a%5C%2Cb", r"ldap://h/o=a\,b", True),
+        (r"ldap://h/o=a\\,dc=b", r"ldap://h/o=a\5c,dc=b", True),
+        ("ldap://h/cn=a+uid=1,o=b", "ldap://h/uid=1+cn=A,o=b", True),
+        ("ldap://h/cn=a,o=b", "ldap://h/uid=1+cn=A,o=b", False),
+        ("ldap://h/o=%FF", "ldap://h/o=%FE", False),
+        ("ldap://h/example", "ldap://h/example", False),
+        ("ldap://h/o=a,", "ldap://h/o=a,", False),
+        ("http://h/o=a", "http://h/o=a", False),
+    ],
+)
+def test_ldap(rule: str, wider: str, narrower: str, expected: bool) -> None:
+    assert met(wider, ("grid://city", narrower), rule) is expected
+
+
+def test_none_is_met_by_whoever_has_no_scopes() -> None:
+    assert met("", (), NONE)
+    assert not met("", ("grid://city",), NONE)
+    assert not met("grid://city", ("grid://city",), NONE)
+    assert not met("grid://city", (), NONE)
+
+
+def test_the_draft_calls_the_first_rule_by_the_number_of_its_day() -> None:
+    assert met("grid://city", ("grid://city/ssc-3",), RFC2396)
+    assert met("grid://city/x", ("grid://city/x",), WSD_2005 + "/strcmp0")
+    assert not met("grid://city", ("grid://city/x",), WSD_2005 + "/strcmp0")
+    assert Criteria.of((), (), WSD_2005 + "/none") is None
+
+
+@pytest.mark.parametrize(("generation", "namespace"), [(Generation.OASIS, WSD), (Generation.DRAFT, WSD_2005)])
+def test_a_rule_that_nobody_has_heard_of(generation: Generation, namespace: str) -> None:
+    assert Criteria.of((), (), namespace + "/mine") is None
+    error = rule_not_supported(Probe("urn:m:1", match_by=namespace + "/mine", generation=generation))
     assert error.fault.code is FaultCode.SENDER
-    assert error.fault.subcode == qname(WSD, "MatchingRuleNotSupported")
-    assert RFC3986.encode() in error.fault.detail
-    assert STRCMP0.encode() in error.fault.detail
+    assert error.fault.subcode == qname(namespace, "MatchingRuleNotSupported")
+    for rule in ("uuid", "ldap", "strcmp0"):
+        assert f"{namespace}/{rule}".encode() in error.fault.detail

@@ -127,7 +127,7 @@ def test_a_matching_multicast_probe_is_answered_to_its_source_after_a_delay() ->
         (Probe("urn:m:1", (qname(GRID, "Appliance"),)), "no match"),
         (Probe("urn:m:1", (), ("grid://city/SSC-3",)), "no match"),
         (Probe("urn:m:1", (), ("grid://city",), STRCMP0), "no match"),
-        (Probe("urn:m:1", (), (), WSD + "/ldap"), "matching rule not supported"),
+        (Probe("urn:m:1", (), (), WSD + "/mine"), "matching rule not supported"),
         (Resolve(DeviceId("urn:uuid:other"), "urn:m:1"), "no match"),
         (Probe("urn:m:1", reply_to="http://victim.example/"), "reply address not anonymous"),
         (Bye(ME, AppSequence(1, 1), "urn:m:1"), "not for a target service"),
@@ -201,6 +201,23 @@ def test_changed_metadata_raises_the_version_and_says_hello_once() -> None:
     assert isinstance(hello.message, Hello)
     assert hello.message.target == replace(TARGET, scopes=("grid://city/ssc-4/sm-1",), metadata_version=9)
     assert one.receive(Probe("urn:m:1", (), ("grid://city/ssc-3",)), SOURCE, NOW) == [Dropped("no match")]
+
+
+def test_what_is_said_again_unchanged_is_no_change() -> None:
+    one = joined()
+    assert one.metadata_changed(types=TARGET.types, scopes=TARGET.scopes, xaddrs=TARGET.xaddrs) == []
+    assert one.target == TARGET
+
+
+def test_a_datagram_to_the_device_alone_is_answered_once() -> None:
+    one = joined()
+    probe = Probe("urn:m:1", (METER,))
+    answer = only(one.asked(probe, SOURCE, NOW))
+    assert isinstance(answer, Unicast)
+    assert answer.to == SOURCE
+    assert isinstance(answer.message, ProbeMatches)
+    assert answer.message.relates_to == "urn:m:1"
+    assert one.asked(probe, SOURCE, NOW) == [Dropped("duplicate")]
 
 
 def test_metadata_that_changes_while_off_is_told_at_the_next_start() -> None:

@@ -167,6 +167,32 @@ def test_the_listener_counts_junk_and_answers_a_probe_that_matches() -> None:
     assert len(meter.network.sent) == sent
 
 
+def test_a_datagram_to_the_device_alone_is_answered_once_and_repeated() -> None:
+    meter = Seeking()
+    probe = Probe(message_id(), (DEVICE,))
+    for _ in range(3):
+        assert meter.discovery.unicast(probe, SOURCE) == b""
+    meter.clock.turn(1.0)
+    assert len(meter.network.sent) == 2
+    assert meter.network.sent[0] == meter.network.sent[1]
+    # Nothing matches: over a datagram too the one who asked this device alone is told so.
+    meter.discovery.unicast(Probe(message_id(), (SUBSTATION,)), SOURCE)
+    found = decode(meter.network.sent[-1][0])
+    assert isinstance(found, ProbeMatches)
+    assert found.matches == ()
+
+
+def test_a_datagram_above_the_limit_is_dropped() -> None:
+    meter = Seeking()
+    probe = encode(Probe(message_id(), (DEVICE,)))
+    for octets in (4_096, 4_097):
+        padded = probe.replace(b"<s12:Body>", b"<s12:Body>" + b" " * (octets - len(probe)))
+        meter.listener.receive(padded, SOURCE)
+    assert meter.listener.counters == {"TooLarge": 1}
+    meter.clock.turn(3.0)
+    assert len(meter.network.sent) == 2
+
+
 def test_a_directed_probe_by_an_unknown_rule_is_a_fault() -> None:
     meter = Seeking()
     with pytest.raises(RemoteError) as caught:
