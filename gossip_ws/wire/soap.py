@@ -12,7 +12,7 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
-from gossip_ws.kernel.names import DPWS, SOAP12, WSA, WSD, QName, qname, split
+from gossip_ws.kernel.names import DPWS, SOAP12, WSA, WSD, WSE, QName, qname, split
 from gossip_ws.wire.envelope import (
     Addressing,
     Envelope,
@@ -27,8 +27,8 @@ from gossip_ws.wire.envelope import (
 FAULT_ACTION: Final = WSA + "/soap/fault"
 """WS-Addressing 1.0 SOAP binding section 6, for faults of SOAP itself and those that no WSDL gives an action of
 their own."""
-DEFINED_FAULT_ACTIONS: Final = {namespace: namespace + "/fault" for namespace in (WSA, WSD, DPWS)}
-"""Of the faults that WS-Addressing, WS-Discovery and DPWS define, by the namespace of their subcode."""
+DEFINED_FAULT_ACTIONS: Final = {namespace: namespace + "/fault" for namespace in (WSA, WSD, DPWS, WSE)}
+"""Of the faults that WS-Addressing, WS-Discovery, DPWS and WS-Eventing define, by the namespace of their subcode."""
 ADDRESSING_HEADERS: Final = frozenset(
     qname(WSA, name) for name in ("To", "Action", "MessageID", "RelatesTo", "From", "ReplyTo", "FaultTo")
 )
@@ -48,7 +48,7 @@ _ROLE: Final = qname(SOAP12, "role")
 # SOAP 1.2 part 1 section 2.2: the roles that a device at the end of the path plays.
 _OURS: Final = frozenset(("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"))
 _CODES: Final = {code.value: code for code in FaultCode}
-_PREFIXES: Final = {WSA: "wsa", WSD: "wsd", DPWS: "dpws"}
+_PREFIXES: Final = {WSA: "wsa", WSD: "wsd", DPWS: "dpws", WSE: "wse"}
 
 
 def fault_envelope(fault: Fault, relates_to: str = "", blocks: bytes = b"") -> bytes:
