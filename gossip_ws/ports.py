@@ -38,7 +38,7 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class Request:
     """One received frame. UDP: `method` is empty and `path` too. HTTP: as on the request line; `query` is
-    without its question mark; `content_type` verbatim."""
+    without its question mark; `content_type` and `soap_action` verbatim."""
 
     frame: Frame
     caller: Caller
@@ -46,6 +46,7 @@ class Request:
     path: str = ""
     query: str = ""
     content_type: str = ""
+    soap_action: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from gossip_ws.kernel.terms import Style
 from gossip_ws.services import _spyne, interface
 from gossip_ws.services.shape import element_name, shape_of
 from gossip_ws.wire.envelope import canonical
+from gossip_ws.wire.soap import action_not_supported
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,8 @@ class Contract:
         if payload is None:
             raise _invalid(f"the Body is empty, {operation.name} wants a {operation.request}")
         if payload.tag != operation.request:
-            raise _invalid(f"action {operation.action} does not go with the body {payload.tag}")
+            reason = f"action {operation.action} does not go with the body {payload.tag}"
+            raise action_not_supported(operation.action, reason[:MAX_REASON])
         try:
             self._schema.assertValid(payload)
         except etree.DocumentInvalid as error:

@@ -21,13 +21,31 @@ from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
-from gossip_ws.kernel.names import WSA, GossipId
+from gossip_ws.kernel.names import WSA, GossipId, qname
 from gossip_ws.kernel.terms import Style, Wanted
-from gossip_ws.ports import Caller, Frame, HostedService, Outcome, Reply, Request, Respond, Response
-from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Envelope, canonical, content_prefixes, parse
+from gossip_ws.ports import Caller, HostedService, Outcome, Reply, Request, Respond, Response
+from gossip_ws.wire.envelope import (
+    MAX_UDP_ENVELOPE,
+    Addressing,
+    Envelope,
+    canonical,
+    content_prefixes,
+    header_fault,
+    parse,
+)
 from gossip_ws.wire.nodes import encode_report
 from gossip_ws.wire.replies import GET_REPLIES_ACTION, REPLIES_ACTION, read_get_replies
-from gossip_ws.wire.soap import ADDRESSING_HEADERS, fault_envelope, reply_envelope, understand
+from gossip_ws.wire.soap import (
+    ADDRESSING_HEADERS,
+    NotUnderstood,
+    action_not_supported,
+    destination_unreachable,
+    fault_envelope,
+    header_required,
+    message_id_of,
+    read_understood,
+    reply_envelope,
+)
 from gossip_ws.wire.terms import WANTED, decode_wanted
 
 GOSSIP_PATH: Final = "/gossip"
@@ -110,8 +128,7 @@ class SoapServer:
             self._count(error.fault)
 
     def _plain_datagram(self, request: Request, respond: Respond) -> None:
-        envelope = parse(request.frame)
-        understand(envelope.headers, _KNOWN)
+        envelope = read_understood(request.frame, _KNOWN)
         described = self._description.answer("", envelope, request.caller.source)
         if described is not None:
             respond(Response(200, described))
@@ -161,10 +178,9 @@ class SoapServer:
                     self.endpoint.gossip(message, request.caller)
                     respond(_ACCEPTED)
                     return
-            envelope = parse(request.frame)
+            envelope = read_understood(request.frame, _KNOWN)
             relates_to = envelope.addressing.message_id
-            understand(envelope.headers, _KNOWN)
-            self._check_addressing(envelope, request.path)
+            self._check_addressing(envelope, request)
             described = self._description.answer(request.path, envelope, request.caller.source)
             if described is not None:
                 respond(Response(200, described) if described else _ACCEPTED)
@@ -177,7 +193,8 @@ class SoapServer:
             self._call(route, _operation(route, envelope), envelope, request, respond)
         except RemoteError as error:
             self._count(error.fault)
-            respond(_fault_response(error.fault, relates_to or _message_id(request.frame)))
+            blocks = error.blocks if isinstance(error, NotUnderstood) else b""
+            respond(_fault_response(error.fault, relates_to or message_id_of(request.frame), blocks))
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -188,7 +205,10 @@ class SoapServer:
         elsewhere = operations is not None and content.action not in operations
         if operation is None or elsewhere or operation.is_notification:
             raise _action_not_supported(content.action)
-        relates_to = _message_id(request.frame)
+        addressing = parse(request.frame).addressing
+        if request.method:
+            _check_anonymous(addressing)
+        relates_to = addressing.message_id
         asker = Asker(operation.action, request.caller, signed=True)
         waiting = self._report(operation, relates_to, respond, asker)
         self.endpoint.enter(content, request.caller, waiting, self._told(relates_to, respond))
@@ -266,19 +286,20 @@ class SoapServer:
 
     # -- WS-Addressing -------------------------------------------------------------------------
 
-    def _check_addressing(self, envelope: Envelope, path: str) -> None:
-        addressing = envelope.addressing
-        for reply_to in (addressing.reply_to, addressing.fault_to):
-            if reply_to not in ("", ANONYMOUS):
-                # DPWS 1.1 R0031: over HTTP the reply goes back on the same exchange, nowhere else.
-                raise sender_fault(
-                    "OnlyAnonymousAddressSupported", "over HTTP only the anonymous ReplyTo is served", namespace=WSA
-                )
+    def _check_addressing(self, envelope: Envelope, request: Request) -> None:
+        addressing, path = envelope.addressing, request.path
+        if not addressing.action and any(block.tag in ADDRESSING_HEADERS for block in envelope.headers):
+            raise header_required("Action")
+        said = request.soap_action.strip().strip('"')
+        if addressing.action and said not in ("", addressing.action):
+            # WS-Addressing 1.0 SOAP binding section 4.2: where both are said, they say the same.
+            raise header_fault("ActionMismatch", qname(WSA, "Action"), f"SOAPAction says {said}")
+        _check_anonymous(addressing)
         to = addressing.to
         named = to in ("", ANONYMOUS, self.endpoint.device) or (path == DEVICE_PATH and to == ADHOC)
         # A device behind a name or an address translation does not know all its transport addresses.
         if not named and not (to.lower().startswith(("http://", "https://")) and _path(to) == path):
-            raise sender_fault("DestinationUnreachable", f"not an address of this device: {to}", namespace=WSA)
+            raise destination_unreachable(to)
 
     def _count(self, fault: Fault) -> None:
         self.endpoint.counters[fault.subcode.rpartition("}")[2]] += 1
@@ -312,16 +333,16 @@ def _charset(content_type: str) -> str:
     return ""
 
 
-def _message_id(frame: Frame) -> str:
-    """The wsa:MessageID of a frame, empty when it cannot be told."""
-    try:
-        return parse(frame).addressing.message_id
-    except RemoteError:
-        return ""
+def _check_anonymous(addressing: Addressing) -> None:
+    """DPWS 1.1 R0031: over HTTP the reply goes back on the same exchange, nowhere else. Raises RemoteError."""
+    for header, address in (("ReplyTo", addressing.reply_to), ("FaultTo", addressing.fault_to)):
+        if address not in ("", ANONYMOUS):
+            reason = "over HTTP only the anonymous address is served"
+            raise header_fault("OnlyAnonymousAddressSupported", qname(WSA, header), reason)
 
 
 def _action_not_supported(action: str) -> RemoteError:
-    return sender_fault("ActionNotSupported", f"not an operation of this service: {action}", namespace=WSA)
+    return action_not_supported(action, f"not an operation of this service: {action}")
 
 
 def _fault_response(fault: Fault, relates_to: str, blocks: bytes = b"") -> Response:

@@ -27,12 +27,14 @@ class FaultCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A SOAP 1.2 fault as data. `subcode` is always namespace-qualified; `detail` is one XML element or empty."""
+    """A SOAP 1.2 fault as data. `subcode` is always namespace-qualified; `detail` is one XML element or empty.
+    `subsubcode`: the subcode of the subcode, where a specification defines one (WS-Addressing does)."""
 
     code: FaultCode
     subcode: QName
     reason: str
     detail: bytes = b""
+    subsubcode: QName | None = None
 
 
 class RemoteError(GossipError):

@@ -15,10 +15,12 @@ from gossip_ws.ports import Caller, Request
 
 
 def as_request(request: h11.Request, frame: bytes, peer: Address, local: str) -> Request:
-    content_type = user = password = ""
+    content_type = soap_action = user = password = ""
     for name, value in request.headers:
         if name == b"content-type":
             content_type = value.decode("latin-1")
+        elif name == b"soapaction":
+            soap_action = value.decode("latin-1")
         elif name == b"authorization":
             user, password = _basic(value)
     target = request.target.decode("ascii")
@@ -28,7 +30,7 @@ def as_request(request: h11.Request, frame: bytes, peer: Address, local: str) ->
         target = (slash + rest) or "/"
     path, _, query = target.partition("?")
     caller = Caller(peer, local, user, password)
-    return Request(frame, caller, request.method.decode("ascii"), path, query, content_type)
+    return Request(frame, caller, request.method.decode("ascii"), path, query, content_type, soap_action)
 
 
 def header(request: h11.Request, name: bytes) -> str:

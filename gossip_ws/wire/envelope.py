@@ -23,6 +23,7 @@ _ENVELOPE = f"{{{SOAP12}}}Envelope"
 _HEADER = f"{{{SOAP12}}}Header"
 _BODY = f"{{{SOAP12}}}Body"
 _WSA = f"{{{WSA}}}"
+_ENDPOINTS = frozenset((_WSA + "ReplyTo", _WSA + "FaultTo"))
 _ONCE = frozenset(_WSA + name for name in ("To", "Action", "MessageID", "From", "ReplyTo", "FaultTo"))
 REPLY: Final = WSA + "/reply"
 # What XML 1.0 cannot carry even escaped (section 2.2, Char).
@@ -214,7 +215,8 @@ def build(properties: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
 
 
 def addressing(headers: tuple[etree._Element, ...]) -> Addressing:
-    """The WS-Addressing properties among the header blocks. Raises RemoteError when one stands there twice."""
+    """The WS-Addressing properties among the header blocks. Raises RemoteError when one stands there twice, is too
+    long, or is an endpoint without an address."""
     found: dict[str, str] = {}
     relates_to: list[tuple[str, str]] = []
     for block in headers:
@@ -223,11 +225,13 @@ def addressing(headers: tuple[etree._Element, ...]) -> Addressing:
             continue
         if tag in _ONCE:
             if tag in found:
-                raise _invalid_addressing(f"{tag} more than once")
+                raise header_fault("InvalidCardinality", QName(tag), "more than once")
             value = block.text if len(block) == 0 else block.findtext(_WSA + "Address")
             found[tag] = (value or "").strip()
             if len(found[tag]) > MAX_URI:
-                raise _invalid_addressing(f"{tag} of more than {MAX_URI} octets")
+                raise header_fault("InvalidAddress", QName(tag), f"more than {MAX_URI} octets")
+            if tag in _ENDPOINTS and not found[tag]:
+                raise header_fault("MissingAddressInEPR", QName(tag), "an endpoint without an address")
         elif tag == _WSA + "RelatesTo":
             relates_to.append((block.get("RelationshipType", REPLY), (block.text or "").strip()))
     return Addressing(
@@ -240,5 +244,9 @@ def addressing(headers: tuple[etree._Element, ...]) -> Addressing:
     )
 
 
-def _invalid_addressing(reason: str) -> RemoteError:
-    return sender_fault("InvalidAddressingHeader", reason, namespace=WSA)
+def header_fault(kind: str, header: QName, reason: str) -> RemoteError:
+    """A WS-Addressing header that is wrong: `kind` is the subsubcode (WS-Addressing 1.0 SOAP binding section 6.4.1)."""
+    local = header.rpartition("}")[2]
+    detail = f'<wsa:ProblemHeaderQName xmlns:wsa="{WSA}">wsa:{text(local)}</wsa:ProblemHeaderQName>'
+    subcode, subsubcode = qname(WSA, "InvalidAddressingHeader"), qname(WSA, kind)
+    return RemoteError(Fault(FaultCode.SENDER, subcode, f"wsa:{local}: {reason}", detail.encode(), subsubcode))

@@ -150,14 +150,14 @@ class XmlCodec:
             if relayed is not None or _HOP in found:
                 malformed("a Hop without Terms")
             return self._between_nodes(found, headers, payload)
+        if not found.keys() <= _KNOWN:
+            understand(headers, _KNOWN)
         if len(found) < len(headers):
             # Only RelatesTo may repeat; this finds what else does.
             addressing(headers)
             for name in (TERMS, _HOP, SECURITY):
                 if sum(block.tag == name for block in headers) > 1:
                     raise sender_fault("DuplicateHeader", f"header block more than once: {name}")
-        if not found.keys() <= _KNOWN:
-            understand(headers, _KNOWN)
         action = (found[_ACTION].text or "").strip() if _ACTION in found else ""
         if not action or len(action) > MAX_URI:
             malformed("gossip without a wsa:Action, or one that is too long")

@@ -1,4 +1,5 @@
-"""SOAP 1.2 faults, replies and the mustUnderstand rule: what every service has in common on the wire.
+"""SOAP 1.2 faults, replies and the mustUnderstand rule, and the faults of WS-Addressing: what every service has in
+common on the wire.
 
 Knows no gossip and no operation. Subcodes are always namespace-qualified, their prefix declared where it is
 used: strict peers refuse an unqualified one.
@@ -14,14 +15,17 @@ from lxml import etree
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
 from gossip_ws.kernel.names import DPWS, SOAP12, WSA, WSD, WSE, QName, qname, split
 from gossip_ws.wire.envelope import (
+    MAX_URI,
     Addressing,
     Envelope,
+    addressing,
     attribute,
     build,
     canonical,
     content_prefixes,
     message_id,
     text,
+    unwrap,
 )
 
 FAULT_ACTION: Final = WSA + "/soap/fault"
@@ -49,16 +53,17 @@ _ROLE: Final = qname(SOAP12, "role")
 _OURS: Final = frozenset(("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"))
 _CODES: Final = {code.value: code for code in FaultCode}
 _PREFIXES: Final = {WSA: "wsa", WSD: "wsd", DPWS: "dpws", WSE: "wse"}
+_MESSAGE_ID: Final = qname(WSA, "MessageID")
+# SOAP 1.2 part 1 section 5.4.7: what the sender may send instead.
+_UPGRADE: Final = b'<s12:Upgrade><s12:SupportedEnvelope qname="s12:Envelope"/></s12:Upgrade>'
 
 
 def fault_envelope(fault: Fault, relates_to: str = "", blocks: bytes = b"") -> bytes:
     """The envelope that tells `fault` to whoever sent the message `relates_to` (its wsa:MessageID, if any)."""
-    namespace, local = split(fault.subcode)
-    subcode = ""
-    if namespace and namespace != SOAP12:
-        prefix = _PREFIXES.get(namespace, "f")
-        name = f"<s12:Value xmlns:{prefix}={attribute(namespace)}>{prefix}:{text(local)}</s12:Value>"
-        subcode = f"<s12:Subcode>{name}</s12:Subcode>"
+    namespace = split(fault.subcode)[0]
+    subcode = _subcode(fault.subcode, _subcode(fault.subsubcode) if fault.subsubcode else "")
+    if fault.code is FaultCode.VERSION_MISMATCH:
+        blocks += _UPGRADE
     detail = b"<s12:Detail>%b</s12:Detail>" % fault.detail if 0 < len(fault.detail) <= MAX_DETAIL else b""
     head = (
         f"<s12:Fault><s12:Code><s12:Value>s12:{fault.code.value}</s12:Value>{subcode}</s12:Code>"
@@ -66,6 +71,15 @@ def fault_envelope(fault: Fault, relates_to: str = "", blocks: bytes = b"") -> b
     )
     action = DEFINED_FAULT_ACTIONS.get(namespace, FAULT_ACTION)
     return reply_envelope(action, relates_to, b"%b%b</s12:Fault>" % (head.encode(), detail), blocks)
+
+
+def _subcode(name: QName, inner: str = "") -> str:
+    namespace, local = split(name)
+    if not namespace or namespace == SOAP12:
+        return ""
+    prefix = _PREFIXES.get(namespace, "f")
+    value = f"<s12:Value xmlns:{prefix}={attribute(namespace)}>{prefix}:{text(local)}</s12:Value>"
+    return f"<s12:Subcode>{value}{inner}</s12:Subcode>"
 
 
 def reply_envelope(action: str, relates_to: str, body: bytes, blocks: bytes = b"") -> bytes:
@@ -80,25 +94,75 @@ def read_fault(envelope: Envelope) -> Fault | None:
     if payload is None or payload.tag != _FAULT:
         return None
     code = payload.find(_CODE)
-    kind, subcode = FaultCode.RECEIVER, QName("")
+    kind, subcode, subsubcode = FaultCode.RECEIVER, QName(""), None
     if code is not None:
         kind = _CODES.get(split(_qualified(code.find(_VALUE)))[1], FaultCode.RECEIVER)
         subcode = _qualified(code.find(f"{_SUBCODE}/{_VALUE}"))
+        subsubcode = _qualified(code.find(f"{_SUBCODE}/{_SUBCODE}/{_VALUE}")) or None
     reason = (payload.findtext(_TEXT) or "").strip()[:MAX_REASON]
     detail = payload.find(_DETAIL)
     octets = canonical(detail[0], content_prefixes(detail[0])) if detail is not None and len(detail) else b""
-    return Fault(kind, subcode, reason, octets if len(octets) <= MAX_DETAIL else b"")
+    return Fault(kind, subcode, reason, octets if len(octets) <= MAX_DETAIL else b"", subsubcode)
+
+
+class NotUnderstood(RemoteError):
+    """A MustUnderstand fault. `blocks`: the header block that names what was not understood."""
+
+    def __init__(self, name: QName) -> None:
+        reason = f"a header block that has to be understood is not: {name}"
+        super().__init__(Fault(FaultCode.MUST_UNDERSTAND, qname(SOAP12, "MustUnderstand"), reason[:MAX_REASON]))
+        namespace, local = split(name)
+        prefix, declared = ("x:", f" xmlns:x={attribute(namespace)}") if namespace else ("", "")
+        self.blocks: Final = f"<s12:NotUnderstood qname={attribute(prefix + local)}{declared}/>".encode()
 
 
 def understand(blocks: Iterable[etree._Element], known: frozenset[QName] | frozenset[str]) -> None:
-    """Raises RemoteError, a MustUnderstand fault, for a block that is meant for us, has to be understood and
-    is not `known` (SOAP 1.2 part 1 section 5.4.8)."""
+    """Raises NotUnderstood for a block that is meant for us, has to be understood and is not `known` (SOAP 1.2 part 1
+    section 5.4.8)."""
     for block in blocks:
         if block.tag not in known and block.get(_MUST_UNDERSTAND, "0").strip() in ("1", "true"):
             if block.get(_ROLE, "") not in _OURS:
                 continue
-            reason = f"a header block that has to be understood is not: {block.tag}"
-            raise RemoteError(Fault(FaultCode.MUST_UNDERSTAND, qname(SOAP12, "MustUnderstand"), reason[:MAX_REASON]))
+            raise NotUnderstood(QName(str(block.tag)))
+
+
+def read_understood(frame: bytes, known: frozenset[QName] | frozenset[str]) -> Envelope:
+    """Read one envelope. What is wrong comes to light in the order of SOAP 1.2: another version, a block that is not
+    understood, then whatever else the sender did. Raises RemoteError."""
+    headers, payload = unwrap(frame)
+    understand(headers, known)
+    return Envelope(addressing(headers), headers, payload)
+
+
+def message_id_of(frame: bytes) -> str:
+    """The wsa:MessageID of an envelope with which something else may be wrong; empty when it cannot be told."""
+    try:
+        headers, _ = unwrap(frame)
+    except RemoteError:
+        return ""
+    found = [(block.text or "").strip() for block in headers if block.tag == _MESSAGE_ID]
+    return found[0] if len(found) == 1 and len(found[0]) <= MAX_URI else ""
+
+
+def action_not_supported(action: str, reason: str) -> RemoteError:
+    """WS-Addressing 1.0 SOAP binding section 6.4.4."""
+    detail = f'<wsa:ProblemAction xmlns:wsa="{WSA}"><wsa:Action>{text(action)}</wsa:Action></wsa:ProblemAction>'
+    subcode = qname(WSA, "ActionNotSupported")
+    return RemoteError(Fault(FaultCode.SENDER, subcode, reason, detail.encode() if action else b""))
+
+
+def header_required(local: str) -> RemoteError:
+    """Who addresses a message has to say this as well (section 6.4.2). `local`: the header's name in WS-Addressing."""
+    detail = f'<wsa:ProblemHeaderQName xmlns:wsa="{WSA}">wsa:{local}</wsa:ProblemHeaderQName>'
+    subcode = qname(WSA, "MessageAddressingHeaderRequired")
+    return RemoteError(Fault(FaultCode.SENDER, subcode, f"wsa:{local} is missing", detail.encode()))
+
+
+def destination_unreachable(to: str) -> RemoteError:
+    """A wsa:To that is not of this device (section 6.4.3)."""
+    detail = f'<wsa:ProblemIRI xmlns:wsa="{WSA}">{text(to)}</wsa:ProblemIRI>'
+    reason = f"not an address of this device: {to}"
+    return RemoteError(Fault(FaultCode.SENDER, qname(WSA, "DestinationUnreachable"), reason, detail.encode()))
 
 
 def _qualified(element: etree._Element | None) -> QName:

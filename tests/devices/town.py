@@ -177,6 +177,12 @@ class Reply:
         return self.status, found.code.value, str(found.subcode)
 
     @property
+    def subsubcode(self) -> str:
+        found = read_fault(self.envelope)
+        assert found is not None, self.body
+        return found.subsubcode or ""
+
+    @property
     def relates_to(self) -> str:
         ((kind, related),) = self.envelope.addressing.relates_to
         assert kind == f"{WSA}/reply"

@@ -26,7 +26,7 @@ def test_without_keys_a_datagram_may_push_and_its_faults_are_still_not_answered(
     bench = Bench(DevelopmentVerifier())
     assert bench.datagram(plain(SET_TARIFF, tariff(2), SHADOW)) == []
     assert len(bench.network.sent) == 1
-    for body, reason in ((tariff(1), "StaleVersion"), (b"<SetTariff/>", "InvalidPayload"), (b"", "Malformed")):
+    for body, reason in ((tariff(1), "StaleVersion"), (b"<SetTariff/>", "ActionNotSupported"), (b"", "Malformed")):
         bench.clock.turn(0.01)
         assert bench.datagram(plain(SET_TARIFF, body, SHADOW)) == []
         assert bench.endpoint.counters[reason] == 1

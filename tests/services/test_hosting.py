@@ -12,6 +12,7 @@ from lxml import etree
 from gossip_ws.kernel.contract import Field, Number
 from gossip_ws.kernel.errors import Fault, FaultCode, LocalError
 from gossip_ws.kernel.instant import Instant
+from gossip_ws.kernel.names import WSA, qname
 from gossip_ws.kernel.terms import Style
 from gossip_ws.ports import Invocation, Reply
 from gossip_ws.services import (
@@ -163,10 +164,8 @@ INVALID = "{urn:gossip-ws:2026}InvalidPayload"
     ("name", "payload"),
     [
         ("Echo", b""),
-        ("Echo", body("Note")),
         ("Echo", body("Echo", "<text>longer than eight</text>")),
         ("Echo", body("Echo", "<unknown/>")),
-        ("Echo", b"<Echo/>"),
         ("Echo", body("Echo", "<text>" + "<b>" * 200 + "</b>" * 200 + "</text>")),
         ("Echo", body("Echo", '<text href="#a" id="a">x</text>')),
         ("Year", body("Year", "<day>tomorrow</day>")),
@@ -179,6 +178,15 @@ def test_what_the_schema_or_python_cannot_read_is_the_senders_fault(ask: Any, na
     outcome = ask(hosted, name, payload)
     assert (outcome.code, outcome.subcode) == (FaultCode.SENDER, INVALID)
     assert 0 < len(outcome.reason) <= 500
+    assert hosted.counters == {"invoked": 1, "refused": 1}
+
+
+@pytest.mark.parametrize("payload", [body("Note"), b"<Echo/>"], ids=["another operation", "no namespace"])
+def test_a_body_that_does_not_go_with_the_action_is_not_supported(ask: Any, payload: bytes) -> None:
+    hosted = plant()
+    outcome = ask(hosted, "Echo", payload)
+    assert (outcome.code, outcome.subcode) == (FaultCode.SENDER, qname(WSA, "ActionNotSupported"))
+    assert f"<wsa:Action>{NS}/Echo</wsa:Action>".encode() in outcome.detail
     assert hosted.counters == {"invoked": 1, "refused": 1}
 
 
