@@ -20,7 +20,8 @@ stylesheets = true                   # runs XSLT filters of those it trusts
 [discovery]                          # WS-Discovery by multicast; enabled = false turns it off
 [gossip]                             # local caps and times: fields of gossip_ws.core.config.NodeConfig; and
 view_scopes = ["grid://city/ssc-1"]  # among whose equals it keeps neighbours: without, all; [], none
-[demand]                             # what it uses every day: energy_wh, or a profile of a grid
+[demand]                             # what it uses every day: energy_wh, or a profile of a grid; and
+limit_wh = 5000                      # more than that in 8 hours is a DemandAlarm to whoever subscribed
 [measured]                           # voltage, phase_angle, power
 [[task]]                             # a run of an appliance that a tariff may move
 [meter]                              # display = FILE, webhook = URL: a meter hands a tariff on
@@ -97,13 +98,14 @@ class Security:
 @dataclass(frozen=True, slots=True)
 class Energy:
     """What a device uses and measures. `tasks` are those of every day; `voltage` in V, `phase_angle` in degrees,
-    `power` in W."""
+    `power` in W. `limit`: Wh of one period above which it raises an alarm; None, never."""
 
     category: str = STATION
     tasks: tuple[Task, ...] = ()
     voltage: float = 0.0
     phase_angle: float = 0.0
     power: float = 0.0
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +283,7 @@ def _energy(top: Table, role: Role) -> Energy:
     if len(given) > _MAX_TASKS:
         top.fail("task", f"more than {_MAX_TASKS} tasks")
     tasks = tuple(map(_task, given))
-    kind, demand = _demand(top, role)
+    limit, kind, demand = _demand(top, role)
     tasks += demand
     measured = top.table("measured") or Table({}, top.file, "measured.")
     default = kind.value if kind is not None else tasks[0].kind.value if tasks else STATION
@@ -291,6 +293,7 @@ def _energy(top: Table, role: Role) -> Energy:
         voltage=measured.number("voltage", 0.0, least=0.0, most=500_000.0),
         phase_angle=measured.number("phase_angle", 0.0, least=-180.0, most=180.0),
         power=measured.number("power", 0.0, least=-1e9, most=1e9),
+        limit=limit,
     )
     measured.end()
     if len(energy.category) > 32:
@@ -298,10 +301,11 @@ def _energy(top: Table, role: Role) -> Energy:
     return energy
 
 
-def _demand(top: Table, role: Role) -> tuple[Kind | None, tuple[Task, ...]]:
+def _demand(top: Table, role: Role) -> tuple[int | None, Kind | None, tuple[Task, ...]]:
     table = top.table("demand")
     if table is None:
-        return None, ()
+        return None, None, ()
+    limit = table.integer("limit_wh", most=MAX_ENERGY) if "limit_wh" in table else None
     kind = table.read("kind", Kind) or (Kind.HOUSEHOLD if role is Role.METER else Kind.HEAT_PUMP)
     power = table.integer("power_w", 3_000, least=1, most=MAX_ENERGY)
     if "profile" in table:
@@ -310,7 +314,7 @@ def _demand(top: Table, role: Role) -> tuple[Kind | None, tuple[Task, ...]]:
         first, second, third = table.integers("energy_wh", 3, most=MAX_ENERGY)
         energy = (first, second, third)
     table.end()
-    return kind, _with(table, lambda: tasks_of(kind, energy, power))
+    return limit, kind, _with(table, lambda: tasks_of(kind, energy, power))
 
 
 def _profile(table: Table, power: int) -> Periods:

@@ -12,6 +12,7 @@ from typing import Any
 from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Role
+from gossip_ws.devices.events import TARIFF_CHANGED, DemandWatch, tariff_changed
 from gossip_ws.devices.load import Load
 from gossip_ws.devices.multihome import Multihomed
 from gossip_ws.devices.versions import metadata_version
@@ -73,7 +74,8 @@ class HostSettings:
 
     `scopes`: its place in the grid, from which its parent's follows. `seeds`: Peer Services to enrol with.
     `discover`: say Hello, answer Probes, and look for the parent by multicast when there are no seeds.
-    `node`: fields of NodeConfig that differ from the defaults.
+    `node`: fields of NodeConfig that differ from the defaults. `demand_limit`: Wh of one 8-hour period above which the
+    device raises a DemandAlarm; without one, never.
     """
 
     device: DeviceId
@@ -90,6 +92,7 @@ class HostSettings:
     incarnation: int = 0
     friendly_name: str = ""
     node: dict[str, Any] = field(default_factory=dict)
+    demand_limit: int | None = None
 
 
 class _Alarms:
@@ -205,6 +208,7 @@ class Host:
             self._discovery,
         )
         self._server = SoapServer(endpoint, description)
+        self._speak(endpoint, clock)
         endpoint.up()
         if self._discovery is not None:
             self._discovery.start()
@@ -221,6 +225,8 @@ class Host:
                 self._listener.remove(self.settings.device)
         for one in (self.network, *self._others):
             await one.close()
+        if self._clock is not None:
+            self._clock.stopped = True
 
     async def crash(self) -> None:
         """Gone at once, as when the power fails: no Bye, nobody told, no timer goes off, requests in hand dropped."""
@@ -230,6 +236,15 @@ class Host:
             self._listener.remove(self.settings.device)
         for one in (self.network, *self._others):
             await one.close(grace=0)
+
+    def _speak(self, endpoint: Endpoint, clock: Clock) -> None:
+        """What happens on this device is told to whoever subscribed to it."""
+        device, limit = self.settings.device, self.settings.demand_limit
+        self.tariffs.listeners.append(lambda held: endpoint.notify(TARIFF_CHANGED, tariff_changed(device, held)))
+        if limit is not None:
+            watch = DemandWatch(device, self.load, limit, clock, endpoint.notify)
+            self.tariffs.listeners.append(lambda _: watch.look())
+            watch.start()
 
     def _announce(
         self, types: tuple[QName, ...], network: Network, clock: Clock, dice: Random, endpoint: Endpoint

@@ -99,6 +99,7 @@ class Single:
                 incarnation=instance(store, clock.now().wall),
                 friendly_name=config.name,
                 node=config.node,
+                demand_limit=config.energy.limit,
             ),
             _LOAD[config.role](config.energy),
             self._verifier(clock),

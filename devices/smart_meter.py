@@ -52,15 +52,20 @@ def webhook(network: Network, to: Address) -> Callable[[HeldTariff], None]:
 
 def set_tariff(held: HeldTariff) -> bytes:
     """The SetTariff element of the tariff's WSDL."""
+    return f'<t:SetTariff xmlns:t="{TARIFF}">{tariff_element(held)}</t:SetTariff>'.encode()
+
+
+def tariff_element(held: HeldTariff) -> str:
+    """A tariff as the elements of its WSDL have it, for inside one that declares the prefix `t`."""
     bands = "".join(
         f"<t:band><t:fromMinute>{band.from_minute}</t:fromMinute><t:toMinute>{band.to_minute}</t:toMinute>"
         f"<t:price>{band.price:f}</t:price></t:band>"
         for band in held.bands
     )
     return (
-        f'<t:SetTariff xmlns:t="{TARIFF}"><t:tariff><t:id>{text(held.id)}</t:id><t:version>{held.version}</t:version>'
-        f"<t:start>{_time(held.start)}</t:start><t:end>{_time(held.end)}</t:end>{bands}</t:tariff></t:SetTariff>"
-    ).encode()
+        f"<t:tariff><t:id>{text(held.id)}</t:id><t:version>{held.version}</t:version>"
+        f"<t:start>{_time(held.start)}</t:start><t:end>{_time(held.end)}</t:end>{bands}</t:tariff>"
+    )
 
 
 def as_json(held: HeldTariff) -> dict[str, Any]:

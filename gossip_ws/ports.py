@@ -80,7 +80,8 @@ class Network(Protocol):
         """Best effort, to the WS-Discovery groups of the interfaces in use."""
 
     def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
-        """An HTTP request; `done` gets the reply's envelope (faults too), or None when there was none in time."""
+        """An HTTP request; `done` gets the reply's envelope (faults too), empty where it was accepted without one, or
+        None when there was none in time."""
 
 
 class Clock(Protocol):
@@ -233,6 +234,11 @@ class Gossip(Protocol):
     def originate(self, action: str, body: bytes, wanted: Wanted | None = None) -> None:
         """Start a one-way gossip of this device's own, signed by it: the only way in which a notification starts.
         Raises LocalError when this device has no such operation, RemoteError when it cannot be accepted."""
+
+    def notify(self, action: str, body: bytes) -> None:
+        """An event of this device's own, `body` a valid output of its notification `action`: to whoever subscribed to
+        it. Raises LocalError when this device has no such notification, RemoteError when it is not valid and somebody
+        would get it."""
 
     def ask(self, action: str, body: bytes, wanted: Wanted, answered: Answered) -> None:
         """Ask other devices, and this one if it is meant (solicit-response): `body` is a request of the operation

@@ -1,8 +1,9 @@
 """Spyne's interface document, mended into the WSDL and the schema that this project promises.
 
 SOAP 1.2 document/literal; the portType named after the service; `wsam:Action` on every message and the
-same soapAction; no output where there is no reply, no input where only the device speaks; no location to fetch
-anything from; the same octets in every process. Knows Spyne's interface objects and nothing of calls.
+same soapAction; no output where there is no reply, no input where only the device speaks, and the portType an event
+source then; no location to fetch anything from; the same octets in every process. Knows Spyne's interface objects and
+nothing of calls.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from spyne.util.etreeconv import root_dict_to_etree
 
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.names import WSE
 from gossip_ws.kernel.terms import Style
 from gossip_ws.services import _spyne
 from gossip_ws.wire.envelope import text
+from gossip_ws.wire.eventing import EVENT_SOURCE
 
 PLACEHOLDER: Final = "urn:gossip-ws:2026:address"
 """The service's address in a WSDL that is not of any one device."""
@@ -36,6 +39,7 @@ def build(interface: Any, operations: Mapping[str, Operation]) -> tuple[bytes, e
     # Spyne declares the WS-Addressing of 2003; nothing in its document uses it.
     interface.nsmap.pop("wsa", None)
     interface.nsmap["wsam"] = WSAM
+    interface.nsmap["wse"] = WSE
     document = _spyne.Wsdl11(interface)
     document.build_interface_document(PLACEHOLDER)
     root = document.root_elt
@@ -45,6 +49,9 @@ def build(interface: Any, operations: Mapping[str, Operation]) -> tuple[bytes, e
     for operation in by_name.values():
         if operation.style is Style.ONE_WAY:
             _drop_response(root, operation.name)
+    if any(operation.is_notification for operation in by_name.values()):
+        for port_type in root.findall(f"{{{_WSDL}}}portType"):
+            port_type.set(EVENT_SOURCE, "true")
     _put_in_order(root)
     _drop_unused_prefixes(root)
     etree.indent(root, space=" ")

@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol
 
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import METERING
+from gossip_ws.kernel.terms import Priority
 from gossip_ws.services import _spyne as spyne
 from gossip_ws.services.contract import call
-from gossip_ws.services.gossip import aggregate, gossip_enabled
+from gossip_ws.services.gossip import aggregate, gossip_enabled, notification
 from gossip_ws.services.hosting import SpyneHosted
 from gossip_ws.services.shape import reading
 
@@ -23,6 +24,8 @@ PERIODS: Final = 3
 """Eight-hour periods of a UTC day (seed 002 section III.B)."""
 MAX_ENERGY: Final = 1_000_000_000
 """Wh in one period: 125 MW for eight hours, more than a substation's transformer carries."""
+
+_ONCE: Final = {"min_occurs": 1, "nillable": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,13 @@ class Measurement(spyne.ComplexModel):
     power = reading(spyne.Double, -1e9, 1e9)
 
 
-@gossip_enabled(GetDemand=aggregate("sum"), GetMeasurement=aggregate("mean"))
+@gossip_enabled(
+    GetDemand=aggregate("sum"),
+    GetMeasurement=aggregate("mean"),
+    DemandAlarm=notification(priority=Priority.STATUS),
+)
 class MeteringService(spyne.Service):
-    """Gives the demand and the measurements of one device. State: a MeterState."""
+    """Gives the demand and the measurements of one device, and warns of too much demand. State: a MeterState."""
 
     __service_name__ = "Metering"
 
@@ -81,6 +88,16 @@ class MeteringService(spyne.Service):
             Measurement(voltage=row.voltage, phaseAngle=row.phase_angle, power=row.power)
             for row in call(ctx).state.measurement()
         ]
+
+    @spyne.rpc(
+        spyne.Unicode(min_len=1, max_len=128, **_ONCE),
+        spyne.Date(**_ONCE),
+        spyne.Integer32(ge=0, lt=PERIODS, **_ONCE),
+        spyne.Integer(ge=0, **_ONCE),
+        spyne.Integer(ge=0, **_ONCE),
+    )
+    def DemandAlarm(ctx: Any, device: str, day: date, period: int, energyWh: int, limitWh: int) -> None:
+        """The device announces to use more than its limit in an 8-hour period of a day, counted from 0."""
 
 
 def _demand(category: str, energies: tuple[int, int, int]) -> Demand:

@@ -21,7 +21,7 @@ from gossip_ws.kernel.names import TARIFF
 from gossip_ws.ports import Store
 from gossip_ws.services import _spyne as spyne
 from gossip_ws.services.contract import call, state
-from gossip_ws.services.gossip import gossip_enabled, push
+from gossip_ws.services.gossip import gossip_enabled, notification, push
 from gossip_ws.services.hosting import SpyneHosted
 
 logger = logging.getLogger(__name__)
@@ -198,9 +198,9 @@ class Tariff(spyne.ComplexModel):
     band = Band.customize(min_occurs=1, max_occurs=MAX_BANDS, nillable=False)  # type: ignore[attr-defined]
 
 
-@gossip_enabled(SetTariff=push(latest=True, lifetime=SPREAD))
+@gossip_enabled(SetTariff=push(latest=True, lifetime=SPREAD), TariffChanged=notification())
 class TariffService(spyne.Service):
-    """Sets and gives the tariff of one device. State: a TariffStore."""
+    """Sets and gives the tariff of one device, and says when it changed. State: a TariffStore."""
 
     __service_name__ = "Tariff"
 
@@ -232,6 +232,13 @@ class TariffService(spyne.Service):
             end=datetime.fromtimestamp(held.end, UTC),
             band=[Band(fromMinute=band.from_minute, toMinute=band.to_minute, price=band.price) for band in held.bands],
         )
+
+    @spyne.rpc(
+        spyne.Unicode(min_len=1, max_len=128, min_occurs=1, nillable=False),
+        Tariff.customize(min_occurs=1, nillable=False),  # type: ignore[attr-defined]
+    )
+    def TariffChanged(ctx: Any, device: str, tariff: Any) -> None:
+        """The device has accepted a tariff. Changes nothing at another one that hears of it."""
 
 
 def _wall(when: datetime) -> float:

@@ -29,6 +29,7 @@ from gossip_ws.core.messages import Alive, Content, Gossip, Message, alive_state
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, PeerTable
 from gossip_ws.endpoint.entry import check_gathering, check_singling, fix_terms
+from gossip_ws.endpoint.eventing import EventSources
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -51,7 +52,7 @@ from gossip_ws.ports import (
     Reply,
     Verifier,
 )
-from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build
+from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build, canonical, content_prefixes, parse
 from gossip_ws.wire.priority import claimed_priority
 
 ENROL_TIMEOUT = 5.0
@@ -119,6 +120,9 @@ class Endpoint:
         self._behind = 0.0
         self._waiting: dict[GossipId, Waiting] = {}
         self._asking = 0
+        self.events = EventSources(
+            hosting.services, world.network, world.clock, world.verifier, self.counters, self._spread_event
+        )
 
     # -- ports.Gossip --------------------------------------------------------------------------
 
@@ -151,6 +155,18 @@ class Endpoint:
         if operation is None or operation.style is not Style.ONE_WAY:
             raise LocalError(f"no one-way operation of this device: {action}")
         self.start(operation, body, wanted or Wanted(), told=self._count_refusal)
+        if operation.is_notification:
+            self.events.fire(self.hosting.by_action[action], action, body, gossiped=True)
+
+    def notify(self, action: str, body: bytes) -> None:
+        """An event of this device's own: to its subscribers, and by gossip if one of them wants it so."""
+        operation = self.hosting.operation(action)
+        if operation is None or not operation.is_notification:
+            raise LocalError(f"no notification of this device: {action}")
+        if len(self.events.manager):
+            service = self.hosting.by_action[action]
+            service.check(operation, build(Addressing(action=action), body))
+            self.events.fire(service, action, body)
 
     def ask(self, action: str, body: bytes, wanted: Wanted, answered: Answered) -> None:
         """Ask other devices in this device's name; at most `MAX_ASKING` questions are open at once."""
@@ -178,15 +194,19 @@ class Endpoint:
         self._carry_out(self.node.start(self.world.clock.now()))
 
     def down(self, done: Callable[[], None]) -> None:
-        """The device is about to go: say so to its neighbours and the Peer Service. `done` when that one heard, or
-        did not answer."""
-        service, farewell = self.node.stop()
-        self._carry_out(farewell)
-        if service is None:
-            done()
-        else:
-            frame = self.world.directory.unregister(self.device)
-            self.world.network.request(frame, service, LEAVE_TIMEOUT, lambda _: done())
+        """The device is about to go: say so to its subscribers, its neighbours and the Peer Service. `done` when they
+        heard, or did not answer."""
+
+        def leave() -> None:
+            service, farewell = self.node.stop()
+            self._carry_out(farewell)
+            if service is None:
+                done()
+            else:
+                frame = self.world.directory.unregister(self.device)
+                self.world.network.request(frame, service, LEAVE_TIMEOUT, lambda _: done())
+
+        self.events.close(leave)
 
     def service_found(self, service: Address) -> None:
         """Discovery found a Peer Service to enrol with."""
@@ -248,8 +268,11 @@ class Endpoint:
         done: Callable[[Outcome], None],
         source: Address | None = None,
     ) -> None:
-        """Call the hosted service of this device."""
+        """Call the hosted service of this device. A notification that it takes has come by gossip: subscribers at the
+        shadow are told."""
         service = self.hosting.by_action[operation.action]
+        if operation.is_notification:
+            done = self._handing_on(service, operation, envelope, done)
         service.invoke(Invocation(operation, envelope, issuer, self.world.clock.now(), source), done)
 
     # -- what starts here ----------------------------------------------------------------------
@@ -299,6 +322,26 @@ class Endpoint:
             self.invoke(operation, frame, content.terms.originator, judged, source)
         else:
             judged(Reply(b""))
+
+    def _handing_on(
+        self, service: HostedService, operation: Operation, envelope: Frame, done: Callable[[Outcome], None]
+    ) -> Callable[[Outcome], None]:
+        def taken(outcome: Outcome) -> None:
+            payload = parse(envelope).payload if isinstance(outcome, Reply) else None
+            if payload is not None:
+                self.events.heard(service, operation.action, canonical(payload, content_prefixes(payload)))
+            done(outcome)
+
+        return taken
+
+    def _spread_event(self, action: str, body: bytes, scopes: tuple[str, ...]) -> None:
+        try:
+            self.start(
+                self.hosting.by_action[action].operations[action], body, Wanted(scopes=scopes), told=self._count_refusal
+            )
+        except GossipError:
+            # Its subscribers by push have it all the same.
+            self.counters["own message refused"] += 1
 
     def _count_refusal(self, fate: GossipId | Fault) -> None:
         if isinstance(fate, Fault):

@@ -18,6 +18,8 @@ from gossip_ws.core.replies import Replies
 from gossip_ws.dpws.messages import ADHOC
 from gossip_ws.endpoint.collected import Asker, Collected
 from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
+from gossip_ws.endpoint.paths import DEVICE_PATH as DEVICE_PATH
+from gossip_ws.endpoint.paths import GOSSIP_PATH as GOSSIP_PATH
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
@@ -48,8 +50,6 @@ from gossip_ws.wire.soap import (
 )
 from gossip_ws.wire.terms import WANTED, decode_wanted
 
-GOSSIP_PATH: Final = "/gossip"
-DEVICE_PATH: Final = "/device"
 ANONYMOUS: Final = WSA + "/anonymous"
 _ACCEPTED: Final = Response(202)
 _KNOWN = ADDRESSING_HEADERS | {WANTED}
@@ -90,6 +90,8 @@ class SoapServer:
         self.endpoint = endpoint
         self._description = description
         self._routes: dict[str, _Route] = {}
+        http = endpoint.node.config.http
+        self._port = http.port if http is not None else 0
         self._collected = Collected(endpoint.world.clock, endpoint.node.config.max_part)
         for service in endpoint.hosting.services:
             self._routes[service.path] = _Route(service, _Side.HOSTED)
@@ -166,7 +168,8 @@ class SoapServer:
         relates_to = ""
         route = self._routes.get(request.path)
         try:
-            if route is None and request.path not in (GOSSIP_PATH, DEVICE_PATH):
+            managed = self.endpoint.events.serves(request.path)
+            if route is None and request.path not in (GOSSIP_PATH, DEVICE_PATH) and not managed:
                 respond(Response(404))
                 return
             if request.path == GOSSIP_PATH or (route is not None and route.side is _Side.SHADOW):
@@ -184,6 +187,10 @@ class SoapServer:
             described = self._description.answer(request.path, envelope, request.caller.source)
             if described is not None:
                 respond(Response(200, described) if described else _ACCEPTED)
+                return
+            subscribed = self.endpoint.events.answer(request.path, envelope, request.caller, self._port)
+            if subscribed is not None:
+                respond(Response(200, subscribed))
                 return
             if route is None:
                 raise _action_not_supported(envelope.addressing.action)

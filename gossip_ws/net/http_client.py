@@ -81,11 +81,12 @@ class HttpClient:
         self._submit(exchange, self._limits.send_timeout)
 
     def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
-        """POST; `done` gets the response's body whatever its status, or None when there is none within
-        `timeout` seconds. It is called once, and never before this returns."""
+        """POST; `done` gets the response's body whatever its status, which may be empty if it is a 2xx, or None when
+        there is none within `timeout` seconds. It is called once, and never before this returns."""
 
         def settle(result: tuple[int, bytes] | None) -> None:
-            done((result[1] or None) if result else None)
+            status, body = result or (0, b"")
+            done(body if body or 200 <= status < 300 else None)
 
         self._submit(Exchange("POST", to, frame, self._limits.body, settle, claimed_priority(frame)), timeout)
 

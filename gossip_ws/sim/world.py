@@ -140,8 +140,9 @@ class World:
                 done(reply)
 
         def respond(response: Response) -> None:
+            reply = response.body if response.body or 200 <= response.status < 300 else None
             if self._connected(source.host, to.host):
-                self.call_later(self._delay(), lambda: finish(response.body or None), owner=source.host)
+                self.call_later(self._delay(), lambda: finish(reply), owner=source.host)
 
         self.call_later(timeout, lambda: finish(None), owner=source.host)
         if self._connected(source.host, to.host):

@@ -132,7 +132,10 @@ def test_a_device_is_addressed_by_its_own_name_or_any_of_its_transport_addresses
 
 @pytest.mark.parametrize(
     ("path", "port_type", "gossiping"),
-    [("/Tariff", "Tariff", {"SetTariff"}), ("/Metering", "Metering", {"GetDemand", "GetMeasurement"})],
+    [
+        ("/Tariff", "Tariff", {"SetTariff", "TariffChanged"}),
+        ("/Metering", "Metering", {"GetDemand", "GetMeasurement", "DemandAlarm"}),
+    ],
 )
 def test_each_wsdl_tells_what_gossips_and_where_both_are(
     town: Grid, path: str, port_type: str, gossiping: set[str]

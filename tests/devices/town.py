@@ -359,6 +359,7 @@ class Town:
         wait: bool = True,
         discover: bool = False,
         again: HostSettings | None = None,
+        limit: int | None = None,
     ) -> Device:
         """One more device, registered with `parent` when this returns; or one that went down, up `again`."""
         known = self.operator, self.client
@@ -376,6 +377,7 @@ class Town:
             seeds=(parent.host.http.at("/Peers"),) if parent is not None else (),
             discover=discover,
             node={**QUIET, **(node or {})},
+            demand_limit=limit,
         )
         settings = again or settings
         load = Load(role.value, lambda day: tuple(tasks), Measured(230.0, 1.0, 100.0))

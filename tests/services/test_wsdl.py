@@ -30,6 +30,7 @@ W = {
     "w": "http://schemas.xmlsoap.org/wsdl/",
     "s": "http://schemas.xmlsoap.org/wsdl/soap12/",
     "xs": "http://www.w3.org/2001/XMLSchema",
+    "e": "http://schemas.xmlsoap.org/ws/2004/08/eventing",
 }
 ACTION = "{http://www.w3.org/2007/05/addressing/metadata}Action"
 ADDRESS = "http://127.0.0.1:8080/a?b&c"
@@ -173,14 +174,18 @@ def test_the_contract_keeps_its_promises(name: str) -> None:
     assert found("string(//w:portType/@name)") == found("string(w:service/@name)") == root.get("name")
     assert found("//s:binding/@style") == ["document"]
     assert not found("//s:header")
+    events = found("//w:portType/w:operation[w:output][not(w:input)]")
+    assert found("string(//w:portType/@e:EventSource)") == ("true" if events else "")
     for operation in found("//w:portType/w:operation"):
-        (request,) = operation.findall("w:input", W)
+        event = operation.get("name") in ("TariffChanged", "DemandAlarm")
+        (request,) = operation.findall("w:output" if event else "w:input", W)
         action = request.get(ACTION)
         assert action == f"{root.get('targetNamespace')}:{operation.get('name')}"
         assert found(f"//w:binding/w:operation[@name='{operation.get('name')}']/s:operation/@soapAction") == [action]
-        outputs = operation.findall("w:output", W)
+        outputs = [] if event else operation.findall("w:output", W)
+        assert not event or operation.find("w:input", W) is None
         assert [output.get(ACTION) for output in outputs] == [action + "Response"] * len(outputs)
-        one_way = operation.get("name") in ("SetTariff", "Unregister")
+        one_way = event or operation.get("name") in ("SetTariff", "Unregister")
         assert len(outputs) == (0 if one_way else 1)
         assert bool(found(f"//xs:element[@name='{operation.get('name')}Response']")) is not one_way
 

@@ -54,7 +54,7 @@ def operations(client: zeep.Client) -> dict[str, list[str]]:
 def test_both_are_read_by_zeep_and_the_shadow_holds_the_gossiping_operations_only() -> None:
     original = load(annotate(PLAIN, (SET, GET), WHERE))
     address = "urn:gossip-ws:2026:address"
-    assert operations(original) == {f"Tariff.Tariff {address}": ["GetTariff", "SetTariff"]}
+    assert operations(original) == {f"Tariff.Tariff {address}": ["GetTariff", "SetTariff", "TariffChanged"]}
     derived = load(shadow(PLAIN, (SET, GET), WHERE))
     assert operations(derived) == {f"TariffGossip.TariffGossip {WHERE.shadow}": ["SetTariff"]}
 

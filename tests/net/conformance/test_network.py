@@ -195,13 +195,13 @@ def test_a_request_gets_the_body_whatever_its_status(world, alice, status):
     assert got == [FRAME[::-1]]
 
 
-@pytest.mark.parametrize("status", [202, 404])
-def test_a_response_without_a_body_is_none(world, alice, status):
+@pytest.mark.parametrize(("status", "told"), [(202, b""), (404, None)])
+def test_a_response_without_a_body_says_whether_the_request_was_accepted(world, alice, status, told):
     bob = make(world, BOB, lambda request: Response(status))
     got = []
     alice.network.request(FRAME, bob.http, 5.0, got.append)
     world.run_until(lambda: got)
-    assert got == [None]
+    assert got == [told]
 
 
 def test_a_request_to_nobody_is_none(world, alice):
