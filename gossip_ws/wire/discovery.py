@@ -13,6 +13,7 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.dpws.messages import (
+    ADHOC,
     MAX_MATCHES,
     MAX_SCOPES,
     MAX_TYPES,
@@ -20,6 +21,7 @@ from gossip_ws.dpws.messages import (
     MAX_XADDRS,
     AppSequence,
     Bye,
+    Generation,
     Hello,
     Message,
     Probe,
@@ -29,85 +31,77 @@ from gossip_ws.dpws.messages import (
     Target,
 )
 from gossip_ws.kernel.errors import sender_fault
-from gossip_ws.kernel.names import WSA, WSD, DeviceId, qname
+from gossip_ws.kernel.names import WSA, DeviceId, qname
 from gossip_ws.wire.envelope import MAX_ENVELOPE, REPLY, Addressing, Envelope, attribute, build, parse, text
+from gossip_ws.wire.generation import BOTH, NAMES, OASIS, Names
 from gossip_ws.wire.qnames import read_qnames, read_uri, read_uris, too_many, write_qnames
 
 MAX_ID: Final = 256
 """Characters of a message id and octets of a device's: an answer repeats them, and has to fit a datagram."""
 
-_EPR = qname(WSA, "EndpointReference")
-_ADDRESS = qname(WSA, "Address")
+_SUPPRESSION = "Suppression"
+"""What the Hello of a proxy that relates to a request is to it, in the generation's namespace."""
 _MAX_DIGITS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """The names of one generation of WS-Discovery. The draft of 2005/04 would be a second value of this type."""
-
-    wsd: str
-
-    def action(self, name: str) -> str:
-        return f"{self.wsd}/{name}"
-
-    def tag(self, name: str) -> str:
-        return qname(self.wsd, name)
-
-
-V2009: Final = Generation(WSD)
-"""WS-Discovery 1.1, the OASIS standard."""
-
-
-def encode(message: Message, generation: Generation = V2009) -> bytes:
-    """One envelope; every copy that is sent is these octets."""
-    wsd = generation.wsd
-    relates_to, app = "", None
+def encode(message: Message) -> bytes:
+    """One envelope, in the message's generation; every copy that is sent is these octets."""
+    names = NAMES[message.generation]
+    relates_to, relation, app = "", REPLY, None
     match message:
         case Hello(target=target):
             name, app, relates_to = "Hello", message.app, message.relates_to
-            inner = _write_target(target)
+            relation = names.action(_SUPPRESSION)
+            inner = _write_target(target, names)
         case Bye():
             name, app = "Bye", message.app
-            inner = _write_epr(message.device) + _write_version(message.metadata_version)
+            # The draft has no MetadataVersion here.
+            version = message.metadata_version if names is OASIS else None
+            inner = _write_epr(message.device) + _write_version(version)
         case Probe():
             name = "Probe"
-            inner = write_qnames("wsd:Types", message.types) + _write_scopes(message.scopes, message.match_by)
+            inner = write_qnames("wsd:Types", names.said(message.types)) + _write_scopes(
+                message.scopes, message.match_by
+            )
         case ProbeMatches():
             name, app, relates_to = "ProbeMatches", message.app, message.relates_to
-            inner = "".join(f"<wsd:ProbeMatch>{_write_target(match)}</wsd:ProbeMatch>" for match in message.matches)
+            inner = "".join(
+                f"<wsd:ProbeMatch>{_write_target(match, names)}</wsd:ProbeMatch>" for match in message.matches
+            )
         case Resolve():
             name = "Resolve"
             inner = _write_epr(message.device)
         case ResolveMatches():
             name, app, relates_to = "ResolveMatches", message.app, message.relates_to
             found = message.match
-            inner = f"<wsd:ResolveMatch>{_write_target(found)}</wsd:ResolveMatch>" if found else ""
+            inner = f"<wsd:ResolveMatch>{_write_target(found, names)}</wsd:ResolveMatch>" if found else ""
     addressing = Addressing(
-        action=generation.action(name),
+        action=names.action(name),
         message_id=message.message_id,
-        to=message.to,
+        to=names.adhoc if message.to == ADHOC else message.to,
         reply_to=message.reply_to if isinstance(message, Probe | Resolve) else "",
-        relates_to=((REPLY, relates_to),) if relates_to else (),
+        relates_to=((relation, relates_to),) if relates_to else (),
+        wsa=names.wsa,
     )
-    opening = f'<wsd:{name} xmlns:wsd="{wsd}" xmlns:wsa="{WSA}"'
+    opening = f'<wsd:{name} xmlns:wsd="{names.wsd}" xmlns:wsa="{names.wsa}"'
     body = f"{opening}>{inner}</wsd:{name}>" if inner else f"{opening}/>"
-    return build(addressing, body.encode(), _write_app(app, wsd).encode() if app else b"")
+    return build(addressing, body.encode(), _write_app(app, names.wsd).encode() if app else b"")
 
 
 def decode(received: bytes | Envelope, limit: int = MAX_ENVELOPE) -> Message | None:
     """The message in an envelope (parsed already, or of at most `limit` octets); None when it is none of
     discovery. Raises RemoteError when it is malformed or out of bounds."""
     envelope = parse(received, limit) if isinstance(received, bytes) else received
-    for generation in (V2009,):
-        namespace, slash, name = envelope.addressing.action.rpartition("/")
-        if slash and namespace == generation.wsd and name in _READERS:
+    namespace, slash, name = envelope.addressing.action.rpartition("/")
+    for names in BOTH:
+        if slash and namespace == names.wsd and name in _READERS:
             payload = envelope.payload
-            if payload is None or payload.tag != generation.tag(name):
+            if payload is None or payload.tag != names.tag(name):
                 raise sender_fault("Malformed", f"the Body of a {name} is not wsd:{name}")
             message_id = envelope.addressing.message_id
             if not message_id or len(message_id) > MAX_ID:
                 raise sender_fault("MessageAddressingHeaderRequired", "a MessageID is needed", namespace=WSA)
-            return _READERS[name](_Reader(generation, envelope, payload, message_id))
+            return _READERS[name](_Reader(names, envelope, payload, message_id))
     return None
 
 
@@ -115,47 +109,51 @@ def decode(received: bytes | Envelope, limit: int = MAX_ENVELOPE) -> Message | N
 class _Reader:
     """One envelope while it is read."""
 
-    generation: Generation
+    names: Names
     envelope: Envelope
     payload: etree._Element
     message_id: str
 
     def hello(self) -> Message:
         # The only Hello that relates to something is a proxy's: suppression, by a relationship type of its own.
-        pairs = self.envelope.addressing.relates_to
-        return Hello(self.target(self.payload), self.app(), self.message_id, self.to(), pairs[0][1] if pairs else "")
+        kind = self.names.action(_SUPPRESSION)
+        related = [target for relation, target in self.envelope.addressing.relates_to if relation == kind]
+        relates_to = related[0][:MAX_ID] if related else ""
+        return Hello(self.target(self.payload), self.app(), self.message_id, self.to(), relates_to, self.generation)
 
     def bye(self) -> Message:
         version = self.child(self.payload, "MetadataVersion")
         number = None if version is None else _uint(version.text, "MetadataVersion")
-        return Bye(_read_epr(self.payload), self.app(), self.message_id, number, self.to())
+        return Bye(self.epr(self.payload), self.app(), self.message_id, number, self.to(), self.generation)
 
     def probe(self) -> Message:
         types, scopes = self.child(self.payload, "Types"), self.child(self.payload, "Scopes")
         match_by = scopes.get("MatchBy", "").strip() if scopes is not None else ""
         return Probe(
             message_id=self.message_id,
-            types=() if types is None else read_qnames(types, "Types", MAX_TYPES),
+            types=() if types is None else self.names.heard(read_qnames(types, "Types", MAX_TYPES)),
             scopes=() if scopes is None else read_uris(scopes.text, "Scopes", MAX_SCOPES),
             match_by=read_uri(match_by, "MatchBy") if match_by else "",
             to=self.to(),
             reply_to=self.envelope.addressing.reply_to,
+            generation=self.generation,
         )
 
     def probe_matches(self) -> Message:
-        found = self.payload.findall(self.generation.tag("ProbeMatch"))
+        found = self.payload.findall(self.names.tag("ProbeMatch"))
         if len(found) > MAX_MATCHES:
             raise too_many("matches", MAX_MATCHES)
         matches = tuple(self.target(match) for match in found)
-        return ProbeMatches(matches, self.app(), self.message_id, self.relates_to(), self.to())
+        return ProbeMatches(matches, self.app(), self.message_id, self.relates_to(), self.to(), self.generation)
 
     def resolve(self) -> Message:
-        return Resolve(_read_epr(self.payload), self.message_id, self.to(), self.envelope.addressing.reply_to)
+        reply_to = self.envelope.addressing.reply_to
+        return Resolve(self.epr(self.payload), self.message_id, self.to(), reply_to, self.generation)
 
     def resolve_matches(self) -> Message:
         found = self.child(self.payload, "ResolveMatch")
         match = None if found is None else self.target(found)
-        return ResolveMatches(match, self.app(), self.message_id, self.relates_to(), self.to())
+        return ResolveMatches(match, self.app(), self.message_id, self.relates_to(), self.to(), self.generation)
 
     def target(self, element: etree._Element) -> Target:
         types, scopes = self.child(element, "Types"), self.child(element, "Scopes")
@@ -163,15 +161,15 @@ class _Reader:
         if version is None:
             raise sender_fault("Malformed", "MetadataVersion is missing")
         return Target(
-            device=_read_epr(element),
-            types=() if types is None else read_qnames(types, "Types", MAX_TYPES),
+            device=self.epr(element),
+            types=() if types is None else self.names.heard(read_qnames(types, "Types", MAX_TYPES)),
             scopes=() if scopes is None else read_uris(scopes.text, "Scopes", MAX_SCOPES),
             xaddrs=() if xaddrs is None else read_uris(xaddrs.text, "XAddrs", MAX_XADDRS),
             metadata_version=_uint(version.text, "MetadataVersion"),
         )
 
     def app(self) -> AppSequence:
-        block = self.envelope.header(qname(self.generation.wsd, "AppSequence"))
+        block = self.envelope.header(self.names.tag("AppSequence"))
         if block is None:
             raise sender_fault("Malformed", "AppSequence is missing (WS-Discovery 1.1 section 7)")
         sequence = block.get("SequenceId", "").strip()
@@ -188,10 +186,20 @@ class _Reader:
         return related[0]
 
     def to(self) -> str:
-        return self.envelope.addressing.to
+        to = self.envelope.addressing.to
+        return ADHOC if to == self.names.adhoc else to
+
+    def epr(self, element: etree._Element) -> DeviceId:
+        reference = _one(element, qname(self.names.wsa, "EndpointReference"))
+        address = None if reference is None else _one(reference, qname(self.names.wsa, "Address"))
+        return DeviceId(read_uri(None if address is None else address.text, "the endpoint's address", MAX_ID))
 
     def child(self, element: etree._Element, name: str) -> etree._Element | None:
-        return _one(element, self.generation.tag(name))
+        return _one(element, self.names.tag(name))
+
+    @property
+    def generation(self) -> Generation:
+        return self.names.generation
 
 
 _READERS: Final[dict[str, Callable[[_Reader], Message]]] = {
@@ -211,12 +219,6 @@ def _one(element: etree._Element, tag: str) -> etree._Element | None:
     return found[0] if found else None
 
 
-def _read_epr(element: etree._Element) -> DeviceId:
-    reference = _one(element, _EPR)
-    address = None if reference is None else _one(reference, _ADDRESS)
-    return DeviceId(read_uri(None if address is None else address.text, "the endpoint's address", MAX_ID))
-
-
 def _uint(value: str | None, what: str) -> int:
     """An xs:unsignedInt. Raises RemoteError."""
     digits = (value or "").strip()
@@ -227,12 +229,12 @@ def _uint(value: str | None, what: str) -> int:
     raise sender_fault("Malformed", f"{what} is no unsigned 32-bit integer: {digits[:32]!r}")
 
 
-def _write_target(target: Target) -> str:
+def _write_target(target: Target, names: Names) -> str:
     xaddrs = f"<wsd:XAddrs>{text(' '.join(target.xaddrs))}</wsd:XAddrs>" if target.xaddrs else ""
     return "".join(
         (
             _write_epr(target.device),
-            write_qnames("wsd:Types", target.types),
+            write_qnames("wsd:Types", names.said(target.types)),
             _write_scopes(target.scopes),
             xaddrs,
             _write_version(target.metadata_version),

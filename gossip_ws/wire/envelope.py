@@ -1,16 +1,16 @@
-"""SOAP 1.2 envelopes with WS-Addressing 1.0: the one hardened parser, and the one canonical form."""
+"""SOAP 1.2 envelopes with WS-Addressing 1.0 or 2004/08: the one hardened parser, and the one canonical form."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import urandom
 from typing import Final
 
 from lxml import etree
 
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
-from gossip_ws.kernel.names import SOAP12, WSA, QName, qname
+from gossip_ws.kernel.names import SOAP12, WSA, WSA_2004, QName, qname
 
 MAX_ENVELOPE: Final = 32_767
 """Octets; DPWS 1.1 MAX_ENVELOPE_SIZE."""
@@ -26,6 +26,10 @@ _WSA = f"{{{WSA}}}"
 _ENDPOINTS = frozenset((_WSA + "ReplyTo", _WSA + "FaultTo"))
 _ONCE = frozenset(_WSA + name for name in ("To", "Action", "MessageID", "From", "ReplyTo", "FaultTo"))
 REPLY: Final = WSA + "/reply"
+_ANONYMOUS = WSA + "/anonymous"
+_WSA_2004 = f"{{{WSA_2004}}}"
+_ANONYMOUS_2004 = WSA_2004 + "/role/anonymous"
+_REPLY_2004 = WSA_2004 + "/Reply"
 # What XML 1.0 cannot carry even escaped (section 2.2, Char).
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Character data and attribute values with nothing in them to escape or replace: almost all that is written.
@@ -37,7 +41,8 @@ _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """The WS-Addressing properties of one message; empty where the header is absent."""
+    """The WS-Addressing properties of one message; empty where the header is absent. `wsa` is the namespace they were
+    said in, or are to be; the anonymous address and the reply are named as in 1.0 whichever it is."""
 
     action: str = ""
     message_id: str = ""
@@ -45,7 +50,8 @@ class Addressing:
     reply_to: str = ""
     fault_to: str = ""
     relates_to: tuple[tuple[str, str], ...] = ()
-    """(relationship type, message id) pairs."""
+    """(relationship type, message id) pairs. A type that is a qualified name, as in 2004/08, is `namespace/local`."""
+    wsa: str = WSA
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,10 @@ def message_id() -> str:
 def build(properties: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
     """An envelope around `body` and further header `blocks`; both are taken verbatim, so each must
     declare the namespaces it uses (the canonical form does)."""
+    # Peers of 2004/08 were seen that compare prefixes.
+    soap = "s12"
+    if properties.wsa == WSA_2004:
+        soap, properties = "soap", _said_2004(properties)
     headers = []
     if properties.to:
         headers.append(f"<wsa:To>{text(properties.to)}</wsa:To>")
@@ -200,16 +210,22 @@ def build(properties: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
     if properties.reply_to:
         headers.append(f"<wsa:ReplyTo><wsa:Address>{text(properties.reply_to)}</wsa:Address></wsa:ReplyTo>")
     for kind, related in properties.relates_to:
-        kind_attribute = "" if kind == REPLY else f" RelationshipType={attribute(kind)}"
+        if kind == REPLY:
+            kind_attribute = ""
+        elif properties.wsa == WSA_2004:
+            namespace, _, local = kind.rpartition("/")
+            kind_attribute = f" xmlns:wsd={attribute(namespace)} RelationshipType={attribute('wsd:' + local)}"
+        else:
+            kind_attribute = f" RelationshipType={attribute(kind)}"
         headers.append(f"<wsa:RelatesTo{kind_attribute}>{text(related)}</wsa:RelatesTo>")
     return b"".join(
         (
-            f'<s12:Envelope xmlns:s12="{SOAP12}" xmlns:wsa="{WSA}"><s12:Header>'.encode(),
+            f'<{soap}:Envelope xmlns:{soap}="{SOAP12}" xmlns:wsa="{properties.wsa}"><{soap}:Header>'.encode(),
             "".join(headers).encode(),
             blocks,
-            b"</s12:Header><s12:Body>",
+            f"</{soap}:Header><{soap}:Body>".encode(),
             body,
-            b"</s12:Body></s12:Envelope>",
+            f"</{soap}:Body></{soap}:Envelope>".encode(),
         )
     )
 
@@ -234,6 +250,8 @@ def addressing(headers: tuple[etree._Element, ...]) -> Addressing:
                 raise header_fault("MissingAddressInEPR", QName(tag), "an endpoint without an address")
         elif tag == _WSA + "RelatesTo":
             relates_to.append((block.get("RelationshipType", REPLY), (block.text or "").strip()))
+    if not found and not relates_to:
+        return _addressing_2004(headers)
     return Addressing(
         action=found.get(_WSA + "Action", ""),
         message_id=found.get(_WSA + "MessageID", ""),
@@ -250,3 +268,48 @@ def header_fault(kind: str, header: QName, reason: str) -> RemoteError:
     detail = f'<wsa:ProblemHeaderQName xmlns:wsa="{WSA}">wsa:{text(local)}</wsa:ProblemHeaderQName>'
     subcode, subsubcode = qname(WSA, "InvalidAddressingHeader"), qname(WSA, kind)
     return RemoteError(Fault(FaultCode.SENDER, subcode, f"wsa:{local}: {reason}", detail.encode(), subsubcode))
+
+
+def _addressing_2004(headers: tuple[etree._Element, ...]) -> Addressing:
+    """The same of WS-Addressing 2004/08, with the URIs of 1.0."""
+    found: dict[str, str] = {}
+    relates_to: list[tuple[str, str]] = []
+    for block in headers:
+        if not block.tag.startswith(_WSA_2004):
+            continue
+        name = block.tag.removeprefix(_WSA_2004)
+        if name == "RelatesTo":
+            relates_to.append((_relationship_2004(block), (block.text or "").strip()))
+            continue
+        value = ((block.text if len(block) == 0 else block.findtext(_WSA_2004 + "Address")) or "").strip()
+        if name in found or len(value) > MAX_URI:
+            raise header_fault(
+                "InvalidCardinality", QName(block.tag), f"more than once, or of more than {MAX_URI} octets"
+            )
+        found[name] = _ANONYMOUS if value == _ANONYMOUS_2004 else value
+    if not found and not relates_to:
+        return Addressing()
+    return Addressing(
+        action=found.get("Action", ""),
+        message_id=found.get("MessageID", ""),
+        to=found.get("To", ""),
+        reply_to=found.get("ReplyTo", ""),
+        fault_to=found.get("FaultTo", ""),
+        relates_to=tuple(relates_to),
+        wsa=WSA_2004,
+    )
+
+
+def _relationship_2004(block: etree._Element) -> str:
+    prefix, colon, local = block.get("RelationshipType", "").strip().rpartition(":")
+    if not local:
+        return REPLY
+    kind = f"{block.nsmap.get(prefix if colon else None, '')}/{local}"
+    return REPLY if kind == _REPLY_2004 else kind
+
+
+def _said_2004(properties: Addressing) -> Addressing:
+    to, reply_to = (
+        _ANONYMOUS_2004 if address == _ANONYMOUS else address for address in (properties.to, properties.reply_to)
+    )
+    return replace(properties, to=to, reply_to=reply_to)

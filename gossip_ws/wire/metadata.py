@@ -1,6 +1,8 @@
-"""Metadata on the wire: the Bodies of WS-Transfer Get and WS-MetadataExchange GetMetadata, both directions.
+"""Metadata on the wire: the Bodies of WS-Transfer Get and WS-MetadataExchange GetMetadata, both directions, in both
+generations of DPWS.
 
-Writes and reads Body elements, no envelopes. Fetches nothing: a section that lies elsewhere stays a location.
+Writes and reads Body elements; the one envelope is that of a Get, which has nothing in its Body. Fetches nothing: a
+section that lies elsewhere stays a location.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from gossip_ws.dpws.metadata import (
     ThisModel,
 )
 from gossip_ws.kernel.errors import LocalError, sender_fault
-from gossip_ws.kernel.names import DPWS, WSA, DeviceId, QName, qname
-from gossip_ws.wire.envelope import attribute, parser, text
+from gossip_ws.kernel.names import DPWS, WSA, DeviceId, QName, qname, split
+from gossip_ws.wire.envelope import Addressing, attribute, build, message_id, parser, text
+from gossip_ws.wire.generation import DRAFT, OASIS, Names
 from gossip_ws.wire.qnames import read_qnames, read_uri, too_many, write_qnames
 
 S = TypeVar("S")
@@ -52,21 +55,26 @@ _METADATA = qname(MEX, "Metadata")
 _SECTION = qname(MEX, "MetadataSection")
 _LOCATION = qname(MEX, "Location")
 _REFERENCE = qname(MEX, "MetadataReference")
-_EPR = qname(WSA, "EndpointReference")
-_ADDRESS = qname(WSA, "Address")
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _DEFINITIONS = qname(WSDL, "definitions")
 
 
-def write_get_response(metadata: Metadata) -> bytes:
+def write_get_response(metadata: Metadata, names: Names = OASIS) -> bytes:
     """What a device answers to a Get: ThisModel, ThisDevice and, where it hosts something, Relationship."""
     sections = [
-        _section(THIS_MODEL, _write_model(metadata.model)),
-        _section(THIS_DEVICE, _write_device(metadata.device)),
+        _section(f"{names.dpws}/ThisModel", _write_model(metadata.model, names)),
+        _section(f"{names.dpws}/ThisDevice", _write_device(metadata.device, names)),
     ]
     if metadata.relationship is not None:
-        sections.append(_section(RELATIONSHIP, _write_relationship(metadata.relationship)))
-    return _metadata("".join(sections)).encode()
+        sections.append(_relationship(metadata.relationship, names))
+    return _metadata("".join(sections), names).encode()
+
+
+def get_request(device: str, names: Names = OASIS) -> bytes:
+    """The envelope that asks a device, by its own URI or by an address, for its metadata (WS-Transfer Get)."""
+    # WS-Addressing 2004/08 has no default for where a reply goes.
+    reply_to = f"{WSA}/anonymous" if names is DRAFT else ""
+    return build(Addressing(GET, message_id(), device, reply_to, wsa=names.wsa), b"")
 
 
 def write_get_metadata(dialect: str = "") -> bytes:
@@ -75,18 +83,18 @@ def write_get_metadata(dialect: str = "") -> bytes:
     return f'<wsx:GetMetadata xmlns:wsx="{MEX}">{inner}</wsx:GetMetadata>'.encode()
 
 
-def write_get_metadata_response(metadata: ServiceMetadata, dialect: str = "") -> bytes:
+def write_get_metadata_response(metadata: ServiceMetadata, dialect: str = "", names: Names = OASIS) -> bytes:
     """What a hosted service answers to GetMetadata: its own part of the Relationship, and its WSDL. With `dialect`,
     only the sections of that dialect, which may be none. Raises LocalError when the WSDL is no XML."""
     sections = []
-    if metadata.relationship is not None and dialect in ("", RELATIONSHIP):
-        sections.append(_section(RELATIONSHIP, _write_relationship(metadata.relationship)))
+    if metadata.relationship is not None and dialect in ("", f"{names.dpws}/Relationship"):
+        sections.append(_relationship(metadata.relationship, names))
     if dialect in ("", WSDL):
         if metadata.wsdl:
             sections.append(_section(WSDL, _embedded(metadata.wsdl)))
         elif metadata.wsdl_location:
             sections.append(_section(WSDL, f"<wsx:Location>{text(metadata.wsdl_location)}</wsx:Location>"))
-    return _metadata("".join(sections)).encode()
+    return _metadata("".join(sections), names).encode()
 
 
 def of_service(
@@ -113,13 +121,13 @@ def read_get_response(payload: etree._Element | None) -> Metadata:
     device: ThisDevice | None = None
     relations: list[etree._Element] = []
     for dialect, content in _sections(payload):
-        if dialect == THIS_MODEL and content.tag == qname(DPWS, "ThisModel"):
+        if _is(content, dialect, "ThisModel"):
             _once(model, "ThisModel")
             model = _checked(_read_model, content)
-        elif dialect == THIS_DEVICE and content.tag == qname(DPWS, "ThisDevice"):
+        elif _is(content, dialect, "ThisDevice"):
             _once(device, "ThisDevice")
             device = _checked(_read_device, content)
-        elif dialect == RELATIONSHIP and _is_hosting(content):
+        elif _is_hosting(content, dialect):
             relations.append(content)
     if model is None or device is None:
         raise sender_fault("Malformed", "a GetResponse has a ThisModel and a ThisDevice (R2038, R2039)")
@@ -131,7 +139,7 @@ def read_get_metadata_response(payload: etree._Element | None) -> ServiceMetadat
     relations: list[etree._Element] = []
     wsdl, location = b"", ""
     for dialect, content in _sections(payload):
-        if dialect == RELATIONSHIP and _is_hosting(content):
+        if _is_hosting(content, dialect):
             relations.append(content)
         elif dialect == WSDL and not wsdl and not location:
             if content.tag == _LOCATION:
@@ -141,67 +149,76 @@ def read_get_metadata_response(payload: etree._Element | None) -> ServiceMetadat
     return ServiceMetadata(_read_relationship(relations), wsdl, location)
 
 
-def _metadata(sections: str) -> str:
-    return f'<wsx:Metadata xmlns:wsx="{MEX}" xmlns:dpws="{DPWS}" xmlns:wsa="{WSA}">{sections}</wsx:Metadata>'
+def _metadata(sections: str, names: Names) -> str:
+    declared = f'xmlns:{names.prefix}="{names.dpws}" xmlns:wsa="{names.wsa}"'
+    return f'<wsx:Metadata xmlns:wsx="{MEX}" {declared}>{sections}</wsx:Metadata>'
 
 
 def _section(dialect: str, content: str) -> str:
     return f'<wsx:MetadataSection Dialect="{dialect}">{content}</wsx:MetadataSection>'
 
 
-def _write_model(model: ThisModel) -> str:
+def _write_model(model: ThisModel, names: Names) -> str:
     inner = "".join(
         (
-            _texts("Manufacturer", model.manufacturer),
-            _optional("ManufacturerUrl", model.manufacturer_url),
-            _texts("ModelName", model.model_name),
-            _optional("ModelNumber", model.model_number),
-            _optional("ModelUrl", model.model_url),
-            _optional("PresentationUrl", model.presentation_url),
+            _texts("Manufacturer", model.manufacturer, names),
+            _optional("ManufacturerUrl", model.manufacturer_url, names),
+            _texts("ModelName", model.model_name, names),
+            _optional("ModelNumber", model.model_number, names),
+            _optional("ModelUrl", model.model_url, names),
+            _optional("PresentationUrl", model.presentation_url, names),
         )
     )
-    return f"<dpws:ThisModel>{inner}</dpws:ThisModel>"
+    return _element("ThisModel", inner, names)
 
 
-def _write_device(device: ThisDevice) -> str:
+def _write_device(device: ThisDevice, names: Names) -> str:
     inner = "".join(
         (
-            _texts("FriendlyName", device.friendly_name),
-            _optional("FirmwareVersion", device.firmware_version),
-            _optional("SerialNumber", device.serial_number),
+            _texts("FriendlyName", device.friendly_name, names),
+            _optional("FirmwareVersion", device.firmware_version, names),
+            _optional("SerialNumber", device.serial_number, names),
         )
     )
-    return f"<dpws:ThisDevice>{inner}</dpws:ThisDevice>"
+    return _element("ThisDevice", inner, names)
 
 
-def _write_relationship(relationship: Relationship) -> str:
-    host = relationship.host
-    inner = "".join(map(_write_hosted, relationship.hosted))
+def _relationship(relationship: Relationship, names: Names) -> str:
+    host, inner = relationship.host, ""
     if host is not None:
-        inner = f"<dpws:Host>{_write_epr(host.device)}{write_qnames('dpws:Types', host.types)}</dpws:Host>{inner}"
-    return f'<dpws:Relationship Type="{HOSTING}">{inner}</dpws:Relationship>'
+        # Before 1.1 a host has a ServiceId, as what it hosts has.
+        service = _element("ServiceId", text(host.device), names) if names is DRAFT else ""
+        inner = _element("Host", _write_epr(host.device) + _types(host.types, names) + service, names)
+    for hosted in relationship.hosted:
+        service = _element("ServiceId", text(hosted.service_id), names)
+        addresses = "".join(map(_write_epr, hosted.addresses))
+        inner += _element("Hosted", addresses + _types(hosted.types, names) + service, names)
+    tag = f"{names.prefix}:Relationship"
+    return _section(f"{names.dpws}/Relationship", f'<{tag} Type="{names.dpws}/host">{inner}</{tag}>')
 
 
-def _write_hosted(hosted: Hosted) -> str:
-    addresses = "".join(map(_write_epr, hosted.addresses))
-    types = write_qnames("dpws:Types", hosted.types)
-    return f"<dpws:Hosted>{addresses}{types}<dpws:ServiceId>{text(hosted.service_id)}</dpws:ServiceId></dpws:Hosted>"
+def _types(types: tuple[QName, ...], names: Names) -> str:
+    return write_qnames(f"{names.prefix}:Types", names.said(types))
 
 
 def _write_epr(address: str) -> str:
     return f"<wsa:EndpointReference><wsa:Address>{text(address)}</wsa:Address></wsa:EndpointReference>"
 
 
-def _texts(name: str, texts: tuple[Text, ...]) -> str:
+def _texts(name: str, texts: tuple[Text, ...], names: Names) -> str:
     parts = []
     for one in texts:
         lang = f" xml:lang={attribute(one.lang)}" if one.lang else ""
-        parts.append(f"<dpws:{name}{lang}>{text(one.value)}</dpws:{name}>")
+        parts.append(_element(name, text(one.value), names, lang))
     return "".join(parts)
 
 
-def _optional(name: str, value: str) -> str:
-    return f"<dpws:{name}>{text(value)}</dpws:{name}>" if value else ""
+def _optional(name: str, value: str, names: Names) -> str:
+    return _element(name, text(value), names) if value else ""
+
+
+def _element(name: str, content: str, names: Names, attributes: str = "") -> str:
+    return f"<{names.prefix}:{name}{attributes}>{content}</{names.prefix}:{name}>"
 
 
 def _embedded(wsdl: bytes) -> str:
@@ -228,8 +245,25 @@ def _sections(payload: etree._Element | None) -> Iterator[tuple[str, etree._Elem
             yield read_uri(section.get("Dialect"), "Dialect"), section[0]
 
 
-def _is_hosting(element: etree._Element) -> bool:
-    return element.tag == qname(DPWS, "Relationship") and element.get("Type", "").strip() == HOSTING
+def _names(element: etree._Element) -> Names:
+    """The generation that an element of DPWS is of."""
+    return DRAFT if split(QName(str(element.tag)))[0] == DRAFT.dpws else OASIS
+
+
+def _is(element: etree._Element, dialect: str, name: str) -> bool:
+    """Is it the section of that name, under its own generation's dialect?"""
+    namespace = _names(element).dpws
+    return element.tag == qname(namespace, name) and dialect == f"{namespace}/{name}"
+
+
+def _is_hosting(element: etree._Element, dialect: str) -> bool:
+    kind = element.get("Type", "").strip()
+    return _is(element, dialect, "Relationship") and kind == f"{_names(element).dpws}/host"
+
+
+def _child(element: etree._Element, name: str) -> QName:
+    """A child of an element of DPWS is of the same generation."""
+    return qname(_names(element).dpws, name)
 
 
 def _read_model(element: etree._Element) -> ThisModel:
@@ -258,13 +292,13 @@ def _read_relationship(elements: list[etree._Element]) -> Relationship | None:
     host: Host | None = None
     hosted: list[Hosted] = []
     for element in elements:
-        found = _one(element, qname(DPWS, "Host"))
+        found = _one(element, _child(element, "Host"))
         if found is not None:
             one = _checked(_read_host, found)
             if host is not None and one.device != host.device:
                 raise sender_fault("Malformed", "two hosts in one device's metadata")
             host = one
-        services = element.findall(qname(DPWS, "Hosted"))
+        services = element.findall(_child(element, "Hosted"))
         if len(hosted) + len(services) > MAX_HOSTED:
             raise too_many("hosted services", MAX_HOSTED)
         hosted += [_checked(_read_hosted, service) for service in services]
@@ -283,26 +317,28 @@ def _read_hosted(element: etree._Element) -> Hosted:
 
 
 def _read_addresses(element: etree._Element) -> tuple[str, ...]:
-    found = element.findall(_EPR)
+    wsa = _names(element).wsa
+    found = element.findall(qname(wsa, "EndpointReference"))
     if len(found) > MAX_TEXTS:
         raise too_many("endpoint references", MAX_TEXTS)
-    return tuple(read_uri(reference.findtext(_ADDRESS), "an endpoint's address") for reference in found)
+    addresses = (reference.findtext(qname(wsa, "Address")) for reference in found)
+    return tuple(read_uri(address, "an endpoint's address") for address in addresses)
 
 
 def _read_types(element: etree._Element) -> tuple[QName, ...]:
-    types = _one(element, qname(DPWS, "Types"))
-    return () if types is None else read_qnames(types, "Types", MAX_TEXTS)
+    types = _one(element, _child(element, "Types"))
+    return () if types is None else _names(element).heard(read_qnames(types, "Types", MAX_TEXTS))
 
 
 def _read_texts(element: etree._Element, name: str) -> tuple[Text, ...]:
-    found = element.findall(qname(DPWS, name))
+    found = element.findall(_child(element, name))
     if len(found) > MAX_TEXTS:
         raise too_many(name, MAX_TEXTS)
     return tuple(Text((one.text or "").strip(), one.get(_LANG, "")) for one in found)
 
 
 def _read_text(element: etree._Element, name: str) -> str:
-    found = _one(element, qname(DPWS, name))
+    found = _one(element, _child(element, name))
     return "" if found is None else (found.text or "").strip()
 
 

@@ -8,11 +8,18 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.kernel.errors import RemoteError, sender_fault
-from gossip_ws.kernel.names import DPWS, WSA, WSD, QName, qname, split
+from gossip_ws.kernel.names import DPWS, DPWS_2006, WSA, WSA_2004, WSD, WSD_2005, QName, qname, split
 from gossip_ws.wire.envelope import MAX_URI, attribute, text
 
 # Some peers compare the text of a name, so the usual prefixes stand for the usual namespaces.
-_USUAL: Final = {WSA: "wsa", WSD: "wsd", DPWS: "dpws"}
+_USUAL: Final = {
+    WSA: "wsa",
+    WSD: "wsd",
+    DPWS: "dpws",
+    WSA_2004: "wsa",
+    WSD_2005: "wsd",
+    DPWS_2006: "wsdp",
+}
 
 
 def too_many(what: str, most: int) -> RemoteError:
@@ -58,7 +65,8 @@ def write_qnames(tag: str, names: Iterable[QName]) -> str:
     for name in names:
         namespace, local = split(name)
         if namespace and namespace not in declared:
-            declared[namespace] = _USUAL.get(namespace, f"n{len(declared)}")
+            usual = _USUAL.get(namespace, "")
+            declared[namespace] = usual if usual and usual not in declared.values() else f"n{len(declared)}"
         words.append(f"{declared[namespace]}:{local}" if namespace else local)
     if not words:
         return ""

@@ -13,7 +13,7 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
-from gossip_ws.kernel.names import DPWS, SOAP12, WSA, WSD, WSE, QName, qname, split
+from gossip_ws.kernel.names import DPWS, SOAP12, WSA, WSA_2004, WSD, WSD_2005, WSE, QName, qname, split
 from gossip_ws.wire.envelope import (
     MAX_URI,
     Addressing,
@@ -31,10 +31,12 @@ from gossip_ws.wire.envelope import (
 FAULT_ACTION: Final = WSA + "/soap/fault"
 """WS-Addressing 1.0 SOAP binding section 6, for faults of SOAP itself and those that no WSDL gives an action of
 their own."""
-DEFINED_FAULT_ACTIONS: Final = {namespace: namespace + "/fault" for namespace in (WSA, WSD, DPWS, WSE)}
+DEFINED_FAULT_ACTIONS: Final = {namespace: namespace + "/fault" for namespace in (WSA, WSD, WSD_2005, DPWS, WSE)}
 """Of the faults that WS-Addressing, WS-Discovery, DPWS and WS-Eventing define, by the namespace of their subcode."""
 ADDRESSING_HEADERS: Final = frozenset(
-    qname(WSA, name) for name in ("To", "Action", "MessageID", "RelatesTo", "From", "ReplyTo", "FaultTo")
+    qname(namespace, name)
+    for namespace in (WSA, WSA_2004)
+    for name in ("To", "Action", "MessageID", "RelatesTo", "From", "ReplyTo", "FaultTo")
 )
 MAX_REASON: Final = 1_024
 """Characters of a fault's reason that are sent or read; a longer one is cut."""
