@@ -17,7 +17,8 @@ trust = "trust.toml"                 # whom it believes: see gossip_ws.security.
 security = "development"             # or this instead of trust: believes everybody, signs nothing
 stylesheets = true                   # runs XSLT filters of those it trusts
 
-[discovery]                          # WS-Discovery by multicast; enabled = false turns it off
+[discovery]                          # WS-Discovery by multicast; enabled = false turns it off, and
+generations = ["1.1", "2005/04"]     # in which it says Hello and Bye: without, both; it answers in both
 [gossip]                             # local caps and times: fields of gossip_ws.core.config.NodeConfig; and
 view_scopes = ["grid://city/ssc-1"]  # among whose equals it keeps neighbours: without, all; [], none
 [demand]                             # what it uses every day: energy_wh, or a profile of a grid; and
@@ -41,6 +42,7 @@ from uuid import UUID
 from gossip_ws.core.config import MAX_VIEWS
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.toml import Table
+from gossip_ws.dpws.messages import Generation
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.tariff import DAY, PERIOD, PERIODS
 from gossip_ws.grid.tasks import Periods, Task, tasks_of
@@ -119,7 +121,8 @@ class HandOn:
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
     """One device. `addresses`: this machine's, the first is where peers reach it. `discovery` of None: no
-    multicast. `node`: fields of NodeConfig that differ from the defaults."""
+    multicast. `announce`: in which generations it says Hello. `node`: fields of NodeConfig that
+    differ from the defaults."""
 
     role: Role
     addresses: tuple[str, ...]
@@ -134,6 +137,7 @@ class DeviceConfig:
     store: Path | None = None
     stylesheets: bool = True
     discovery: Group | None = None
+    announce: tuple[Generation, ...] = tuple(Generation)
     node: dict[str, Any] = field(default_factory=dict)
     energy: Energy = Energy()
     hand_on: HandOn = HandOn()
@@ -153,6 +157,7 @@ def load_config(file: Path) -> DeviceConfig:
     identity, store = top.read("identity", _identity), top.path("store")
     if identity is None and store is None:
         top.fail("identity", "missing: give one, or a store that keeps the one that is made")
+    discovery, announce = _discovery(top, addresses)
     config = DeviceConfig(
         role=role,
         addresses=addresses,
@@ -166,7 +171,8 @@ def load_config(file: Path) -> DeviceConfig:
         peer_service=top.read("peer_service", _http),
         store=store,
         stylesheets=top.flag("stylesheets", True),
-        discovery=_discovery(top, addresses),
+        discovery=discovery,
+        announce=announce,
         node=_node(top),
         energy=_energy(top, role),
         hand_on=_hand_on(top, role),
@@ -247,7 +253,7 @@ def _security(top: Table) -> Security:
         top.fail("trust", str(error))
 
 
-def _discovery(top: Table, addresses: tuple[str, ...]) -> Group | None:
+def _discovery(top: Table, addresses: tuple[str, ...]) -> tuple[Group | None, tuple[Generation, ...]]:
     table = top.table("discovery") or Table({}, top.file, "discovery.")
     enabled = table.flag("enabled", True)
     group = Group(
@@ -256,12 +262,13 @@ def _discovery(top: Table, addresses: tuple[str, ...]) -> Group | None:
     octets = packed(group.host)
     if octets is None or len(octets) != 4 or not 224 <= octets[0] < 240:
         table.fail("group", f"not an IPv4 multicast address: {group.host!r}")
+    announce = tuple(dict.fromkeys(table.each("generations", Generation))) or tuple(Generation)
     table.end()
     if not enabled:
-        return None
+        return None, announce
     if ":" in addresses[0]:
         raise LocalError(f"{table.where}: multicast needs IPv4 for the first address: set enabled = false")
-    return group
+    return group, announce
 
 
 def _node(top: Table) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Multicast, Unicast
 from gossip_ws.dpws.effects import Found as FoundEffect
-from gossip_ws.dpws.messages import Target
+from gossip_ws.dpws.messages import Generation, Target
 from gossip_ws.dpws.metadata import Metadata
 from gossip_ws.dpws.repetition import schedule
 from gossip_ws.dpws.seeker import Seeker
@@ -33,8 +33,9 @@ from gossip_ws.net.multicast import Group
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Request, Respond
 from gossip_ws.wire.discovery import decode, encode
-from gossip_ws.wire.envelope import Addressing, build, message_id, parse
-from gossip_ws.wire.metadata import GET, read_get_response
+from gossip_ws.wire.envelope import parse
+from gossip_ws.wire.generation import NAMES
+from gossip_ws.wire.metadata import get_request, read_get_response
 from gossip_ws.wire.wsdl import SUFFIX
 
 WAIT: Final = 3.0
@@ -91,21 +92,22 @@ async def discover(
     scopes: tuple[str, ...] = (),
     within: float = WAIT,
 ) -> tuple[Found, ...]:
-    """Who answers a Probe for `types` and `scopes` `within` seconds, and describes itself afterwards, in the order
-    of their first scopes. Raises LocalError when it cannot multicast from one of `addresses`."""
+    """Who answers a Probe for `types` and `scopes` `within` seconds, in either generation of WS-Discovery, and
+    describes itself afterwards, in the order of their first scopes. Raises LocalError when it cannot multicast from
+    one of `addresses`."""
     probe = _Probe(addresses, group, within)
     targets = await probe.run(types, scopes)
     gate = asyncio.Semaphore(_AT_ONCE)
     client = HttpClient("", Counters())
 
-    async def described(target: Target) -> Found:
+    async def described(target: Target, generation: Generation) -> Found:
         async with gate:
-            found = await _describe(client, target.device, target.xaddrs)
+            found = await _describe(client, target.device, target.xaddrs, generation)
         services = _services(found) if found is not None else None
         return Found(target.device, target.types, target.scopes, target.xaddrs, services)
 
     try:
-        found = await asyncio.gather(*map(described, targets))
+        found = await asyncio.gather(*(described(*one) for one in targets))
     finally:
         await client.close()
     return tuple(sorted(found, key=lambda one: (one.scopes, one.device)))
@@ -147,13 +149,15 @@ class _Probe:
         )
         self._within = within
 
-    async def run(self, types: tuple[QName, ...], scopes: tuple[str, ...]) -> tuple[Target, ...]:
+    async def run(self, types: tuple[QName, ...], scopes: tuple[str, ...]) -> tuple[tuple[Target, Generation], ...]:
         self._clock = LoopClock()
-        self._targets: dict[DeviceId, Target] = {}
+        self._targets: dict[DeviceId, tuple[Target, Generation]] = {}
         try:
             for network in self._networks:
                 await network.open(self._received)
-            self._carry_out(self._seeker.probe(self._clock.now(), types=types, scopes=scopes))
+            for generation in Generation:
+                now = self._clock.now()
+                self._carry_out(self._seeker.probe(now, types=types, scopes=scopes, generation=generation))
             await asyncio.sleep(self._within)
         finally:
             for network in self._networks:
@@ -179,8 +183,12 @@ class _Probe:
                     self._networks[0].send(encode(message), to)
                 case SetTimer(timer=timer, delay=delay):
                     self._clock.call_later(delay, lambda timer=timer: self._expired(timer))  # type: ignore[misc]
-                case FoundEffect(target=target):
-                    self._targets[target.device] = target
+                case FoundEffect(target=target, generation=generation):
+                    held = self._targets.get(target.device)
+                    if held is not None and held[1] is Generation.OASIS:
+                        # It speaks both, and says more in the later one.
+                        generation = Generation.OASIS
+                    self._targets[target.device] = (target, generation)
 
     def _multicast(self, frame: bytes) -> None:
         for network in self._networks:
@@ -190,11 +198,13 @@ class _Probe:
         self._carry_out(self._seeker.timer(timer, self._clock.now()))
 
 
-async def _describe(client: HttpClient, device: str, addresses: Sequence[str]) -> Metadata | None:
+async def _describe(
+    client: HttpClient, device: str, addresses: Sequence[str], generation: Generation = Generation.OASIS
+) -> Metadata | None:
     """What a device answers to a Get at the first of its addresses that does."""
     for uri in addresses:
         reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        frame = build(Addressing(GET, message_id(), device or uri), b"")
+        frame = get_request(device or uri, NAMES[generation])
         try:
             client.request(frame, Address.parse(uri), _ASKING, reply.set_result)
         except LocalError:

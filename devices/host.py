@@ -16,8 +16,9 @@ from gossip_ws.devices.events import TARIFF_CHANGED, DemandWatch, tariff_changed
 from gossip_ws.devices.load import Load
 from gossip_ws.devices.multihome import Multihomed
 from gossip_ws.devices.versions import metadata_version
+from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.discovery import TargetService
-from gossip_ws.dpws.messages import Target
+from gossip_ws.dpws.messages import Generation, Target
 from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
 from gossip_ws.endpoint.description import DeviceDescription
 from gossip_ws.endpoint.discovery import Discovery, Listener, Wish
@@ -76,6 +77,8 @@ class HostSettings:
     `discover`: say Hello, answer Probes, and look for the parent by multicast when there are no seeds.
     `node`: fields of NodeConfig that differ from the defaults. `demand_limit`: Wh of one 8-hour period above which the
     device raises a DemandAlarm; without one, never.
+    `announce`: in which generations of WS-Discovery it says Hello and Bye; it answers in both.
+    `node`: fields of NodeConfig that differ from the defaults.
     """
 
     device: DeviceId
@@ -91,6 +94,7 @@ class HostSettings:
     discover: bool = True
     incarnation: int = 0
     friendly_name: str = ""
+    announce: tuple[Generation, ...] = (Generation.OASIS,)
     node: dict[str, Any] = field(default_factory=dict)
     demand_limit: int | None = None
 
@@ -257,7 +261,12 @@ class Host:
         told = repr((types, settings.scopes, xaddrs, settings.friendly_name, services)).encode()
         target = Target(settings.device, types, settings.scopes, xaddrs, metadata_version(self._store, told))
         discovery = Discovery(
-            TargetService(target, instance_id=settings.incarnation, dice=dice),
+            TargetService(
+                target,
+                instance_id=settings.incarnation,
+                dice=dice,
+                config=DiscoveryConfig(announce=settings.announce),
+            ),
             network,
             clock,
             dice,

@@ -96,6 +96,7 @@ class Single:
                 seeds=config.seeds,
                 peer_service=config.peer_service,
                 discover=config.discovery is not None,
+                announce=config.announce,
                 incarnation=instance(store, clock.now().wall),
                 friendly_name=config.name,
                 node=config.node,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gossip_ws.dpws.messages import Generation
 from gossip_ws.kernel.errors import LocalError
 
 
@@ -16,6 +17,9 @@ class DiscoveryConfig:
     power cut's end is no storm. Smaller finds faster and collides more."""
     match_timeout: float = 10.0
     """MATCH_TIMEOUT: how long answers to a Probe or Resolve are taken. Must be more than `app_max_delay`."""
+    announce: tuple[Generation, ...] = (Generation.OASIS,)
+    """In which generations Hello and Bye are said. Each costs a message; both are found by whoever only listens.
+    Requests are answered in the one in which they are asked, whatever stands here."""
     pending: int = 64
     """Answers one device may have waiting at a time. With `app_max_delay` it caps what a flood of Probes with
     forged sources can draw: 64 in 2.5 s."""
@@ -35,6 +39,8 @@ class DiscoveryConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.app_max_delay < self.match_timeout:
             raise LocalError("app_max_delay must be at least 0 and less than match_timeout")
+        if not self.announce or len(set(self.announce)) < len(self.announce):
+            raise LocalError("a device says Hello in one generation at least, and once in each")
         if min(self.pending, self.remembered, self.known, self.probes, self.resolves) < 1:
             raise LocalError("every bound of discovery must be at least 1")
         if self.sequence_memory < self.match_timeout:

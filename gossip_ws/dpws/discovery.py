@@ -126,8 +126,11 @@ class TargetService:
         if self.state is State.OFF:
             return []
         self._become_off()
-        bye = Bye(self.device, self._next(), fresh_id(self._dice), self.target.metadata_version)
-        return [Multicast(bye)]
+        version = self.target.metadata_version
+        return [
+            Multicast(Bye(self.device, self._next(), fresh_id(self._dice), version, generation=generation))
+            for generation in self._config.announce
+        ]
 
     def metadata_changed(
         self,
@@ -190,7 +193,10 @@ class TargetService:
         match timer:
             case HelloDue():
                 self.state = State.JOINED
-                return [Multicast(Hello(self.target, self._next(), fresh_id(self._dice)))]
+                return [
+                    Multicast(Hello(self.target, self._next(), fresh_id(self._dice), generation=generation))
+                    for generation in self._config.announce
+                ]
             case MatchDue():
                 self._pending -= 1
                 return [Unicast(self._match(timer.request, matched=True), timer.source)]

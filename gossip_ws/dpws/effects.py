@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gossip_ws.dpws.messages import Message, Target
+from gossip_ws.dpws.messages import Generation, Message, Target
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.names import DeviceId
@@ -28,9 +28,10 @@ class Unicast:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """News of a device, its addresses known: it joined, changed, or answered a Probe."""
+    """News of a device, its addresses known: it joined, changed, or answered a Probe. `generation`: how it said so."""
 
     target: Target
+    generation: Generation = Generation.OASIS
 
 
 @dataclass(frozen=True, slots=True)

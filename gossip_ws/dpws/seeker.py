@@ -13,6 +13,7 @@ from gossip_ws.dpws.matching import Criteria, Subject
 from gossip_ws.dpws.messages import (
     AppSequence,
     Bye,
+    Generation,
     Hello,
     Message,
     Probe,
@@ -117,6 +118,7 @@ class Seeker:
         scopes: tuple[str, ...] = (),
         match_by: str = "",
         to: Address | None = None,
+        generation: Generation = Generation.OASIS,
     ) -> list[Effect]:
         """Ask who is there; answers are taken for MATCH_TIMEOUT, then ProbeEnded says who did. With `to`, only that
         address is asked. Raises LocalError for a matching rule that is not ours, or when too many are open."""
@@ -125,7 +127,7 @@ class Seeker:
             raise LocalError(f"no such matching rule here: {match_by}")
         if len(self._probes) >= self._config.probes:
             raise LocalError(f"{len(self._probes)} Probes are open, which is the limit")
-        probe = Probe(fresh_id(self._dice), types, scopes, match_by)
+        probe = Probe(fresh_id(self._dice), types, scopes, match_by, generation=generation)
         self._probes[probe.message_id] = _OpenProbe(wanted, now.monotonic + self._config.match_timeout)
         return [
             Multicast(probe) if to is None else Unicast(probe, to),
@@ -138,7 +140,7 @@ class Seeker:
             case Hello(target=target):
                 if not self.knows(target.device) and not self.interested(target):
                     return [Dropped("not of interest")]
-                return self._news(target, message.app, now)
+                return self._news(target, message.app, message.generation, now)
             case Bye():
                 return self._bye(message, now)
             case ProbeMatches():
@@ -177,7 +179,7 @@ class Seeker:
             if not _may_meet(probe.criteria, target):
                 effects.append(Dropped("match that does not match"))
                 continue
-            effects += self._news(target, app, now)
+            effects += self._news(target, app, message.generation, now)
             record = self._known.get(target.device)
             if record is not None and record.here and len(probe.answered) < self._config.known:
                 probe.answered[target.device] = None
@@ -191,7 +193,7 @@ class Seeker:
         if target is None or target.device != resolve.device or not target.xaddrs:
             return [Dropped("resolves nothing")]
         del self._resolves[message.relates_to]
-        return self._news(target, message.app, now)
+        return self._news(target, message.app, message.generation, now)
 
     def _bye(self, message: Bye, now: Instant) -> list[Effect]:
         record = self._known.get(message.device)
@@ -202,7 +204,7 @@ class Seeker:
         self._remember(_Record(record.target, message.app, now.monotonic, here=False))
         return [Lost(message.device)]
 
-    def _news(self, target: Target, app: AppSequence | None, now: Instant) -> list[Effect]:
+    def _news(self, target: Target, app: AppSequence | None, generation: Generation, now: Instant) -> list[Effect]:
         if target.device == self._own:
             return [Dropped("own")]
         record = self._known.get(target.device)
@@ -212,14 +214,14 @@ class Seeker:
             target = _filled_in(target, app, record)
             app = app or record.app
         self._remember(_Record(target, app, now.monotonic))
-        return [Found(target)] if target.xaddrs else self._resolve(target.device, now)
+        return [Found(target, generation)] if target.xaddrs else self._resolve(target.device, generation, now)
 
-    def _resolve(self, device: DeviceId, now: Instant) -> list[Effect]:
+    def _resolve(self, device: DeviceId, generation: Generation, now: Instant) -> list[Effect]:
         if any(resolve.device == device for resolve in self._resolves.values()):
             return [Dropped("being resolved")]
         if len(self._resolves) >= self._config.resolves:
             return [Dropped("too many Resolves open")]
-        resolve = Resolve(device, fresh_id(self._dice))
+        resolve = Resolve(device, fresh_id(self._dice), generation=generation)
         self._resolves[resolve.message_id] = _OpenResolve(device, now.monotonic + self._config.match_timeout)
         return [Multicast(resolve), SetTimer(ResolveOver(resolve.message_id), self._config.match_timeout)]
 

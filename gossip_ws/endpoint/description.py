@@ -13,6 +13,7 @@ from gossip_ws.kernel.names import WSA, DeviceId, QName, qname, split
 from gossip_ws.ports import HostedService
 from gossip_ws.wire import discovery as discovery_codec
 from gossip_ws.wire.envelope import Envelope
+from gossip_ws.wire.generation import spoken
 from gossip_ws.wire.metadata import (
     GET,
     GET_METADATA,
@@ -69,13 +70,14 @@ class DeviceDescription:
             return self._discovery.unicast(message, source)
         relates_to = envelope.addressing.message_id
         action = envelope.addressing.action
+        names = spoken(envelope.addressing)
         if action == GET and path == DEVICE_PATH:
-            return reply_envelope(GET_RESPONSE, relates_to, write_get_response(self.metadata))
+            return reply_envelope(GET_RESPONSE, relates_to, write_get_response(self.metadata, names))
         page = self._pages.get(path)
         if action == GET_METADATA and page is not None and self.metadata.relationship is not None:
             dialect = read_get_metadata(envelope.payload)
             told = of_service(self.metadata.relationship, page.hosted.service_id, wsdl=self._wsdl(page))
-            return reply_envelope(GET_METADATA_RESPONSE, relates_to, write_get_metadata_response(told, dialect))
+            return reply_envelope(GET_METADATA_RESPONSE, relates_to, write_get_metadata_response(told, dialect, names))
         return None
 
     def document(self, path: str, query: str) -> tuple[bytes, str] | None:

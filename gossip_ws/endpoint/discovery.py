@@ -23,8 +23,8 @@ from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.names import PEERS, DeviceId, QName, qname
 from gossip_ws.ports import Clock, Frame, Network
 from gossip_ws.wire.discovery import decode, encode
-from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, Addressing, build, message_id, parse
-from gossip_ws.wire.metadata import GET, read_get_response
+from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, parse
+from gossip_ws.wire.metadata import get_request, read_get_response
 
 PEER_PORT_TYPE: Final = qname(PEERS, "Peers")
 REPEAT: Final = 1
@@ -144,7 +144,7 @@ class Discovery:
         if address is None:
             return
         self._asked.add(target.device)
-        frame = build(Addressing(action=GET, message_id=message_id(), to=target.device), b"")
+        frame = get_request(target.device)
 
         def done(reply: Frame | None) -> None:
             service = _peer_service(reply)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Protocol
 
 from gossip_ws.core.effects import Answer
 from gossip_ws.core.messages import Content, Gossip
 from gossip_ws.core.replies import Replies
-from gossip_ws.dpws.messages import ADHOC
 from gossip_ws.endpoint.collected import Asker, Collected
 from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
 from gossip_ws.endpoint.paths import DEVICE_PATH as DEVICE_PATH
@@ -35,6 +34,7 @@ from gossip_ws.wire.envelope import (
     header_fault,
     parse,
 )
+from gossip_ws.wire.generation import GROUPS, older
 from gossip_ws.wire.nodes import encode_report
 from gossip_ws.wire.replies import GET_REPLIES_ACTION, REPLIES_ACTION, read_get_replies
 from gossip_ws.wire.soap import (
@@ -131,6 +131,7 @@ class SoapServer:
 
     def _plain_datagram(self, request: Request, respond: Respond) -> None:
         envelope = read_understood(request.frame, _KNOWN)
+        respond = _in_kind(envelope.addressing, respond)
         described = self._description.answer("", envelope, request.caller.source)
         if described is not None:
             respond(Response(200, described))
@@ -183,6 +184,7 @@ class SoapServer:
                     return
             envelope = read_understood(request.frame, _KNOWN)
             relates_to = envelope.addressing.message_id
+            respond = _in_kind(envelope.addressing, respond)
             self._check_addressing(envelope, request)
             described = self._description.answer(request.path, envelope, request.caller.source)
             if described is not None:
@@ -303,7 +305,7 @@ class SoapServer:
             raise header_fault("ActionMismatch", qname(WSA, "Action"), f"SOAPAction says {said}")
         _check_anonymous(addressing)
         to = addressing.to
-        named = to in ("", ANONYMOUS, self.endpoint.device) or (path == DEVICE_PATH and to == ADHOC)
+        named = to in ("", ANONYMOUS, self.endpoint.device) or (path == DEVICE_PATH and to in GROUPS)
         # A device behind a name or an address translation does not know all its transport addresses.
         if not named and not (to.lower().startswith(("http://", "https://")) and _path(to) == path):
             raise destination_unreachable(to)
@@ -346,6 +348,17 @@ def _check_anonymous(addressing: Addressing) -> None:
         if address not in ("", ANONYMOUS):
             reason = "over HTTP only the anonymous address is served"
             raise header_fault("OnlyAnonymousAddressSupported", qname(WSA, header), reason)
+
+
+def _in_kind(addressing: Addressing, respond: Respond) -> Respond:
+    """Who speaks WS-Addressing 2004/08 is answered in it."""
+    if addressing.wsa == WSA:
+        return respond
+
+    def respond_older(response: Response) -> None:
+        respond(replace(response, body=older(response.body)) if response.body else response)
+
+    return respond_older
 
 
 def _action_not_supported(action: str) -> RemoteError:

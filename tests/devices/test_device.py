@@ -30,20 +30,23 @@ from town import (
 )
 
 from gossip_ws.core.peers import Role
-from gossip_ws.dpws.messages import ADHOC, Probe, ProbeMatches, Resolve, ResolveMatches
+from gossip_ws.dpws.messages import ADHOC, Generation, Probe, ProbeMatches, Resolve, ResolveMatches
 from gossip_ws.kernel.address import Binding
-from gossip_ws.kernel.names import DEVICE, GRID, METERING, PEERS, REPORT, TARIFF, WSA, WSD, qname
+from gossip_ws.kernel.names import DEVICE, GRID, METERING, PEERS, REPORT, TARIFF, WSA, WSA_2004, WSD, WSD_2005, qname
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.wire.discovery import decode, encode
-from gossip_ws.wire.envelope import Addressing, build, message_id, parse
+from gossip_ws.wire.envelope import Addressing, Envelope, build, message_id, parse
+from gossip_ws.wire.generation import DRAFT
 from gossip_ws.wire.metadata import (
     GET,
     GET_METADATA,
     GET_RESPONSE,
+    get_request,
     read_get_metadata_response,
     read_get_response,
     write_get_metadata,
 )
+from gossip_ws.wire.soap import read_fault
 from gossip_ws.wire.wsdl import read_policies
 
 WSDL = {"w": "http://schemas.xmlsoap.org/wsdl/", "wsp": "http://www.w3.org/ns/ws-policy"}
@@ -238,6 +241,56 @@ def test_a_matching_rule_that_nobody_knows_is_told_as_discovery_has_it(announced
     assert reply.fault() == (400, "Sender", qname(WSD, "MatchingRuleNotSupported"))
     assert (reply.envelope.addressing.action, reply.relates_to) == (f"{WSD}/fault", asked.message_id)
     announced.datagram(encode(asked))
+
+
+def test_the_generation_before_is_answered_in_kind(announced: Device) -> None:
+    """WS-Discovery 2005/04, DPWS 2006/02 and WS-Addressing 2004/08, at the same addresses."""
+    probe = Probe(message_id(), (DEVICE,), generation=Generation.DRAFT)
+    for frame in (announced.post("/device", encode(probe)).body, announced.datagram(encode(probe), answered=True)):
+        assert b">wsdp:Device " in frame
+        found = decode(frame)
+        assert isinstance(found, ProbeMatches)
+        assert found.generation is Generation.DRAFT
+        assert [target.device for target in found.matches] == [announced.id]
+    resolve = Resolve(announced.id, message_id(), generation=Generation.DRAFT)
+    resolved = decode(announced.datagram(encode(resolve), answered=True))
+    assert isinstance(resolved, ResolveMatches)
+    assert resolved.match is not None
+    told = announced.post("/device", get_request(announced.id, DRAFT)).envelope
+    assert (told.addressing.wsa, told.addressing.action) == (WSA_2004, GET_RESPONSE)
+    metadata = read_get_response(told.payload)
+    assert metadata == read_get_response(announced.post("/device", get_request(announced.id)).envelope.payload)
+    assert metadata.relationship is not None
+    assert metadata.relationship.host is not None
+    assert metadata.relationship.host.types == (DEVICE, qname(GRID, "SmartMeter"))
+
+
+def test_the_generation_before_may_call_and_is_faulted_in_kind(announced: Device) -> None:
+    def asked(action: str, body: bytes, reply_to: str = "") -> Envelope:
+        said = Addressing(action, "urn:uuid:12", announced.url("/Metering"), reply_to, wsa=WSA_2004)
+        return announced.post("/Metering", build(said, body)).envelope
+
+    answer = asked(GET_DEMAND, DEMAND_REQUEST)
+    assert answer.addressing.wsa == WSA_2004
+    assert answer.addressing.relates_to == ((f"{WSA}/reply", "urn:uuid:12"),)
+    assert answer.addressing.action == f"{GET_DEMAND}Response"
+    for envelope, local in (
+        (asked("urn:none", DEMAND_REQUEST), "ActionNotSupported"),
+        (asked(GET_DEMAND, DEMAND_REQUEST, "http://127.0.0.9/"), "InvalidMessageInformationHeader"),
+    ):
+        fault = read_fault(envelope)
+        assert fault is not None
+        assert fault.subcode == qname(WSA_2004, local)
+        assert fault.subsubcode is None
+        assert envelope.addressing.action == f"{WSA_2004}/fault"
+        assert envelope.addressing.relates_to == ((f"{WSA}/reply", "urn:uuid:12"),)
+    rule = Probe("urn:uuid:13", (), ("grid://town",), "urn:by:guessing", generation=Generation.DRAFT)
+    envelope = announced.post("/device", encode(rule)).envelope
+    fault = read_fault(envelope)
+    assert fault is not None
+    assert fault.subcode == qname(WSD_2005, "MatchingRuleNotSupported")
+    assert f"{WSD_2005}/rfc2396".encode() in fault.detail
+    assert (envelope.addressing.wsa, envelope.addressing.action) == (WSA_2004, f"{WSD_2005}/fault")
 
 
 def test_discovery_answers_at_the_devices_own_address_only(announced: Device) -> None:

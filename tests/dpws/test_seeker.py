@@ -12,6 +12,7 @@ from gossip_ws.dpws.effects import Effect, Found, Lost, Multicast, ProbeEnded, U
 from gossip_ws.dpws.messages import (
     AppSequence,
     Bye,
+    Generation,
     Hello,
     Message,
     Probe,
@@ -123,6 +124,18 @@ def test_an_entry_without_addresses_is_resolved() -> None:
     assert hear(one, answer, 2.1) == [Dropped("match of no open Resolve")]
     assert one.timer(ResolveOver(resolve.message_id), at(11)) == [Dropped("stale timer")]
     assert one.timer(ProbeOver(probe.message_id), at(10)) == [ProbeEnded(probe.message_id, (target(),))]
+
+
+def test_who_was_heard_in_the_draft_is_resolved_and_found_in_it() -> None:
+    one = seeker()
+    probe = probe_of(one.probe(at(0), generation=Generation.DRAFT))
+    assert probe.generation is Generation.DRAFT
+    bare = ProbeMatches((target(xaddrs=()),), app(1), "urn:m:1", probe.message_id, generation=Generation.DRAFT)
+    asked = hear(one, bare)[0]
+    assert isinstance(asked, Multicast)
+    assert asked.message.generation is Generation.DRAFT
+    answer = ResolveMatches(target(), app(2), "urn:m:2", asked.message.message_id, generation=Generation.DRAFT)
+    assert hear(one, answer) == [Found(target(), Generation.DRAFT)]
 
 
 def test_a_resolve_that_nobody_or_somebody_else_answers() -> None:

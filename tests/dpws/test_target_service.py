@@ -16,6 +16,7 @@ from gossip_ws.dpws.messages import (
     ANONYMOUS,
     AppSequence,
     Bye,
+    Generation,
     Hello,
     Probe,
     ProbeMatches,
@@ -201,6 +202,24 @@ def test_changed_metadata_raises_the_version_and_says_hello_once() -> None:
     assert isinstance(hello.message, Hello)
     assert hello.message.target == replace(TARGET, scopes=("grid://city/ssc-4/sm-1",), metadata_version=9)
     assert one.receive(Probe("urn:m:1", (), ("grid://city/ssc-3",)), SOURCE, NOW) == [Dropped("no match")]
+
+
+def test_hello_and_bye_in_each_generation_and_answers_in_the_one_asked() -> None:
+    one = service(announce=(Generation.OASIS, Generation.DRAFT))
+    (due,) = one.start()
+    assert isinstance(due, SetTimer)
+    said = [effect.message for effect in one.timer(due.timer, NOW) if isinstance(effect, Multicast)]
+    said += [effect.message for effect in one.stop() if isinstance(effect, Multicast)]
+    assert [type(message) for message in said] == [Hello, Hello, Bye, Bye]
+    assert [message.generation for message in said] == [Generation.OASIS, Generation.DRAFT] * 2
+    assert len({message.message_id for message in said}) == 4
+    assert [message.app.message_number for message in said] == [1, 2, 3, 4]  # type: ignore[union-attr]
+    for generation in Generation:
+        for request in (Probe("urn:m:1", generation=generation), Resolve(ME, "urn:m:2", generation=generation)):
+            assert one.directed(request, NOW).generation is generation
+    for announce in ((), (Generation.DRAFT, Generation.DRAFT)):
+        with pytest.raises(LocalError):
+            DiscoveryConfig(announce=announce)
 
 
 def test_what_is_said_again_unchanged_is_no_change() -> None:

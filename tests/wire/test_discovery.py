@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,10 +11,12 @@ from lxml import etree
 from gossip_ws.dpws.discovery import MAX_DESCRIPTION, TargetService
 from gossip_ws.dpws.matching import STRCMP0
 from gossip_ws.dpws.messages import (
+    ANONYMOUS,
     MAX_SCOPES,
     MAX_TYPES,
     AppSequence,
     Bye,
+    Generation,
     Hello,
     Message,
     Probe,
@@ -25,7 +28,20 @@ from gossip_ws.dpws.messages import (
 )
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DEVICE, DPWS, GRID, SOAP12, WSA, WSD, DeviceId, QName, qname
+from gossip_ws.kernel.names import (
+    DEVICE,
+    DPWS,
+    DPWS_2006,
+    GRID,
+    SOAP12,
+    WSA,
+    WSA_2004,
+    WSD,
+    WSD_2005,
+    DeviceId,
+    QName,
+    qname,
+)
 from gossip_ws.wire.discovery import MAX_ID, decode, encode
 from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, parse
 
@@ -120,6 +136,62 @@ def test_there_and_back_and_as_the_schema_has_it(message: Message) -> None:
     assert (app is None) == isinstance(message, Probe | Resolve)
     if app is not None:
         SCHEMA.assertValid(etree.fromstring(etree.tostring(app)))
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_the_draft_there_and_back(message: Message) -> None:
+    """2005/04, DPWS 2006/02 and WS-Addressing 2004/08: its schema differs from 1.1's in the names, and in a Bye."""
+    message = replace(message, generation=Generation.DRAFT)
+    if isinstance(message, Bye):
+        message = replace(message, metadata_version=None)
+    if isinstance(message, Probe) and message.match_by:
+        message = replace(message, match_by=f"{WSD_2005}/strcmp0")
+    frame = encode(message)
+    assert decode(frame) == message
+    for namespace in (WSA, WSD, DPWS):
+        assert namespace.encode() not in frame
+    envelope = parse(frame)
+    name = type(message).__name__
+    assert envelope.addressing.wsa == WSA_2004
+    assert envelope.addressing.action == f"{WSD_2005}/{name}"
+    assert envelope.payload is not None
+    assert envelope.payload.tag == qname(WSD_2005, name)
+    later = etree.tostring(envelope.payload).replace(WSD_2005.encode(), WSD.encode())
+    SCHEMA.assertValid(etree.fromstring(later.replace(WSA_2004.encode(), WSA.encode())))
+
+
+def test_the_draft_as_its_peers_compare_it_by_text() -> None:
+    """wsdd looks for `wsdp:Device`, wsdd2 for headers whose prefix is wsa."""
+    hello = encode(Hello(FULL, APP, "urn:uuid:1", generation=Generation.DRAFT)).decode()
+    group = "urn:schemas-xmlsoap-org:ws:2005:04:discovery"
+    for said in ("<soap:Envelope ", "<wsa:Action>", f"<wsa:To>{group}</wsa:To>", "<wsd:Hello ", ">wsdp:Device "):
+        assert said in hello
+    match = encode(ProbeMatches((FULL,), APP, "urn:uuid:4", "urn:uuid:3", generation=Generation.DRAFT)).decode()
+    assert "<wsa:To>http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous</wsa:To>" in match
+    assert "<wsa:RelatesTo>urn:uuid:3</wsa:RelatesTo>" in match
+
+
+def test_windows_asks_in_the_draft() -> None:
+    """As Windows 10 asks for printers and computers: a reply by name, its type qualified."""
+    frame = (
+        f'<soap:Envelope xmlns:soap="{SOAP12}" xmlns:wsa="{WSA_2004}" xmlns:wsd="{WSD_2005}" xmlns:wsdp="{DPWS_2006}">'
+        "<soap:Header><wsa:To>urn:schemas-xmlsoap-org:ws:2005:04:discovery</wsa:To>"
+        f"<wsa:Action>{WSD_2005}/Probe</wsa:Action><wsa:MessageID>urn:uuid:9</wsa:MessageID>"
+        f"<wsa:ReplyTo><wsa:Address>{WSA_2004}/role/anonymous</wsa:Address></wsa:ReplyTo></soap:Header>"
+        "<soap:Body><wsd:Probe><wsd:Types>wsdp:Device</wsd:Types></wsd:Probe></soap:Body></soap:Envelope>"
+    ).encode()
+    assert decode(frame) == Probe("urn:uuid:9", (DEVICE,), reply_to=f"{WSA}/anonymous", generation=Generation.DRAFT)
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_suppression_is_a_relation_of_its_own(generation: Generation) -> None:
+    hello = Hello(FULL, APP, "urn:uuid:1", ANONYMOUS, "urn:uuid:7", generation)
+    frame = encode(hello)
+    assert decode(frame) == hello
+    kind = {Generation.OASIS: f'"{WSD}/Suppression"', Generation.DRAFT: '"wsd:Suppression"'}[generation]
+    assert f"RelationshipType={kind}" in frame.decode()
+    # Related in any other way it suppresses nothing.
+    assert decode(frame.replace(b"Suppression", b"Suppressio")) == replace(hello, relates_to="")
 
 
 def test_requests_go_to_the_group_and_answers_to_the_anonymous_one() -> None:
@@ -249,8 +321,9 @@ def test_whatever_a_device_may_say_of_itself_fits_a_datagram(scope: str) -> None
             break
     assert largest is not None
     assert sum(map(len, largest.target.scopes)) > MAX_DESCRIPTION / 4
-    answer = largest.directed(Probe("x" * MAX_ID), Instant(0, 0))
-    assert len(encode(answer)) <= MAX_UDP_ENVELOPE
+    for generation in Generation:
+        answer = largest.directed(Probe("x" * MAX_ID, generation=generation), Instant(0, 0))
+        assert len(encode(answer)) <= MAX_UDP_ENVELOPE
 
 
 def test_a_fresh_id_is_a_uuid_of_version_4() -> None:
@@ -266,8 +339,8 @@ def test_a_fresh_id_is_a_uuid_of_version_4() -> None:
 
 def test_junk_never_ends_otherwise_than_in_a_remote_error() -> None:
     dice = Random(7)
-    frames = [encode(message) for message in MESSAGES]
-    for _ in range(3000):
+    frames = [encode(replace(message, generation=generation)) for message in MESSAGES for generation in Generation]
+    for _ in range(6000):
         frame = bytearray(dice.choice(frames))
         for _ in range(dice.randrange(1, 6)):
             at = dice.randrange(len(frame))

@@ -18,8 +18,9 @@ from gossip_ws.dpws.metadata import (
     ThisModel,
 )
 from gossip_ws.kernel.errors import LocalError, RemoteError
-from gossip_ws.kernel.names import DEVICE, DPWS, GRID, METERING, TARIFF, WSA, DeviceId, qname
+from gossip_ws.kernel.names import DEVICE, DPWS, DPWS_2006, GRID, METERING, TARIFF, WSA, WSA_2004, DeviceId, qname
 from gossip_ws.wire.envelope import parser
+from gossip_ws.wire.generation import DRAFT
 from gossip_ws.wire.metadata import (
     HOSTING,
     MEX,
@@ -145,6 +146,32 @@ def test_get_response_has_model_device_and_relationship() -> None:
         (RELATIONSHIP, "Relationship"),
     ]
     assert read_get_response(element(octets)) == FULL
+
+
+@pytest.mark.parametrize("metadata", [FULL, LEAST])
+def test_the_generation_before(metadata: Metadata) -> None:
+    """DPWS 2006/02: other namespaces, and a ServiceId of the host that 1.1 has no more."""
+    octets = write_get_response(metadata, DRAFT)
+    assert read_get_response(element(octets)) == metadata
+    for namespace in (DPWS, WSA):
+        assert namespace.encode() not in octets
+    later = octets.replace(DPWS_2006.encode(), DPWS.encode()).replace(WSA_2004.encode(), WSA.encode())
+    without = later.replace(f"<wsdp:ServiceId>{ME}</wsdp:ServiceId>".encode(), b"")
+    assert (len(without) < len(later)) == (metadata is FULL)
+    check(without)
+
+
+def test_what_a_hosted_service_tells_in_the_generation_before() -> None:
+    told = of_service(RELATION, "Tariff", wsdl_location="http://127.0.0.5:8080/tariff?wsdl")
+    assert read_get_metadata_response(element(write_get_metadata_response(told, names=DRAFT))) == told
+    only = write_get_metadata_response(told, f"{DPWS_2006}/Relationship", DRAFT)
+    assert read_get_metadata_response(element(only)) == of_service(RELATION, "Tariff")
+
+
+def test_the_generations_are_not_mixed() -> None:
+    octets = write_get_response(FULL, DRAFT).replace(f"{DPWS_2006}/ThisModel".encode(), THIS_MODEL.encode())
+    with pytest.raises(RemoteError):
+        read_get_response(element(octets))
 
 
 def test_a_device_that_hosts_nothing() -> None:
