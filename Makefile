@@ -19,6 +19,9 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@# Clients of other people. The tests of one that is not to be had are skipped, and say so.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,peers]" || echo "no outside peers from pip" >&2
+	npm install --silent --no-fund --no-audit --prefix $(VENV)/npm soap@1 || echo "no outside peers from npm" >&2
 	touch $@
 
 demo: $(READY)

@@ -1,0 +1,82 @@
+"""gSOAP, for C: the program of docs/legacy.md, made from the original's WSDL and from the shadow's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from calls import Program, calls_the_original, calls_the_shadow, original, reads_faults, shadow
+from peers import debian_packages, program, run, works
+from test_zeep import PATHS, SHADOWS
+from town import Grid
+
+TOOLS = ("wsdl2h", "soapcpp2", "gcc")
+PACKAGES = "gsoap libgsoap-dev gcc"
+SECTION = "C: gSOAP"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    debian_packages(TOOLS, PACKAGES)
+
+
+def make(folder: Path, addresses: tuple[str, str], nsmap: str = "Metering.nsmap") -> Program:
+    """What the page says to type, but for the addresses; of warnings of the compiler there may be none."""
+    code = program(SECTION, "c")
+    assert code.count("Metering.nsmap") == 1
+    (folder / "meter.c").write_text(code.replace("Metering.nsmap", nsmap))
+    _, *steps = program(SECTION, "sh").splitlines()
+    generate, derive, build = (step.split() for step in steps)
+    assert [generate[0], derive[0], build[0]] == ["wsdl2h", "soapcpp2", "gcc"]
+    generate[-2:] = [f"{address}?wsdl" for address in addresses]
+    for command in (generate, derive, [*build, "-Wall", "-Wextra"]):
+        said = run(*command, cwd=folder)
+        assert not re.search("warning|error", said, re.IGNORECASE), said
+
+    def call(*arguments: str, code: int = 0) -> str:
+        return run("./meter", *arguments, cwd=folder, code=code)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def meter(tmp_path_factory: pytest.TempPathFactory, town: Grid) -> Program:
+    return make(tmp_path_factory.mktemp("gsoap"), original(town.meter))
+
+
+@works("gSOAP", "original")
+def test_the_program_calls_the_original(meter: Program, town: Grid) -> None:
+    calls_the_original(meter, town)
+
+
+@works("gSOAP", "shadow")
+def test_the_program_calls_the_shadow(meter: Program, town: Grid) -> None:
+    calls_the_shadow(meter, town)
+
+
+@works("gSOAP", "shadow")
+def test_generated_from_the_shadows_wsdl_it_works_at_both(town: Grid, tmp_path: Path) -> None:
+    """Nothing in the generated code tells that there is gossip."""
+    meter = make(tmp_path, shadow(town.top), "MeteringGossip.nsmap")
+    calls_the_shadow(meter, town)
+    calls_the_original(meter, town)
+
+
+@works("gSOAP", "faults")
+def test_the_program_reads_faults(meter: Program, town: Grid) -> None:
+    """soap_recv_empty_response(), which the manual has for one-way calls, throws a fault's envelope away and tells of
+    status 400 alone; so the program reads the answer in steps."""
+    reads_faults(meter, town)
+
+
+@works("gSOAP", "wsdl")
+@pytest.mark.parametrize("language", [("-c", "-F"), ()], ids=["C", "C++"])
+def test_every_wsdl_is_read_without_a_warning(town: Grid, tmp_path: Path, language: tuple[str, ...]) -> None:
+    """Without -F wsdl2h 2.8.124 -c warns of every schema that restricts a simple type ("ignoring type inheritance").
+    The tariff's limits are worth more in the WSDL than a silent -c."""
+    for number, path in enumerate(PATHS + SHADOWS):
+        header = f"{number}.h"
+        said = run("wsdl2h", *language, "-o", header, f"{town.meter.url(path)}?wsdl", cwd=tmp_path)
+        assert not re.search("warning|error|cannot", said, re.IGNORECASE), said
+        assert f"urn:gossip-ws:2026:{path.split('/')[1].lower()}" in (tmp_path / header).read_text()
