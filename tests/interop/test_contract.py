@@ -92,7 +92,7 @@ def test_the_contract_is_valid(schema: etree.XMLSchema, file: str) -> None:
     [
         (b'use="literal"', b'use="figurative"'),
         (b' transport="http://schemas.xmlsoap.org/soap/http"', b""),
-        (b'<wsdl:portType name="Tariff">', b"<wsdl:portType>"),
+        (b'<wsdl:portType name="Tariff"', b"<wsdl:portType"),
         (b"</wsdl:definitions>", b"<wsdl:trousers/></wsdl:definitions>"),
     ],
 )
