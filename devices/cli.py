@@ -82,6 +82,7 @@ _VERBS: Final = {
     "discover": Verb("gossip_ws.devices.cli_discover:discover", "Find devices on the network by WS-Discovery."),
     "push-tariff": Verb("gossip_ws.devices.cli_tariff:push_tariff", "Push a tariff to all devices of an area."),
     "pull-demand": Verb("gossip_ws.devices.cli_demand:pull_demand", "Pull the demand of an area, aggregated."),
+    "subscribe": Verb("gossip_ws.devices.cli_subscribe:subscribe", "Print the events of a device as they come."),
     "key": Verb("gossip_ws.devices.cli:key", key.help or ""),
     "grid": Verb("gossip_ws.devices.cli:grid", grid.help or ""),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from secrets import randbits
 from typing import Any, Final
@@ -27,16 +27,24 @@ from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.counters import Counters
-from gossip_ws.net.http_client import HttpClient
+from gossip_ws.net.http_client import ClientLimits, HttpClient
 from gossip_ws.net.interfaces import by_interface, owns
 from gossip_ws.net.multicast import Group
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Request, Respond
 from gossip_ws.wire.discovery import decode, encode
-from gossip_ws.wire.envelope import parse
+from gossip_ws.wire.envelope import Addressing, build, message_id, parse
+from gossip_ws.wire.eventing import read_events
 from gossip_ws.wire.generation import NAMES
-from gossip_ws.wire.metadata import get_request, read_get_response
-from gossip_ws.wire.wsdl import SUFFIX
+from gossip_ws.wire.metadata import (
+    GET_METADATA,
+    WSDL,
+    get_request,
+    read_get_metadata_response,
+    read_get_response,
+    write_get_metadata,
+)
+from gossip_ws.wire.wsdl import MAX_WSDL, SUFFIX
 
 WAIT: Final = 3.0
 """Seconds: an answer to a Probe may wait 2.5 s at random (DPWS 1.1 APP_MAX_DELAY)."""
@@ -136,6 +144,56 @@ async def find_service(url: str, type: QName) -> str:
     raise LocalError(f"the device at {url} has no {type}")
 
 
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """A hosted service that can be subscribed to. `events`: name -> action. `shadow`: where it is told of the events
+    of others, empty where there is none."""
+
+    address: str
+    shadow: str
+    events: dict[str, str]
+
+
+async def find_events(url: str, names: Sequence[str]) -> tuple[EventSource, ...]:
+    """The event sources that have events of these `names`, and of those only these (none: all), given a device's
+    address or a hosted service's own. Raises LocalError when a name is not there, or the device does not answer."""
+    address = Address.parse(url.partition("?")[0])
+    if address.binding is not Binding.HTTP:
+        raise LocalError(f"a device is asked by http: {url!r}")
+    client = HttpClient("", Counters(), ClientLimits(body=MAX_WSDL))
+    try:
+        services: tuple[Service, ...] = (Service(QName(""), str(address)),)
+        if address.path in ("", "/", DEVICE_PATH):
+            metadata = await _describe(client, "", (str(address.at(DEVICE_PATH)),))
+            if metadata is None:
+                raise LocalError(f"no device answers at {address.at(DEVICE_PATH)}")
+            services = _services(metadata)
+        found = [EventSource(one.address, one.shadow, await _events(client, one.address)) for one in services]
+    finally:
+        await client.close()
+    known = {name for source in found for name in source.events}
+    missing = sorted(set(names) - known)
+    if missing or not known:
+        there = ", ".join(sorted(known)) or "none"
+        raise LocalError(f"no event {missing[0] if missing else ''} at {url}; there are {there}".replace("  ", " "))
+    chosen = (replace(one, events={n: a for n, a in one.events.items() if not names or n in names}) for one in found)
+    return tuple(one for one in chosen if one.events)
+
+
+async def _events(client: HttpClient, address: str) -> dict[str, str]:
+    """What the WSDL in a hosted service's metadata says; nothing where there is none, or it is none."""
+    frame = build(Addressing(GET_METADATA, message_id(), address), write_get_metadata(WSDL))
+    answered = await _ask(client, address, frame)
+    try:
+        told = read_get_metadata_response(parse(answered, MAX_WSDL).payload) if answered else None
+        if told is None:
+            return {}
+        wsdl = told.wsdl or (await client.get(told.wsdl_location) or b"" if told.wsdl_location else b"")
+        return read_events(wsdl)
+    except (RemoteError, LocalError):
+        return {}
+
+
 class _Probe:
     """One Probe out of every address, and what comes back."""
 
@@ -203,19 +261,23 @@ async def _describe(
 ) -> Metadata | None:
     """What a device answers to a Get at the first of its addresses that does."""
     for uri in addresses:
-        reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        frame = get_request(device or uri, NAMES[generation])
-        try:
-            client.request(frame, Address.parse(uri), _ASKING, reply.set_result)
-        except LocalError:
-            continue
-        answered = await reply
+        answered = await _ask(client, uri, get_request(device or uri, NAMES[generation]))
         if answered is not None:
             try:
                 return read_get_response(parse(answered).payload)
             except RemoteError:
                 continue
     return None
+
+
+async def _ask(client: HttpClient, uri: str, frame: bytes) -> bytes | None:
+    """The envelope that answers; None where there is none, or no way to `uri`."""
+    reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    try:
+        client.request(frame, Address.parse(uri), _ASKING, reply.set_result)
+    except LocalError:
+        return None
+    return await reply
 
 
 def _services(metadata: Metadata) -> tuple[Service, ...]:

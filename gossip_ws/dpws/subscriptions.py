@@ -167,6 +167,7 @@ class SubscriptionManager:
         self._number: Counter[bool] = Counter()
         self._hosts: Counter[tuple[bool, str]] = Counter()
         self._sweeping = False
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._held)
@@ -268,7 +269,8 @@ class SubscriptionManager:
                 return self._send(held) if held is not None else [Dropped("stale timer")]
 
     def close(self) -> list[Effect]:
-        """The device goes: every subscription ends, and who asked for that is told."""
+        """The device goes: every subscription ends, who asked for that is told, and none is taken any more."""
+        self._closed = True
         effects: list[Effect] = []
         for held in tuple(self._held.values()):
             effects += self._end(held, Ending.SOURCE_SHUTTING_DOWN, "the device is shutting down")
@@ -283,6 +285,8 @@ class SubscriptionManager:
 
     def _make_room(self, gossiped: bool, host: str, now: Instant) -> None:
         """Raises RemoteError over a quota. The expired do not count, but are looked for only where that matters."""
+        if self._closed:
+            raise unable_to_process("the device is shutting down")
         most = self.config.gossiped if gossiped else self.config.subscriptions
         if self._number[gossiped] >= most or self._hosts[gossiped, host] >= self.config.per_host:
             self._forget_expired(now)

@@ -20,6 +20,7 @@ VERBS = [
     ("discover",),
     ("push-tariff",),
     ("pull-demand",),
+    ("subscribe",),
     ("device", "run"),
     ("key", "new"),
     ("key", "show"),

@@ -254,6 +254,7 @@ def test_a_device_that_goes_says_so_to_whoever_asked_for_it() -> None:
         End(END_TO, f"http://d/{id}", status, "the device is shutting down") for id in ("a", "g")
     ]
     assert manager.close() == []
+    assert refused(lambda: subscribe(manager)) == (FaultCode.RECEIVER, f"{{{WSE}}}EventSourceUnableToProcess")
     assert manager.fire("/Tariff", CHANGED, b"1", at(1)) == []
 
 
