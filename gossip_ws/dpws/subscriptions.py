@@ -40,8 +40,9 @@ class EventingConfig:
     """Granted to whoever asks for no time: a subscriber that is gone is forgotten within the hour."""
     max_expires: float = 604_800.0
     """The longest that is granted, whatever is asked for."""
-    subscriptions: int = 64
-    """By push, at all event sources of the device. Each may hold `queue` events."""
+    subscriptions: int = 48
+    """By push, at all event sources of the device. Each may hold `queue` events and one connection: were all of them
+    dead, a quarter of a device's 64 connections would be left for everything else."""
     gossiped: int = 16_384
     """By gossip: each costs a line in a table and is sent nothing."""
     per_host: int = 16

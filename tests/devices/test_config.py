@@ -76,7 +76,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
             category = "flat"
             discovery = {{ group = "239.1.2.3", port = 37020 }}
             gossip = {{ max_fanout = 4, pull_period = 2, view_scopes = ["grid://t/1"], suspicion = 9 }}
-            demand = {{ kind = "farm", energy_wh = [1, 2, 3] }}
+            demand = {{ kind = "farm", energy_wh = [1, 2, 3], limit_wh = 5000 }}
             measured = {{ voltage = 230.5, phase_angle = -1, power = 700 }}
             meter = {{ display = "shown.json", webhook = "http://10.0.0.3:81/Tariff" }}
             [[task]]
@@ -97,6 +97,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
     assert config.node == {"max_fanout": 4, "pull_period": 2.0, "view_scopes": ("grid://t/1",), "suspicion": 9.0}
     assert config.hand_on == HandOn(tmp_path / "shown.json", Address.parse("http://10.0.0.3:81/Tariff"))
     assert (config.energy.category, config.energy.voltage, config.energy.power) == ("flat", 230.5, 700.0)
+    assert config.energy.limit == 5_000
     charging, *farm = config.energy.tasks
     # From three on: one hour before the period ends, one after.
     assert charging == Task(Kind.HOME_CHARGER, 7000, 7200, (0, 3500, 3500), 14 * 60, 22 * 60)
@@ -136,6 +137,7 @@ def test_a_profile_of_a_grid_as_demand(tmp_path: Path) -> None:
         ("key = 'none.key'", "security: development mode has neither key nor trust"),
         ("demand.energy_wh = [1, 2]", "demand.energy_wh: 3 whole numbers from 0 to 1000000000, not [1, 2]"),
         ("demand.energy_wh = [1, 2, -3]", "demand.energy_wh: 3 whole numbers from 0 to 1000000000, not [1, 2, -3]"),
+        ("demand.limit_wh = -1", "demand.limit_wh: a whole number from 0 to 1000000000, not -1"),
         ("demand.profile = 'H9-Z'", "demand: no profile 'H9-Z'"),
         ("demand.kind = 'castle'", "demand.kind: 'castle' is not a valid Kind"),
         ("measured.voltage = nan", "measured.voltage: a number from 0 to 500000, not nan"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from dataclasses import replace
 from random import Random
 
 from bench import CHILD, GET_DEMAND, GET_TARIFF, HOST, REGISTER, SET_TARIFF, Bench, child, content, from_child, tariff
@@ -26,6 +27,7 @@ from gossip_ws.core.messages import (
     Suspect,
     Tally,
 )
+from gossip_ws.dpws.eventing import BY_GOSSIP, Reference, Subscribe
 from gossip_ws.dpws.messages import Probe
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.names import GossipId
@@ -34,6 +36,17 @@ from gossip_ws.ports import Caller, Request
 from gossip_ws.services.peer_client import register_request
 from gossip_ws.wire.discovery import encode as encode_discovery
 from gossip_ws.wire.envelope import Addressing, build, message_id, parse
+from gossip_ws.wire.eventing import (
+    GET_STATUS,
+    RENEW,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    read_subscribe_response,
+    write_get_status,
+    write_renew,
+    write_subscribe,
+    write_unsubscribe,
+)
 from gossip_ws.wire.gossip import encode_wanted
 from gossip_ws.wire.metadata import GET, GET_METADATA, write_get_metadata
 
@@ -54,6 +67,12 @@ WORDS = [
     b"xmlns=''",
     b"/",
 ]
+SUBSCRIPTION = Subscribe(
+    Reference("http://10.0.0.9:80/sink", (b'<p:Room xmlns:p="urn:p">7</p:Room>',)),
+    Reference("http://10.0.0.9:80/end"),
+    expires=3_600.0,
+    filter=("urn:gossip-ws:2026:tariff:TariffChanged",),
+)
 DEMAND = b'<GetDemand xmlns="urn:gossip-ws:2026:metering"><day>2026-11-21</day></GetDemand>'
 
 
@@ -66,6 +85,9 @@ def corpus(bench: Bench) -> list[tuple[str, bytes]]:
     def plain(action: str, body: bytes, blocks: bytes = b"") -> bytes:
         return build(Addressing(action, message_id()), body, blocks)
 
+    subscribed = bench.post("/Tariff", plain(SUBSCRIBE, write_subscribe(SUBSCRIPTION)))
+    granted = read_subscribe_response(parse(subscribed.body).payload, 0.0)
+    manager = Address.parse(granted.manager.address).path
     push = content(bench, SET_TARIFF, tariff(3))
     pull = content(bench, GET_DEMAND, DEMAND, Style.REQUEST_RESPONSE)
     node = [
@@ -92,6 +114,11 @@ def corpus(bench: Bench) -> list[tuple[str, bytes]]:
         ("/Peers", plain(REGISTER, register_request(child(9)))),
         ("/device", plain(GET, b"")),
         ("/Tariff", plain(GET_METADATA, write_get_metadata())),
+        ("/Tariff", plain(SUBSCRIBE, write_subscribe(SUBSCRIPTION))),
+        ("/Tariff", plain(SUBSCRIBE, write_subscribe(replace(SUBSCRIPTION, mode=BY_GOSSIP, scopes=("grid://t",))))),
+        (manager, plain(RENEW, write_renew(60.0))),
+        (manager, plain(GET_STATUS, write_get_status())),
+        (manager, plain(UNSUBSCRIBE, write_unsubscribe())),
         ("/device", encode_discovery(Probe(message_id(), (), ("grid://t",)))),
         ("/gossip", from_child(bench, push)),
         ("/gossip", from_child(bench, pull)),
