@@ -219,6 +219,9 @@ class Gossip(Protocol):
     def own(self) -> Peer:
         """This device as others register it: its subtree and incarnation as of now."""
 
+    def own_towards(self, other: Address) -> Peer:
+        """The same, with the address that suits whoever is at `other`."""
+
     @property
     def peers(self) -> PeerTable: ...
 

@@ -193,7 +193,7 @@ def _register(ctx: Any, peer: Peer) -> Registration:
     # Where the transport shows no source the registered address itself will be asked to answer.
     source = _proved(ctx) or peer.address(Binding.HTTP)
     lease = gossip.register(peer, source)
-    return Registration(leaseMs=round(lease * 1000), registrar=entry_of(gossip.own))
+    return Registration(leaseMs=round(lease * 1000), registrar=entry_of(gossip.own_towards(source)))
 
 
 def _proved(ctx: Any) -> Address | None:

@@ -8,6 +8,7 @@ from typing import Final
 from gossip_ws.core.peers import OWN_TIER, Role
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.homes import Home
 from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.kernel.terms import Budget, Priority, Tier
 
@@ -54,6 +55,8 @@ class NodeConfig:
     udp: Address | None = None
     """Where this device's gossip endpoint is reached by datagram."""
     http: Address | None = None
+    homes: tuple[Home, ...] = ()
+    """Of a device with several addresses: all of them, with the gossip endpoint there, the first one's as above."""
     incarnation: int = 0
     """Grows with every start; peers believe the newest."""
     key: bytes = b""

@@ -153,6 +153,12 @@ class Enrolment:
             return []
         return self._hurry()
 
+    def moved(self, now: Instant) -> list[Effect]:
+        """The device is reached elsewhere from now on: whoever counts on it should know at once."""
+        self._failures = 0
+        self._turn += 1
+        return self._enrol(now) if self._services else []
+
     def enrolled(self, lease: float, registrar: Peer, now: Instant) -> list[Effect]:
         """The Peer Service took us in for `lease` seconds and said who it is."""
         self._failures = 0
@@ -234,7 +240,8 @@ class Enrolment:
     def _enrol(self, now: Instant) -> list[Effect]:
         self._told_subtree = self._table.subtree
         self._hurrying = False
-        return [Enrol(self._services[self._next % len(self._services)], self._own.peer)]
+        service = self._services[self._next % len(self._services)]
+        return [Enrol(service, self._own.towards(service))]
 
     def _hurry(self) -> list[Effect]:
         self._hurrying = True

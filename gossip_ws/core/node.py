@@ -59,6 +59,7 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, receiver_fault, sender_fault
 from gossip_ws.kernel.estimate import Estimate
+from gossip_ws.kernel.homes import Home
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.scopes import any_covers
@@ -97,6 +98,15 @@ class Node:
     def stop(self) -> tuple[Address | None, list[Effect]]:
         """The device is about to go down: the Peer Service that has to be told, if any, and what its neighbours are."""
         return self._enrolment.leave(), self.membership.farewell()
+
+    def moved(self, homes: tuple[Home, ...], now: Instant) -> list[Effect]:
+        """The device's addresses are others: it says so as a later incarnation. None at all change nothing: nobody
+        could be told."""
+        if not homes:
+            return []
+        self._own.homes = homes
+        self._own.incarnation += 1
+        return self._enrolment.moved(now)
 
     def originate(self, content: Content, now: Instant, *, delivered: bool = False) -> list[Effect]:
         """A checked message starts here: from a client of the shadow service, or the device itself.
@@ -260,6 +270,10 @@ class Node:
     @property
     def self_peer(self) -> Peer:
         return self._own.peer
+
+    def own_towards(self, other: Address) -> Peer:
+        """This device as whoever is at `other` is to hold it."""
+        return self._own.towards(other)
 
     def holds(self, id: GossipId) -> bool:
         """Was this message accepted here? The cheap test before any expensive check."""

@@ -16,7 +16,7 @@ from gossip_ws.core.introductions import Introductions
 from gossip_ws.core.messages import Disconnect, Neighbor, NeighborReply, Shuffle
 from gossip_ws.core.own import Own
 from gossip_ws.core.peers import Peer, PeerTable, Relation
-from gossip_ws.kernel.address import Binding
+from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send
 from gossip_ws.kernel.instant import Instant
@@ -144,8 +144,8 @@ class View:
         if peer is None:
             hint = self._passive.get(device)
             return self._introductions.ping(hint) if hint is not None else []
-        message = Neighbor(self._config.device, self._scope, self._own.peer, urgent)
-        return [Send(message, (peer.address(Binding.UDP),))]
+        to = peer.address(Binding.UDP)
+        return [Send(Neighbor(self._config.device, self._scope, self._own.towards(to), urgent), (to,))]
 
     # -- messages, all from proved peers -------------------------------------------------------
 
@@ -188,8 +188,9 @@ class View:
         """Hints from a neighbour; as many go back, to where it is registered."""
         effects: list[Effect] = []
         if message.wants_reply:
-            reply = Shuffle(self._config.device, self._scope, self._some(len(message.peers)), wants_reply=False)
-            effects.append(Send(reply, (sender.address(Binding.UDP),)))
+            to = sender.address(Binding.UDP)
+            reply = Shuffle(self._config.device, self._scope, self._some(len(message.peers), to), wants_reply=False)
+            effects.append(Send(reply, (to,)))
             if message.sender not in self._active:
                 # It takes us for a neighbour: a reply or a farewell was lost.
                 if len(self._active) < ACTIVE and self.suits(sender):
@@ -267,18 +268,17 @@ class View:
         peer = self._table.get(device)
         if peer is None:
             return []
-        message = Shuffle(
-            self._config.device, self._scope, self._some(1 + SHUFFLED_ACTIVE + SHUFFLED_PASSIVE), wants_reply=True
-        )
-        return [Send(message, (peer.address(Binding.UDP),))]
+        to = peer.address(Binding.UDP)
+        some = self._some(1 + SHUFFLED_ACTIVE + SHUFFLED_PASSIVE, to)
+        return [Send(Shuffle(self._config.device, self._scope, some, wants_reply=True), (to,))]
 
-    def _some(self, most: int) -> tuple[Peer, ...]:
-        """This device first, then some of both views."""
+    def _some(self, most: int, to: Address) -> tuple[Peer, ...]:
+        """This device first, as it is to be held at `to`, then some of both views."""
         active = [peer for device in self._active if (peer := self._table.get(device)) is not None]
         passive = [self._table.get(device) or hint for device, hint in self._passive.items()]
         drawn = self._dice.sample(active, min(len(active), SHUFFLED_ACTIVE))
         drawn += self._dice.sample(passive, min(len(passive), SHUFFLED_PASSIVE))
-        return (self._own.peer, *drawn)[: max(most, 1)]
+        return (self._own.towards(to), *drawn)[: max(most, 1)]
 
     def _is_up(self, device: DeviceId) -> bool:
         return self._table.is_proven(device) and not self._table.is_down(device)

@@ -34,6 +34,7 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, GossipError, LocalError, RemoteError, receiver_fault, sender_fault
+from gossip_ws.kernel.homes import Home
 from gossip_ws.kernel.names import WSA, DeviceId, GossipId
 from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import (
@@ -138,6 +139,9 @@ class Endpoint:
     def own(self) -> Peer:
         return self.node.self_peer
 
+    def own_towards(self, other: Address) -> Peer:
+        return self.node.own_towards(other)
+
     def register(self, peer: Peer, source: Address) -> float:
         lease, effects = self.node.register(peer, self.world.clock.now(), source)
         self._carry_out(effects)
@@ -207,6 +211,10 @@ class Endpoint:
                 self.world.network.request(frame, service, LEAVE_TIMEOUT, lambda _: done())
 
         self.events.close(leave)
+
+    def moved(self, homes: tuple[Home, ...]) -> None:
+        """The device's addresses are others, all with the gossip endpoint's path."""
+        self._carry_out(self.node.moved(homes, self.world.clock.now()))
 
     def service_found(self, service: Address) -> None:
         """Discovery found a Peer Service to enrol with."""

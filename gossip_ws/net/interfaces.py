@@ -3,49 +3,12 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.homes import Local
 
 _LOOPBACK = b"\x7f"
-_LINK_LOCAL = (b"\xfe\x80", 10)
 _WHOLE = {4: 32, 16: 128}
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """One address of this machine: the literal without zone, the interface that has it, by name and by the system's
-    number, and how many bits of it are the subnet's.
-
-    An interface that was taken away and made again has another number, so its addresses are others too.
-    """
-
-    host: str
-    interface: str
-    index: int
-    prefix: int
-
-    @property
-    def is_ipv6(self) -> bool:
-        return ":" in self.host
-
-    @property
-    def is_link_local(self) -> bool:
-        """Is it one of fe80::/10, which means something on one link alone?"""
-        return is_link_local(self.host)
-
-    @property
-    def zoned(self) -> str:
-        """As sockets of this machine take it: a link-local literal with its zone."""
-        return f"{self.host}%{self.interface}" if self.is_link_local else self.host
-
-    def is_on_link(self, host: str) -> bool:
-        """Is `host` in the subnet of this address? A zone, where it has one, has to be this interface."""
-        octets, own = packed(host), packed(self.host)
-        zone = host.partition("%")[2]
-        if octets is None or own is None or len(octets) != len(own) or zone not in ("", self.interface):
-            return False
-        return _begins(octets, own, self.prefix)
 
 
 def packed(host: str) -> bytes | None:
@@ -57,12 +20,6 @@ def packed(host: str) -> bytes | None:
         except (OSError, ValueError):
             continue
     return None
-
-
-def is_link_local(host: str) -> bool:
-    """Is it a literal of fe80::/10?"""
-    octets = packed(host)
-    return octets is not None and len(octets) == 16 and _begins(octets, *_LINK_LOCAL)
 
 
 def socket_address(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
@@ -142,13 +99,6 @@ def require(host: str) -> None:
     if not owns(host):
         known = ", ".join(f"{name} {' '.join(addresses)}" for name, addresses in by_interface().items())
         raise LocalError(f"not an address of this machine: {host!r} (it has {known or 'none'})")
-
-
-def _begins(octets: bytes, prefix: bytes, bits: int) -> bool:
-    whole, rest = divmod(bits, 8)
-    if octets[:whole] != prefix[:whole]:
-        return False
-    return not rest or octets[whole] >> 8 - rest == prefix[whole] >> 8 - rest
 
 
 def _prefix(netmask: str, octets: int) -> int:

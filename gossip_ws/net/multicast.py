@@ -15,8 +15,9 @@ from typing import Final
 
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.homes import Local
 from gossip_ws.net.counters import Counters, Drop
-from gossip_ws.net.interfaces import Local, locate, present
+from gossip_ws.net.interfaces import locate, present
 from gossip_ws.net.udp import UdpSocket, family, grow_buffers
 from gossip_ws.ports import Frame
 

@@ -23,9 +23,10 @@ from typing import Final
 from gossip_ws.core.allowance import Allowance
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.homes import is_link_local
 from gossip_ws.kernel.terms import Priority
 from gossip_ws.net.counters import Counters, Drop
-from gossip_ws.net.interfaces import is_link_local, locate, packed, present, socket_address, zone_of
+from gossip_ws.net.interfaces import locate, packed, present, socket_address, zone_of
 from gossip_ws.net.queue import FrameQueue
 from gossip_ws.ports import Frame
 from gossip_ws.wire.priority import claimed_priority

@@ -10,8 +10,9 @@ import pytest
 
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.homes import Local
 from gossip_ws.net.counters import Drop
-from gossip_ws.net.interfaces import Local, is_link_local, locate, present, socket_address
+from gossip_ws.net.interfaces import locate, present, socket_address
 from gossip_ws.net.multicast import Group, Multicast
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Response
@@ -19,7 +20,6 @@ from gossip_ws.ports import Response
 LOOPBACK = Local("127.0.0.1", "lo", 1, 8)
 FIRST = Local("10.71.0.5", "eth0", 2, 24)
 LINK = Local("fe80::5", "eth0", 2, 64)
-UNIQUE = Local("fd00:71::5", "eth1", 3, 64)
 
 needs_ipv6 = pytest.mark.skipif(
     not any(one.host == "::1" for one in present()), reason="the loopback interface has no ::1"
@@ -125,20 +125,6 @@ def test_an_address_in_brackets_has_one_form_and_no_zone():
     for wrong in ("http://[fe80::1%eth0]:80/", "http://[fe80::1%25eth0]:80/", "http://[localhost]/", "http://[::1/x"):
         with pytest.raises(LocalError):
             Address.parse(wrong)
-
-
-def test_what_is_on_the_link():
-    assert FIRST.is_on_link("10.71.0.200")
-    assert not FIRST.is_on_link("10.71.1.5")
-    assert not FIRST.is_on_link("fd00:71::5")
-    assert not FIRST.is_on_link("name")
-    assert LOOPBACK.is_on_link("127.45.1.1")
-    assert UNIQUE.is_on_link("fd00:71::abcd:1")
-    assert LINK.is_on_link("fe80::99%eth0")
-    assert not LINK.is_on_link("fe80::99%eth1")
-    assert (LINK.zoned, UNIQUE.zoned) == ("fe80::5%eth0", "fd00:71::5")
-    assert is_link_local("febf::1")
-    assert not is_link_local("fec0::1")
 
 
 def test_an_address_is_located_however_it_is_written():
