@@ -4,8 +4,9 @@
 role = "SmartMeter"                  # InformationSystem, SubstationController, SmartMeter, Appliance
 name = "Kitchen"                     # what people call it
 identity = "urn:uuid:…"              # without: made once and kept in the store
-interfaces = ["eth1"]                # by name, each with its first IPv4 address
-addresses = ["10.1.0.7"]             # literal; the first of all is where peers reach the device
+interfaces = ["eth1"]                # by name, each with its IPv4, IPv6 and link-local address; "*": all of them
+addresses = ["10.1.0.7"]             # literal, before those; of equally suitable ones the first is used
+watch = 5                            # seconds between two looks at which of them are there; 0: only at the start
 udp_port = 0                         # 0: the system chooses
 http_port = 8080
 scopes = ["grid://city/ssc-1/sm-7"]  # its place; its parent's place is the scope above the first one
@@ -41,6 +42,7 @@ from uuid import UUID
 
 from gossip_ws.core.config import MAX_VIEWS
 from gossip_ws.core.peers import Role
+from gossip_ws.devices.choice import Choice
 from gossip_ws.devices.toml import Table
 from gossip_ws.dpws.messages import Generation
 from gossip_ws.grid.kinds import Kind
@@ -49,7 +51,7 @@ from gossip_ws.grid.tasks import Periods, Task, tasks_of
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import DeviceId
-from gossip_ws.net.interfaces import by_interface, packed, require
+from gossip_ws.net.interfaces import packed, present, require
 from gossip_ws.net.multicast import Group
 from gossip_ws.security.authority import Trust
 from gossip_ws.security.keys import PrivateKey
@@ -64,6 +66,8 @@ STATION: Final = "station"
 """The category of what uses nothing worth announcing."""
 MAX_ENERGY: Final = 1_000_000_000
 """Wh of one period, as the Metering service has it."""
+WATCH: Final = 5.0
+"""Seconds between two looks at the addresses, of a millisecond each: an address that comes is used soon enough."""
 _MAX_TASKS: Final = 64
 _WHOLE: Final = {
     "max_fanout": 64,
@@ -120,9 +124,9 @@ class HandOn:
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
-    """One device. `addresses`: this machine's, the first is where peers reach it. `discovery` of None: no
-    multicast. `announce`: in which generations it says Hello. `node`: fields of NodeConfig that
-    differ from the defaults."""
+    """One device. `addresses`: this machine's; `interfaces`: by name, or "*", with what addresses they have;
+    `watch`: seconds between two looks at them, 0 for none but the first. `discovery` of None: no multicast.
+    `announce`: in which generations it says Hello. `node`: fields of NodeConfig that differ from the defaults."""
 
     role: Role
     addresses: tuple[str, ...]
@@ -141,6 +145,13 @@ class DeviceConfig:
     node: dict[str, Any] = field(default_factory=dict)
     energy: Energy = Energy()
     hand_on: HandOn = HandOn()
+    interfaces: tuple[str, ...] = ()
+    watch: float = WATCH
+
+    @property
+    def choice(self) -> Choice:
+        """Which of this machine's addresses are the device's."""
+        return Choice(self.addresses, self.interfaces)
 
 
 def load_config(file: Path) -> DeviceConfig:
@@ -153,14 +164,14 @@ def load_config(file: Path) -> DeviceConfig:
     scopes = top.each("scopes", _scope)
     if not scopes:
         top.fail("scopes", "missing: a device has a place")
-    addresses = _addresses(top)
+    choice = _choice(top)
     identity, store = top.read("identity", _identity), top.path("store")
     if identity is None and store is None:
         top.fail("identity", "missing: give one, or a store that keeps the one that is made")
-    discovery, announce = _discovery(top, addresses)
+    discovery, announce = _discovery(top)
     config = DeviceConfig(
         role=role,
-        addresses=addresses,
+        addresses=choice.literals,
         scopes=scopes,
         security=_security(top),
         name=top.text("name", ""),
@@ -176,33 +187,31 @@ def load_config(file: Path) -> DeviceConfig:
         node=_node(top),
         energy=_energy(top, role),
         hand_on=_hand_on(top, role),
+        interfaces=choice.interfaces,
+        watch=_watch(top),
     )
     top.end()
     return config
 
 
-def usable_addresses(interfaces: tuple[str, ...]) -> tuple[str, ...]:
-    """The first IPv4 address of each of `interfaces`, by name. Raises LocalError when one is not there."""
-    known = by_interface() if interfaces else {}
-    found = []
-    for name in interfaces:
-        literal = next((address for address in known.get(name, ()) if ":" not in address), None)
-        if literal is None:
-            raise LocalError(f"no interface {name!r} with an IPv4 address (there are {', '.join(known) or 'none'})")
-        found.append(literal)
-    return tuple(found)
-
-
-def _addresses(top: Table) -> tuple[str, ...]:
-    literal = top.each("addresses", _own)
-    names = top.texts("interfaces")
-    try:
-        found = tuple(dict.fromkeys((*literal, *usable_addresses(names))))
-    except LocalError as error:
-        top.fail("interfaces", str(error))
-    if not found:
+def _choice(top: Table) -> Choice:
+    """Raises LocalError for what this machine does not have now; later it may come and go."""
+    choice = Choice(top.each("addresses", _own), top.texts("interfaces"))
+    known = present()
+    for name in choice.interfaces:
+        if not Choice(interfaces=(name,)).of(known):
+            there = ", ".join(dict.fromkeys(one.interface for one in known))
+            top.fail("interfaces", f"no interface {name!r} with an address (there are {there or 'none'})")
+    if choice == Choice():
         top.fail("addresses", "missing: an address, or an interface in interfaces")
-    return found
+    return choice
+
+
+def _watch(top: Table) -> float:
+    seconds = top.number("watch", WATCH, least=0.0, most=3_600.0)
+    if 0.0 < seconds < 0.1:
+        top.fail("watch", f"at least 0.1 s, or 0, not {seconds:g}")
+    return seconds
 
 
 def _own(value: str) -> str:
@@ -253,22 +262,23 @@ def _security(top: Table) -> Security:
         top.fail("trust", str(error))
 
 
-def _discovery(top: Table, addresses: tuple[str, ...]) -> tuple[Group | None, tuple[Generation, ...]]:
+def _discovery(top: Table) -> tuple[Group | None, tuple[Generation, ...]]:
     table = top.table("discovery") or Table({}, top.file, "discovery.")
     enabled = table.flag("enabled", True)
     group = Group(
-        host=table.text("group", Group().host), port=table.integer("port", Group().port, least=1, most=65_535)
+        host=table.text("group", Group().host),
+        port=table.integer("port", Group().port, least=1, most=65_535),
+        host6=table.text("group6", Group().host6),
     )
     octets = packed(group.host)
     if octets is None or len(octets) != 4 or not 224 <= octets[0] < 240:
         table.fail("group", f"not an IPv4 multicast address: {group.host!r}")
+    octets6 = packed(group.host6)
+    if octets6 is None or len(octets6) != 16 or octets6[0] != 0xFF or octets6[1] & 0xF != 2:
+        table.fail("group6", f"not an IPv6 multicast address of the scope of a link: {group.host6!r}")
     announce = tuple(dict.fromkeys(table.each("generations", Generation))) or tuple(Generation)
     table.end()
-    if not enabled:
-        return None, announce
-    if ":" in addresses[0]:
-        raise LocalError(f"{table.where}: multicast needs IPv4 for the first address: set enabled = false")
-    return group, announce
+    return group if enabled else None, announce
 
 
 def _node(top: Table) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from secrets import randbits
@@ -12,6 +12,7 @@ from typing import Any
 from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Role
+from gossip_ws.devices.choice import Choice
 from gossip_ws.devices.events import TARIFF_CHANGED, DemandWatch, tariff_changed
 from gossip_ws.devices.load import Load
 from gossip_ws.devices.multihome import Multihomed
@@ -21,14 +22,16 @@ from gossip_ws.dpws.discovery import TargetService
 from gossip_ws.dpws.messages import Generation, Target
 from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
 from gossip_ws.endpoint.description import DeviceDescription
-from gossip_ws.endpoint.discovery import Discovery, Listener, Wish
+from gossip_ws.endpoint.discovery import Discovery, Listener, Wish, addresses_of
 from gossip_ws.endpoint.endpoint import Endpoint, Hosting, World
-from gossip_ws.endpoint.server import DEVICE_PATH, GOSSIP_PATH, SoapServer
+from gossip_ws.endpoint.server import GOSSIP_PATH, SoapServer
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.homes import Home, Local, told_to_all
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DEVICE, GRID, DeviceId, QName, qname
 from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.interfaces import present
 from gossip_ws.net.loss import Lossy
 from gossip_ws.net.multicast import Group
 from gossip_ws.net.network import DeviceNetwork
@@ -70,8 +73,10 @@ def role_type(role: Role) -> QName:
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """What one device is. `host` is the address it listens at; ports of 0 let the system choose. `also`: further
-    addresses it takes messages at, on the same ports.
+    """What one device is. `host` is the address it listens at, a link-local one with its zone; ports of 0 let the
+    system choose. `also`: further addresses. `interfaces`: by name, or "*", with the addresses that they have; then
+    `host` may be empty. `watch`: seconds between two looks at what addresses there are, which cost a millisecond; 0 is
+    for an address that stays.
 
     `scopes`: its place in the grid, from which its parent's follows. `seeds`: Peer Services to enrol with.
     `discover`: say Hello, answer Probes, and look for the parent by multicast when there are no seeds.
@@ -86,6 +91,8 @@ class HostSettings:
     scopes: tuple[str, ...]
     host: str
     also: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    watch: float = 0.0
     udp_port: int = 0
     http_port: int = 0
     group: Group = field(default_factory=Group)
@@ -114,7 +121,10 @@ class _Alarms:
 
 
 class Host:
-    """One device on real sockets. Build it, `open` it, `close` it; all in one event loop's thread."""
+    """One device on real sockets. Build it, `open` it, `close` it; all in one event loop's thread.
+
+    `heard` is told of every look at the addresses which of them are the device's: where multicast is to be heard.
+    """
 
     def __init__(
         self,
@@ -128,6 +138,7 @@ class Host:
         codec: Codec | None = None,
         services: tuple[ServiceFactory, ...] = (),
         wrap: Callable[[Network], Network] | None = None,
+        heard: Callable[[Sequence[Local]], None] | None = None,
     ) -> None:
         self.settings = settings
         self.load = load
@@ -135,10 +146,15 @@ class Host:
         self.tariffs.listeners.append(load.adapt)
         if self.tariffs.current is not None:
             load.adapt(self.tariffs.current)
-        self.network, *self._others = (
-            DeviceNetwork(host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group)
-            for host in (settings.host, *settings.also)
+        self.outward = Multihomed(
+            lambda host: DeviceNetwork(
+                host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group
+            )
         )
+        """Speaks for the device, from whatever addresses it has."""
+        self._choice = Choice((settings.host, *settings.also) if settings.host else (), settings.interfaces)
+        self._heard = heard
+        self._watching: asyncio.Task[None] | None = None
         self._store = store
         self._verifier = verifier
         self._combiner = combiner
@@ -161,18 +177,30 @@ class Host:
     @property
     def http(self) -> Address:
         """Where HTTP is taken, without path. Raises LocalError before `open`."""
-        if self.network.http is None:
+        http = self.network.http
+        if http is None:
             raise LocalError(f"not open: {self.settings.host}")
-        return self.network.http
+        return http
+
+    @property
+    def network(self) -> DeviceNetwork:
+        """At the first address. Raises LocalError before `open`, and while the device has none."""
+        first = self.outward.first
+        if first is None:
+            raise LocalError(f"not open: {self.settings.host}")
+        return first
 
     async def open(self) -> None:
         """Listen, announce, enrol. Raises LocalError when an address cannot be had."""
         settings = self.settings
-        network = self._wrap(Multihomed(self.network, self._others) if self._others else self.network)
+        network = self._wrap(self.outward)
         # What a handler responds with goes out by the socket that it came in on: past a wrapper of the network.
         handle = network.handling(self._handle) if isinstance(network, Lossy) else self._handle
-        for one in (self.network, *self._others):
-            await one.open(handle)
+        known = self._known()
+        needed = self._choice.named(known)
+        if len(needed) < len(self._choice.literals):
+            raise LocalError(f"not addresses of this machine: {', '.join(self._choice.literals)}")
+        await self.outward.open(needed, self._choice.of(known), handle)
         clock, dice = _Alarms(LoopClock()), Random(randbits(64))
         self._clock = clock
         hosting = Hosting((tariff_service(self.tariffs), metering_service(self.load)))
@@ -185,6 +213,7 @@ class Host:
             scopes=settings.scopes,
             udp=udp.at(GOSSIP_PATH) if udp else None,
             http=http.at(GOSSIP_PATH) if http else None,
+            homes=self._gossiping(),
             incarnation=settings.incarnation,
             key=self._verifier.key,
             seeds=settings.seeds,
@@ -210,15 +239,19 @@ class Host:
             self.http,
             tuple(hosting.services),
             self._discovery,
+            lambda: self.outward.homes,
         )
         self._server = SoapServer(endpoint, description)
         self._speak(endpoint, clock)
         endpoint.up()
         if self._discovery is not None:
             self._discovery.start()
+        if settings.watch:
+            self._watching = asyncio.create_task(self._watch(settings.watch))
 
     async def close(self, *, leave: bool = True) -> None:
         """Say Bye, unregister unless `leave` is False (when all go together), stop listening."""
+        await self._look_away()
         if leave and self._endpoint is not None:
             left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._endpoint.down(lambda: left.set_result(None))
@@ -227,8 +260,7 @@ class Host:
             self._discovery.stop()
             if self._listener is not None:
                 self._listener.remove(self.settings.device)
-        for one in (self.network, *self._others):
-            await one.close()
+        await self.outward.close()
         if self._clock is not None:
             self._clock.stopped = True
 
@@ -238,8 +270,8 @@ class Host:
             self._clock.stopped = True
         if self._listener is not None:
             self._listener.remove(self.settings.device)
-        for one in (self.network, *self._others):
-            await one.close(grace=0)
+        await self._look_away()
+        await self.outward.close(grace=0)
 
     def _speak(self, endpoint: Endpoint, clock: Clock) -> None:
         """What happens on this device is told to whoever subscribed to it."""
@@ -254,12 +286,8 @@ class Host:
         self, types: tuple[QName, ...], network: Network, clock: Clock, dice: Random, endpoint: Endpoint
     ) -> Discovery:
         settings = self.settings
-        listening = (network.http for network in (self.network, *self._others))
-        xaddrs = tuple(str(http.at(DEVICE_PATH)) for http in listening if http is not None)
-        hosted = endpoint.hosting.services
-        services = [(one.service_id, one.path, one.port_type, sorted(one.operations)) for one in hosted]
-        told = repr((types, settings.scopes, xaddrs, settings.friendly_name, services)).encode()
-        target = Target(settings.device, types, settings.scopes, xaddrs, metadata_version(self._store, told))
+        xaddrs = addresses_of(told_to_all(self.outward.homes))
+        target = Target(settings.device, types, settings.scopes, xaddrs, self._version(endpoint, types, xaddrs))
         discovery = Discovery(
             TargetService(
                 target,
@@ -272,10 +300,65 @@ class Host:
             dice,
             parent=None if settings.seeds else parent_wish(settings.role, settings.scopes),
             enrol=endpoint.service_found,
+            homes=lambda: self.outward.homes,
         )
         if self._listener is not None:
             self._listener.add(discovery)
         return discovery
+
+    def _version(self, endpoint: Endpoint, types: tuple[QName, ...], xaddrs: tuple[str, ...]) -> int:
+        settings = self.settings
+        hosted = endpoint.hosting.services
+        services = [(one.service_id, one.path, one.port_type, sorted(one.operations)) for one in hosted]
+        told = repr((types, settings.scopes, xaddrs, settings.friendly_name, services)).encode()
+        return metadata_version(self._store, told)
+
+    # -- addresses that come and go -----------------------------------------------------------
+
+    def _known(self) -> tuple[Local, ...]:
+        host, choice = self.settings.host, self._choice
+        if not self.settings.watch and not choice.interfaces and len(choice.literals) == 1:
+            # A process of hundreds of devices would ask the system for all its addresses for each.
+            bare, _, zone = host.partition("%")
+            return (Local(bare, zone, 0, 128 if ":" in bare else 32),)
+        return present()
+
+    def _gossiping(self) -> tuple[Home, ...]:
+        return tuple(
+            replace(home, udp=home.udp and home.udp.at(GOSSIP_PATH), http=home.http and home.http.at(GOSSIP_PATH))
+            for home in self.outward.homes
+        )
+
+    async def _watch(self, period: float) -> None:
+        while True:
+            await asyncio.sleep(period)
+            try:
+                await self._follow(self._choice.of(present()))
+            except Exception as error:  # noqa: BLE001 - who looks no more is deaf after the next change
+                self.endpoint.counters["addresses not followed"] += 1
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "addresses not followed", "exception": error}
+                )
+
+    async def _follow(self, wanted: tuple[Local, ...]) -> None:
+        """Be where `wanted` says, and tell whoever has to know."""
+        if self._heard is not None:
+            self._heard(wanted)
+        if not await self.outward.follow(wanted):
+            return
+        endpoint = self.endpoint
+        endpoint.counters["addresses changed"] += 1
+        endpoint.moved(self._gossiping())
+        if self._discovery is not None:
+            xaddrs = addresses_of(told_to_all(self.outward.homes))
+            self._version(endpoint, self._discovery.target.target.types, xaddrs)
+            self._discovery.moved(xaddrs)
+
+    async def _look_away(self) -> None:
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait((watching,))
 
     def _handle(self, request: Request, respond: Respond) -> None:
         if self._server is None:

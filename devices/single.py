@@ -22,6 +22,7 @@ from gossip_ws.filters.runner import AsyncRunner
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import DeviceId
 from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.interfaces import present
 from gossip_ws.net.multicast import Group, Multicast
 from gossip_ws.ports import Store, Verifier
 from gossip_ws.security.development import DevelopmentVerifier
@@ -88,8 +89,10 @@ class Single:
                 device=config.identity or identity(store),
                 role=config.role,
                 scopes=config.scopes,
-                host=config.addresses[0],
+                host=next(iter(config.addresses), ""),
                 also=config.addresses[1:],
+                interfaces=config.interfaces,
+                watch=config.watch,
                 udp_port=config.udp_port,
                 http_port=config.http_port,
                 group=config.discovery or Group(),
@@ -107,6 +110,7 @@ class Single:
             FilterCombiner(self._runner),
             listener=listener,
             store=store,
+            heard=self._multicast.follow if self._multicast is not None else None,
         )
         self._hand_on(host)
         self._host = host
@@ -116,7 +120,7 @@ class Single:
         if self.config.discovery is None:
             return None
         listener = Listener(clock)
-        heard = [address for address in self.config.addresses if ":" not in address]
+        heard = [one.zoned for one in self.config.choice.of(present())]
         self._multicast = Multicast(heard, self.config.discovery)
         self._multicast.open(listener.receive)
         return listener
@@ -137,7 +141,7 @@ class Single:
                 except OSError as error:
                     raise LocalError(f"cannot write {to.display}: {error.strerror}") from None
         if to.webhook is not None:
-            host.tariffs.listeners.append(smart_meter.webhook(host.network, to.webhook))
+            host.tariffs.listeners.append(smart_meter.webhook(host.outward, to.webhook))
 
 
 def identity(store: Store | None) -> DeviceId:

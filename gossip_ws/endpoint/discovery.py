@@ -1,4 +1,5 @@
-"""Carries the effects of WS-Discovery out for one device, and finds the Peer Service it belongs to.
+"""Carries the effects of WS-Discovery out for one device, and finds the Peer Service it belongs to. Who asks is told
+the device's addresses in the order that suits the asker.
 
 Multicast is heard once a process, by `Listener`, and shared by all devices behind it.
 """
@@ -6,20 +7,22 @@ Multicast is heard once a process, by `Listener`, and shared by all devices behi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gossip_ws.dpws.discovery import HelloDue, MatchDue, TargetService
 from gossip_ws.dpws.effects import Effect, For, Found, Lost, Multicast, ProbeEnded, Unicast
 from gossip_ws.dpws.hub import DiscoveryHub
-from gossip_ws.dpws.messages import Message, Probe, Resolve, Target
+from gossip_ws.dpws.messages import Message, Probe, ProbeMatches, Resolve, ResolveMatches, Target
 from gossip_ws.dpws.repetition import schedule
 from gossip_ws.dpws.seeker import Seeker
+from gossip_ws.endpoint.paths import DEVICE_PATH
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
+from gossip_ws.kernel.homes import Home, nearest, told_to
 from gossip_ws.kernel.names import PEERS, DeviceId, QName, qname
 from gossip_ws.ports import Clock, Frame, Network
 from gossip_ws.wire.discovery import decode, encode
@@ -44,7 +47,8 @@ class Wish:
 
 
 class Discovery:
-    """One device's part in WS-Discovery. `enrol` is told the address of a Peer Service that was found."""
+    """One device's part in WS-Discovery. `enrol` is told the address of a Peer Service that was found. `homes` says at
+    any time where the device is at home; of one that has a single address it need not."""
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class Discovery:
         *,
         parent: Wish | None = None,
         enrol: Callable[[Address], None] | None = None,
+        homes: Callable[[], Sequence[Home]] = tuple,
     ) -> None:
         self.target = target
         self.counters: Counter[str] = Counter()
@@ -64,6 +69,8 @@ class Discovery:
         self._dice = dice
         self._parent = parent
         self._enrol = enrol
+        self._homes = homes
+        self._turn = 0
         self._asked: set[DeviceId] = set()
         self._running = False
 
@@ -78,16 +85,22 @@ class Discovery:
         self._running = False
         self.carry_out(self.target.stop())
 
-    def unicast(self, message: Message, source: Address) -> bytes:
+    def moved(self, xaddrs: tuple[str, ...]) -> None:
+        """The device is reached at these addresses from now on: a Hello says so, and who has no parent yet looks for
+        it there. Probes are not sorted by addresses, so a hub need not know."""
+        self.carry_out(self.target.metadata_changed(xaddrs=xaddrs))
+        self._probe()
+
+    def unicast(self, message: Message, source: Address, local: str = "") -> bytes:
         """A discovery message that came to this device alone; the reply envelope for a request over HTTP, else empty:
         what answers a datagram is repeated, as any datagram is.
 
-        Raises RemoteError for an unknown matching rule.
+        `local` is the host that it was sent to. Raises RemoteError for an unknown matching rule.
         """
         now = self._clock.now()
         if isinstance(message, Probe | Resolve):
             if source.binding is not Binding.UDP:
-                return encode(self.target.directed(message, now))
+                return encode(self._suited(self.target.directed(message, now), source.host, local))
             self.carry_out(self.target.asked(message, source, now))
             return b""
         if self.seeker is not None:
@@ -101,7 +114,7 @@ class Discovery:
                     frame = encode(effect.message)
                     self._repeated(lambda frame=frame: self._network.multicast(frame))  # type: ignore[misc]
                 case Unicast(to=to):
-                    frame = encode(effect.message)
+                    frame = encode(self._suited(effect.message, to.host))
                     self._repeated(lambda frame=frame, to=to: self._network.send(frame, to))  # type: ignore[misc]
                 case SetTimer():
                     self._clock.call_later(effect.delay, lambda timer=effect.timer: self._expired(timer))  # type: ignore[misc]
@@ -113,6 +126,20 @@ class Discovery:
                     self._asked.discard(device)
                 case Dropped():
                     self.counters[effect.reason] += 1
+
+    def _suited(self, message: Message, asker: str, local: str = "") -> Message:
+        """An answer about this device with its addresses as they suit the asker: first the one that it asked at."""
+        homes = self._homes()
+        told = sorted(told_to(homes, asker), key=lambda home: home.local.host != local) if len(homes) > 1 else ()
+        xaddrs = addresses_of(told)
+        if isinstance(message, ProbeMatches) and xaddrs:
+            return replace(message, matches=tuple(self._at(xaddrs, match) for match in message.matches))
+        if isinstance(message, ResolveMatches) and xaddrs and message.match is not None:
+            return replace(message, match=self._at(xaddrs, message.match))
+        return message
+
+    def _at(self, xaddrs: tuple[str, ...], match: Target) -> Target:
+        return replace(match, xaddrs=xaddrs) if match.device == self.target.device else match
 
     def _expired(self, timer: Any) -> None:
         now = self._clock.now()
@@ -129,18 +156,22 @@ class Discovery:
                 send()
 
     def _probe(self, wait: float = _PROBE_AGAIN) -> None:
-        """Ask for a parent, again and again until one was found."""
+        """Ask for a parent, again and again until one was found. What was to ask again before does so no more."""
+        self._turn += 1
+        turn = self._turn
         if self._running and self.seeker is not None and self._parent is not None and not self._asked:
             now = self._clock.now()
             self.carry_out(self.seeker.probe(now, types=self._parent.types, scopes=self._parent.scopes))
             later = min(2 * wait, _LONGEST_WAIT)
-            self._clock.call_later(wait * self._dice.uniform(1.0, 1.5), lambda: self._probe(later))
+            self._clock.call_later(
+                wait * self._dice.uniform(1.0, 1.5), lambda: self._probe(later) if turn == self._turn else None
+            )
 
     def _found(self, target: Target) -> None:
         """Ask a possible parent where its Peer Service is (WS-Transfer Get), once."""
         if self._enrol is None or target.device in self._asked:
             return
-        address = _first_http(target)
+        address = _http(target, self._homes())
         if address is None:
             return
         self._asked.add(target.device)
@@ -200,15 +231,22 @@ class Listener:
                 self.counters[effect.reason] += 1
 
 
-def _first_http(target: Target) -> Address | None:
+def addresses_of(homes: Iterable[Home]) -> tuple[str, ...]:
+    """The transport addresses of a device that is at home there, in that order: none has a zone."""
+    return tuple(str(home.http.at(DEVICE_PATH)) for home in homes if home.http is not None)
+
+
+def _http(target: Target, homes: Sequence[Home]) -> Address | None:
+    """The address of another device that is best reached from here."""
+    found = []
     for uri in target.xaddrs:
         try:
             address = Address.parse(uri)
         except LocalError:
             continue
         if address.binding is Binding.HTTP:
-            return address
-    return None
+            found.append(address)
+    return nearest(homes, found)
 
 
 def _peer_service(reply: Frame | None) -> Address | None:

@@ -19,7 +19,6 @@ from gossip_ws.endpoint.collected import Asker, Collected
 from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
 from gossip_ws.endpoint.paths import DEVICE_PATH as DEVICE_PATH
 from gossip_ws.endpoint.paths import GOSSIP_PATH as GOSSIP_PATH
-from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
 from gossip_ws.kernel.names import WSA, GossipId, qname
@@ -62,14 +61,14 @@ _PARAMETER: Final = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;"]*)')
 class Description(Protocol):
     """Answers what DPWS asks of a device itself: metadata, directed probes, WSDL."""
 
-    def answer(self, path: str, envelope: Envelope, source: Address) -> bytes | None:
+    def answer(self, path: str, envelope: Envelope, caller: Caller) -> bytes | None:
         """The reply envelope, empty where none is owed, or None when the message is none of description's.
 
         Raises RemoteError.
         """
 
-    def document(self, path: str, query: str) -> tuple[bytes, str] | None:
-        """(body, content type) of a GET, or None."""
+    def document(self, path: str, query: str, local: str) -> tuple[bytes, str] | None:
+        """(body, content type) of a GET that came to the host `local`, or None."""
 
 
 class _Side(Enum):
@@ -103,7 +102,7 @@ class SoapServer:
         if not request.method:
             self._datagram(request, respond)
         elif request.method == "GET":
-            found = self._description.document(request.path, request.query)
+            found = self._description.document(request.path, request.query, request.caller.local)
             respond(Response(200, *found) if found is not None else Response(404))
         elif _charset(request.content_type) not in _CHARSETS:
             self.endpoint.counters["unsupported charset"] += 1
@@ -132,7 +131,7 @@ class SoapServer:
     def _plain_datagram(self, request: Request, respond: Respond) -> None:
         envelope = read_understood(request.frame, _KNOWN)
         respond = _in_kind(envelope.addressing, respond)
-        described = self._description.answer("", envelope, request.caller.source)
+        described = self._description.answer("", envelope, request.caller)
         if described is not None:
             respond(Response(200, described))
             return
@@ -186,7 +185,7 @@ class SoapServer:
             relates_to = envelope.addressing.message_id
             respond = _in_kind(envelope.addressing, respond)
             self._check_addressing(envelope, request)
-            described = self._description.answer(request.path, envelope, request.caller.source)
+            described = self._description.answer(request.path, envelope, request.caller)
             if described is not None:
                 respond(Response(200, described) if described else _ACCEPTED)
                 return

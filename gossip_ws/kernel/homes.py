@@ -93,6 +93,20 @@ def told_to_all(homes: Sequence[Home]) -> tuple[Home, ...]:
     return known if has_other else (*known, *(home for home in homes if home.local.is_link_local))
 
 
+def nearest(homes: Sequence[Home], addresses: Sequence[Address]) -> Address | None:
+    """The one of another device's addresses to call it at: one of a subnet of ours, one of a link of ours, one of a
+    family that we have, whatever is left; of equals, the first, as its device prefers. None when there are none."""
+
+    def rank(address: Address) -> int:
+        if any(home.local.is_on_link(address.host) for home in homes):
+            return 1 if is_link_local(address.host) else 0
+        families = {home.local.is_ipv6 for home in homes if not home.local.is_link_local}
+        unreachable = is_link_local(address.host) or (":" in address.host) not in families
+        return 3 if unreachable else 2
+
+    return min(addresses, key=rank, default=None)
+
+
 @lru_cache(4_096)
 def _literal(host: str) -> IPv4Address | IPv6Address | None:
     try:

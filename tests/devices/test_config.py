@@ -13,6 +13,7 @@ from gossip_ws.grid.tasks import Task
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import DeviceId
+from gossip_ws.net.interfaces import present
 from gossip_ws.net.multicast import Group
 from gossip_ws.security.keys import PrivateKey
 
@@ -63,6 +64,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
             name = "Kitchen"
             identity = "{UUID}"
             interfaces = ["lo"]
+            watch = 0.5
             addresses = ["127.0.0.9"]
             udp_port = 3702
             http_port = 8080
@@ -90,7 +92,8 @@ def test_everything_at_once(tmp_path: Path) -> None:
         )
     )
     assert config.identity == DeviceId(UUID)
-    assert config.addresses == ("127.0.0.9", "127.0.0.1")
+    assert (config.addresses, config.interfaces, config.watch) == (("127.0.0.9",), ("lo",), 0.5)
+    assert [one.host for one in config.choice.of(present())][:2] == ["127.0.0.9", "127.0.0.1"]
     assert config.security.key is not None
     assert config.security.trust is not None
     assert config.discovery == Group("239.1.2.3", 37020)
@@ -126,6 +129,8 @@ def test_a_profile_of_a_grid_as_demand(tmp_path: Path) -> None:
         ("peer_service = 'soap.udp://a:1'", "peer_service: not an http address: 'soap.udp://a:1'"),
         ("identity = 'meter-7'", "identity: not a urn:uuid: 'meter-7'"),
         ("interfaces = ['none0']", "interfaces: no interface 'none0'"),
+        ("watch = 0.01", "watch: at least 0.1 s"),
+        ("discovery.group6 = 'ff05::c'", "discovery.group6: not an IPv6 multicast address of the scope of a link"),
         ("stylesheets = 'yes'", "stylesheets: true or false, not 'yes'"),
         ("discovery.group = '10.0.0.1'", "discovery.group: not an IPv4 multicast address: '10.0.0.1'"),
         ("gossip.max_fanout = 65", "gossip.max_fanout: a whole number from 0 to 64, not 65"),

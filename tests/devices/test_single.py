@@ -222,9 +222,10 @@ def test_a_device_takes_calls_at_all_of_its_addresses() -> None:
             first, second = await asyncio.to_thread(_two_free_ports)
             single = await opened(stack, replace(config, http_port=first, udp_port=second))
             there = str(Address.parse(f"http://127.0.8.2:{first}/Tariff"))
-            # The WSDL there names the first address: it is where the shadow is.
+            # The WSDL there names that address, and not the first one: who asks has just reached it.
             client = await asyncio.to_thread(GossipClient, there)
-            assert client.shadow == str(single.host.http.at("/Tariff/gossip"))
+            assert client.shadow == there + "/gossip"
+            assert single.host.http.host == "127.0.8.1"
             client.close()
 
     asyncio.run(story())

@@ -64,6 +64,9 @@ class Registrar:
     def device(self) -> DeviceId:
         return self.own.device
 
+    def own_towards(self, other: Address) -> Peer:
+        return self.own
+
     def register(self, peer: Peer, source: Address) -> float:
         self.sources.append(source)
         if not self.peers.put(peer, NOW.monotonic + 60, proven=True):
