@@ -80,6 +80,7 @@ _VERBS: Final = {
     "city": Verb("gossip_ws.devices.city_command:city", "Run a city on this machine: push a tariff, pull the demand."),
     "device": Verb("gossip_ws.devices.cli:device", device.help or ""),
     "discover": Verb("gossip_ws.devices.cli_discover:discover", "Find devices on the network by WS-Discovery."),
+    "conform": Verb("gossip_ws.devices.cli_conform:conform", "Check any DPWS device against the profile."),
     "push-tariff": Verb("gossip_ws.devices.cli_tariff:push_tariff", "Push a tariff to all devices of an area."),
     "pull-demand": Verb("gossip_ws.devices.cli_demand:pull_demand", "Pull the demand of an area, aggregated."),
     "subscribe": Verb("gossip_ws.devices.cli_subscribe:subscribe", "Print the events of a device as they come."),

@@ -1,0 +1,412 @@
+"""WS-Discovery 1.1 as DPWS 1.1 profiles it: what a target service says of itself, and whom it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Final
+
+from gossip_ws.conform.evidence import Evidence
+from gossip_ws.conform.reading import Message, app_sequence, match, matches
+from gossip_ws.conform.rule import Check, Finding, Group, Level, Rule, Source, failed, not_applicable, passed
+from gossip_ws.conform.scopes import MISSES
+from gossip_ws.conform.udp_rules import unheard
+from gossip_ws.dpws.messages import ADHOC
+from gossip_ws.kernel.names import DEVICE, WSD, qname
+
+_APP_MAX_DELAY: Final = 2.5
+_INTEROP_DELAY: Final = 4.0
+_LATE: Final = 0.5
+"""Seconds that a busy device may add to its random wait."""
+_AT_ONCE: Final = 0.005
+"""Seconds in which nobody waits at random several times in a row."""
+_RULE_NOT_SUPPORTED: Final = qname(WSD, "MatchingRuleNotSupported")
+
+
+def none_of(why: str) -> Check:
+    """A rule that cannot be judged from here."""
+
+    def check(seen: Evidence) -> Finding:
+        return not_applicable(why)
+
+    return check
+
+
+def _matched(seen: Evidence, name: str) -> bool:
+    """Was there an answer with the device in it?"""
+    return bool(seen.own_matches(name))
+
+
+def _judged(seen: Evidence, hits: Iterable[str], misses: Iterable[str], good: str) -> Finding:
+    """The device answers `hits`, and does not name itself in answer to `misses`, as far as they were asked."""
+    if not seen.sources():
+        return unheard(seen)
+    asked = [name for name in (*hits, *misses) if name in seen.udp]
+    if not asked:
+        return not_applicable("the device has no scope that this could be asked with")
+    for name in asked:
+        if name in misses and _matched(seen, name):
+            return failed(f"the device matches {_what(seen, name)}")
+        if name not in misses and not _matched(seen, name):
+            return failed(f"no match for {_what(seen, name)}")
+    return passed(good)
+
+
+def _what(seen: Evidence, name: str) -> str:
+    """The Types or Scopes of a question, as they were sent."""
+    frame = seen.udp[name].frame.decode(errors="replace")
+    return frame.partition("<s12:Body>")[2].partition("</s12:Body>")[0].replace(f' xmlns:wsd="{WSD}"', "")
+
+
+def multicast(seen: Evidence) -> Finding:
+    if seen.no_multicast:
+        return not_applicable(seen.no_multicast)
+    if not seen.sources():
+        return failed("no answer to a Probe, nor to a Resolve, by multicast; is the device behind a router?")
+    return passed("answers a Probe or a Resolve by multicast")
+
+
+def unicast_matches(seen: Evidence) -> Finding:
+    answers = [answer for name in seen.udp for answer in seen.own(name)]
+    if not answers:
+        return unheard(seen)
+    expected = {f"{WSD}/ProbeMatches", f"{WSD}/ResolveMatches"}
+    for answer in answers:
+        action = answer.message.action if answer.message is not None else ""
+        if action not in expected:
+            return failed(f"a datagram with the action {action or 'none'} answers")
+    return passed(f"{len(answers)} datagrams, to the asker alone")
+
+
+def target_service(seen: Evidence) -> Finding:
+    directed = seen.http.get("directed")
+    if seen.sources() or (directed is not None and directed.message is not None and matches(directed.message)):
+        return passed("a Probe is answered")
+    return failed("no Probe is answered, whether by multicast or by HTTP")
+
+
+def hosted_services(seen: Evidence) -> Finding:
+    if not seen.services or not seen.sources():
+        return not_applicable("no hosted service, or no answer by datagram")
+    hosted = {service.address for service in seen.services} - {seen.device}
+    for question in seen.udp.values():
+        for answer in question.answers:
+            for one in matches(answer.message) if answer.message is not None else ():
+                if one.epr in hosted:
+                    return failed(f"the hosted service {one.epr} answers a Probe")
+    return passed("no hosted service answers a Probe")
+
+
+# -- announcements ---------------------------------------------------------------------------------
+
+_UNSEEN: Final = "none was seen; restart the device while --listen waits"
+
+
+def hello(seen: Evidence) -> Finding:
+    hellos = [one.message for one in seen.announcements if one.is_hello]
+    if not hellos:
+        return not_applicable(f"Hello: {_UNSEEN}")
+    for message in hellos:
+        if message.action != f"{WSD}/Hello" or message.values("To") != [ADHOC] or not message.message_id:
+            return failed("a Hello lacks its Action, its To or its MessageID")
+        if message.payload is None or match(message.payload).version is None:
+            return failed("a Hello has no MetadataVersion")
+    return passed(f"{len(hellos)} heard")
+
+
+def bye(seen: Evidence) -> Finding:
+    if not seen.announcements:
+        return not_applicable(f"Bye: {_UNSEEN}")
+    first_hello = next((n for n, one in enumerate(seen.announcements) if one.is_hello), None)
+    byes = [n for n, one in enumerate(seen.announcements) if not one.is_hello]
+    if byes:
+        return passed(f"{len(byes)} heard")
+    return failed("the device came back without a Bye before") if first_hello is not None else not_applicable(_UNSEEN)
+
+
+def restart(seen: Evidence) -> Finding:
+    hellos = [one.message for one in seen.announcements if one.is_hello and one.message.payload is not None]
+    versions = {match(one.payload).version for one in hellos if one.payload is not None}
+    before = {one.version for name in seen.udp for one in seen.own_matches(name)}
+    if not hellos or not before:
+        return not_applicable(f"a restart: {_UNSEEN}")
+    if versions - before:
+        return failed(f"MetadataVersion was {_numbers(before)}, and after the restart {_numbers(versions)}")
+    return passed(f"the same endpoint reference, and MetadataVersion {_numbers(versions)}, as before")
+
+
+def _numbers(numbers: Iterable[int | None]) -> str:
+    return " ".join(sorted("none" if number is None else str(number) for number in numbers))
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+def delays(seen: Evidence) -> Finding:
+    found = _delays(seen)
+    if not found:
+        return unheard(seen)
+    told = f"{1000 * min(found):.0f} to {1000 * max(found):.0f} ms after the request"
+    if max(found) > _APP_MAX_DELAY + _LATE:
+        return failed(f"{told}; APP_MAX_DELAY is 2,500 ms")
+    if len(found) > 3 and max(found) < _AT_ONCE:
+        return failed(f"{told}: no random wait")
+    return passed(told)
+
+
+def _delays(seen: Evidence) -> list[float]:
+    """Seconds to the first answer to each question that was sent once or more in the one examination."""
+    firsts = []
+    for name, question in seen.udp.items():
+        if own := seen.own(name):
+            firsts.append(min(answer.at for answer in own) - question.at)
+    return firsts
+
+
+def soon(seen: Evidence) -> Finding:
+    found = _delays(seen)
+    if not found:
+        return unheard(seen)
+    told = f"at the latest after {1000 * max(found):.0f} ms"
+    return passed(told) if max(found) <= _INTEROP_DELAY else failed(f"{told}; Windows waits 4 s")
+
+
+def versions(seen: Evidence) -> Finding:
+    told = seen.told()
+    if not told:
+        return unheard(seen)
+    if any(one.version is None for one in told):
+        return failed("a match has no MetadataVersion that is an unsigned integer")
+    return passed(f"MetadataVersion {_numbers({one.version for one in told})}")
+
+
+def unchanged(seen: Evidence) -> Finding:
+    told = {one.version for one in seen.told() if one.version is not None}
+    if not told:
+        return not_applicable("no MetadataVersion was told")
+    if len(told) > 1:
+        return failed(f"MetadataVersion went through {_numbers(told)}, though nothing had changed")
+    return passed(f"{_numbers(told)} throughout; whether it grows with a change cannot be seen from outside")
+
+
+_MISSES: Final = ("types_miss", "resolve_miss", *MISSES)
+
+
+def silence(seen: Evidence) -> Finding:
+    if not seen.sources():
+        return unheard(seen)
+    for name in _MISSES:
+        if name in seen.udp and seen.own(name) and not _matched(seen, name):
+            return failed(f"an empty answer to {_what(seen, name)}")
+    return passed("what matches nothing is met with silence")
+
+
+def resolving(seen: Evidence) -> Finding:
+    if not seen.sources():
+        return unheard(seen)
+    found = seen.own("resolve")
+    if not found:
+        return failed("a Resolve of the device is not answered")
+    for answer in found:
+        payload = answer.message.payload if answer.message is not None else None
+        if payload is None or payload.tag != qname(WSD, "ResolveMatches") or len(payload) > 1:
+            return failed("a Resolve is answered with something else than one ResolveMatch")
+    if _matched(seen, "resolve_miss"):
+        return failed("a Resolve of another device is answered")
+    return passed("its own Resolve is answered, another's is not")
+
+
+def types_match(seen: Evidence) -> Finding:
+    return _judged(
+        seen, ("types",), ("types_miss",), "all its types are found under strange prefixes, one too many is not"
+    )
+
+
+def scopes_match(seen: Evidence) -> Finding:
+    return _judged(seen, ("scope",), ("scope_other",), "its own scope is matched, another is not")
+
+
+def rfc3986(seen: Evidence) -> Finding:
+    return _judged(
+        seen,
+        ("scope_above", "scope_host"),
+        ("scope_part", "scope_case"),
+        "whole segments, in their case; scheme and host in any",
+    )
+
+
+def strcmp0(seen: Evidence) -> Finding:
+    return _judged(seen, (), ("strcmp0_above",), "under strcmp0 no prefix matches")
+
+
+def both_rules(seen: Evidence) -> Finding:
+    return _judged(seen, ("scope_rfc3986", "scope_strcmp0"), (), "its scope is matched under either")
+
+
+def unknown_rule(seen: Evidence) -> Finding:
+    if _matched(seen, "scope_rule"):
+        return failed("a multicast Probe with an unknown matching rule is matched")
+    directed = seen.http.get("directed_rule")
+    if directed is None or not _takes_probes(seen):
+        return not_applicable("Probes by HTTP are not taken (R1015)")
+    fault = directed.message.fault if directed.message is not None else None
+    if fault is None or not fault.has(_RULE_NOT_SUPPORTED):
+        return failed(f"a directed Probe with an unknown matching rule: {directed}")
+    if qname(WSD, "SupportedMatchingRules") not in fault.detail:
+        return failed("the fault does not tell the supported matching rules")
+    return passed(str(directed))
+
+
+# -- by HTTP ---------------------------------------------------------------------------------------
+
+
+def _takes_probes(seen: Evidence) -> bool:
+    exchange = seen.http.get("directed")
+    message = exchange.message if exchange is not None else None
+    return message is not None and message.holds(qname(WSD, "ProbeMatches"))
+
+
+def directed(seen: Evidence) -> Finding:
+    exchange = seen.http["directed"]
+    return passed(str(exchange)) if _takes_probes(seen) else failed(f"a Probe by HTTP: {exchange}")
+
+
+def directed_match(seen: Evidence) -> Finding:
+    message = seen.http["directed"].message
+    if message is None or not _takes_probes(seen):
+        return not_applicable("Probes by HTTP are not taken (R1015)")
+    found = matches(message)
+    if len(found) != 1 or (found[0].epr and found[0].epr != seen.device):
+        return failed(f"{len(found)} matches, not the device alone")
+    return passed("a Probe for anything finds the device")
+
+
+def directed_miss(seen: Evidence) -> Finding:
+    exchange = seen.http["directed_miss"]
+    if not _takes_probes(seen):
+        return not_applicable("Probes by HTTP are not taken (R1015)")
+    message = exchange.message
+    if message is None or not message.holds(qname(WSD, "ProbeMatches")):
+        return failed(f"a Probe for a type that there is not: {exchange}")
+    found = matches(message)
+    return failed(f"{len(found)} matches for a type that there is not") if found else passed("empty ProbeMatches")
+
+
+# -- AppSequence -----------------------------------------------------------------------------------
+
+
+def sequences(seen: Evidence) -> Finding:
+    messages = [answer.message for name in seen.udp for answer in seen.own(name) if answer.message is not None]
+    by_http = (seen.http.get(name) for name in ("directed", "directed_miss"))
+    told = [one.message for one in by_http if one is not None and one.message is not None and one.message.fault is None]
+    heard = [one.message for one in seen.announcements]
+    if not messages and not told:
+        return unheard(seen)
+    for message in (*messages, *told, *heard):
+        found = app_sequence(message)
+        if found is None:
+            return failed(f"no AppSequence in {message.action}")
+        if found.instance_id is None or found.message_number is None:
+            return failed("InstanceId or MessageNumber is no unsigned integer")
+    return _in_order((*messages, *told), heard)
+
+
+def _in_order(messages: Iterable[Message], announcements: list[Message]) -> Finding:
+    numbers: dict[tuple[int | None, str, int | None], str] = {}
+    instances = set()
+    for message in messages:
+        found = app_sequence(message)
+        if found is None:
+            continue
+        instances.add(found.instance_id)
+        key = (found.instance_id, found.sequence, found.message_number)
+        if numbers.setdefault(key, message.message_id) != message.message_id:
+            return failed(f"two messages have the MessageNumber {found.message_number}")
+    if len(instances) > 1:
+        return failed(f"InstanceId changes from message to message: {_numbers(instances)}")
+    runs = [found.instance_id or 0 for found in map(app_sequence, announcements) if found is not None]
+    order = [*(instance or 0 for instance in instances), *runs]
+    if any(later < earlier for earlier, later in pairwise(order)):
+        return failed(f"InstanceId went back at a restart: {' '.join(map(str, dict.fromkeys(order)))}")
+    return passed(f"InstanceId {_numbers(instances)}, {len(numbers)} different MessageNumbers")
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+
+def addresses(seen: Evidence) -> Finding:
+    told = seen.told()
+    if not told:
+        return unheard(seen)
+    if not any(one.xaddrs for one in told):
+        return failed("neither a match nor the answer to a Resolve tells an address")
+    return passed(" ".join(next(one.xaddrs for one in told if one.xaddrs)))
+
+
+def schemes(seen: Evidence) -> Finding:
+    uris = {uri for one in seen.told() for uri in one.xaddrs}
+    if not uris:
+        return not_applicable("no address is told")
+    found = {uri.partition(":")[0].lower() for uri in uris}
+    if found - {"http", "https"} or len(found) > 1:
+        return failed(f"addresses of the schemes {' '.join(sorted(found))}")
+    return passed(" ".join(sorted(found)))
+
+
+def device_type(seen: Evidence) -> Finding:
+    told = [one.types for one in seen.told() if one.types]
+    if not told:
+        return not_applicable("no types are told")
+    if any(DEVICE not in types for types in told):
+        return failed("types without dpws:Device")
+    return passed("dpws:Device among them")
+
+
+def _rule(id: str, level: Level, source: Source, text: str, check: Check) -> Rule:
+    return Rule(id, Group.DISCOVERY, level, source, text, check)
+
+
+_MUST, _SHOULD, _MAY = Level.MUST, Level.SHOULD, Level.MAY
+_CLIENTS: Final = none_of("a rule for clients")
+
+RULES: Final = (
+    _rule("R1013", _MUST, Source.MICROSOFT, "A device is a target service: it answers Probes.", target_service),
+    _rule("R1001", _SHOULD, Source.MICROSOFT, "A hosted service is no target service.", hosted_services),
+    _rule("R1009", _MUST, Source.MICROSOFT, "Probe and Resolve are taken by multicast.", multicast),
+    _rule("R1016", _MUST, Source.MICROSOFT, "Matches go to the asker by unicast UDP.", unicast_matches),
+    _rule("R1018", _MAY, Source.MICROSOFT, "A multicast request with a reply address of its own may be ignored.",
+          none_of("either is allowed")),
+    _rule("R1019", _MUST, Source.MICROSOFT, "The matching rules rfc3986 and strcmp0 are supported.", both_rules),
+    _rule("R1020", _MUST, Source.MICROSOFT, "Types, where there are any, include dpws:Device.", device_type),
+    _rule("R1015", _MUST, Source.MICROSOFT, "A Probe by HTTP to the device's address is taken.", directed),
+    _rule("R1021", _MUST, Source.MICROSOFT, "A directed Probe that matches is answered with a match.", directed_match),
+    _rule("R1022", _MUST, Source.MICROSOFT, "A directed Probe that does not match is answered with no match.",
+          directed_miss),
+    _rule("D1", _MUST, Source.SCHEMA, "Hello has the multicast To, a MessageID and a MetadataVersion.", hello),
+    _rule("D2", _SHOULD, Source.ONVIF, "A device waits at random up to APP_MAX_DELAY before a match.", delays),
+    _rule("D3", _SHOULD, Source.MEMORY, "A device that leaves says Bye.", bye),
+    _rule("D4", _MUST, Source.SCENARIOS, "A restart changes neither endpoint reference nor MetadataVersion.", restart),
+    _rule("D5", _MUST, Source.SCHEMA, "Each match has a MetadataVersion.", versions),
+    _rule("D6", _MUST, Source.SCENARIOS, "A multicast request that does not match is met with silence.", silence),
+    _rule("D8", _MUST, Source.SCHEMA, "A Resolve of the device is answered with one match, another's not.", resolving),
+    _rule("D9", _MUST, Source.SCENARIOS, "Types are compared as names: all must be there, prefixes do not count.",
+          types_match),
+    _rule("D10", _MUST, Source.STACKS, "Each scope of a Probe has to match one of the device's.", scopes_match),
+    _rule("D10a", _MUST, Source.SCENARIOS, "rfc3986 compares whole path segments and minds their case.", rfc3986),
+    _rule("D10b", _MAY, Source.MEMORY, "The rule uuid.", none_of("DPWS does not ask for it")),
+    _rule("D10c", _MAY, Source.MICROSOFT, "The rule ldap.", none_of("DPWS does not ask for it")),
+    _rule("D10d", _MUST, Source.STACKS, "strcmp0 compares whole strings.", strcmp0),
+    _rule("D10e", _MAY, Source.MEMORY, "The rule none.", none_of("DPWS does not ask for it")),
+    _rule("D10f", _MUST, Source.SCHEMA, "An unknown matching rule is refused by HTTP, ignored by multicast.",
+          unknown_rule),
+    _rule("D11", _MUST, Source.MICROSOFT, "Each match has an AppSequence; each message its own number.", sequences),
+    _rule("D12", _MUST, Source.MICROSOFT, "What is older than what is known is ignored.", _CLIENTS),
+    _rule("D13", _MUST, Source.MICROSOFT, "MetadataVersion moves with the metadata and with nothing else.", unchanged),
+    _rule("D14", _MUST, Source.STACKS, "Matches after MATCH_TIMEOUT are discarded.", _CLIENTS),
+    _rule("D15", _MUST, Source.MICROSOFT, "Matches, or the answer to a Resolve, tell transport addresses.", addresses),
+    _rule("D16", _SHOULD, Source.MICROSOFT, "Addresses are http or https, not both.", schemes),
+    _rule("D17", _SHOULD, Source.MEMORY, "A discovery proxy suppresses multicast.", none_of("a rule for proxies")),
+    _rule("D18", _SHOULD, Source.SCHEMA, "A discovery proxy takes HTTP.", none_of("a rule for proxies")),
+    _rule("D19", _MAY, Source.SCHEMA, "Compact signatures.", none_of("optional, and no key is known here")),
+    _rule("D20", _SHOULD, Source.MICROSOFT, "Answers come within 4 s.", soon),
+)  # fmt: skip
