@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gossip_ws.conform.reading import Message, read
+from gossip_ws.conform.reading import MatchSeen, Message, matches, read
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.net.interfaces import socket_address, zone_of
 from gossip_ws.net.multicast import Group
 from gossip_ws.net.udp import MAX_DATAGRAM, bound_socket
 
@@ -33,6 +34,8 @@ class Answer:
     source: Address
     at: float
     message: Message | None
+    matches: tuple[MatchSeen, ...]
+    """What devices say of themselves in it."""
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class Mouth:
         self._interfaces = interfaces
         self._group = group
         self._loop = asyncio.get_running_loop()
-        self._sockets: dict[int, list[socket.socket]] = {}
+        self._sockets: dict[int, dict[str, socket.socket]] = {}
         self.arrived: Final = asyncio.Event()
         """Set with every datagram; whoever waits clears it."""
 
@@ -61,23 +64,23 @@ class Mouth:
         LocalError when an address cannot be had."""
         sockets = self._sockets.get(id(question))
         if sockets is None:
-            sockets = self._sockets[id(question)] = []
+            sockets = self._sockets[id(question)] = {}
             question.at = time.time()
             for host in self._interfaces:
-                sock = bound_socket(host, 0, _BUFFER)
-                sockets.append(sock)
+                sock = sockets[host] = bound_socket(host, 0, _BUFFER)
                 sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 self._loop.add_reader(sock.fileno(), self._readable, sock, question)
-        for sock in sockets:
+        for host, sock in sockets.items():
+            where = (to.host, to.port) if to is not None else (self._group.beside(host), self._group.port)
             try:
-                sock.sendto(question.frame, (to.host, to.port) if to else (self._group.host, self._group.port))
+                sock.sendto(question.frame, socket_address(*where))
             except OSError:
                 # An interface without a way there; the device is behind another one, or does not answer.
                 continue
 
     def close(self) -> None:
         for sockets in self._sockets.values():
-            for sock in sockets:
+            for sock in sockets.values():
                 self._loop.remove_reader(sock.fileno())
                 sock.close()
         self._sockets.clear()
@@ -89,8 +92,11 @@ class Mouth:
             except OSError:
                 return
             if len(question.answers) < MAX_ANSWERS:
-                address = Address(Binding.UDP, source[0], source[1])
-                question.answers.append(Answer(frame, address, _arrival(ancillary), read(frame)))
+                zone = zone_of(source) if sock.family == socket.AF_INET6 else ""
+                address = Address(Binding.UDP, source[0] + zone, source[1])
+                message = read(frame)
+                told = matches(message) if message is not None else ()
+                question.answers.append(Answer(frame, address, _arrival(ancillary), message, told))
                 self.arrived.set()
 
 

@@ -168,6 +168,11 @@ def related(seen: Evidence) -> Finding:
         return not_applicable(_NO_METADATA)
     if not seen.sections("Relationship"):
         return not_applicable("no Relationship: the device hosts nothing, or does not say so")
+    for element in seen.sections("Relationship"):
+        section = element.getparent()
+        dialect = section.get("Dialect", "").strip() if section is not None else ""
+        if dialect not in ("", f"{DPWS}/Relationship"):
+            return failed(f"Relationship in a section of the dialect {dialect}")
     return passed(f"{len(seen.services) + seen.left_out} hosted services")
 
 
@@ -210,7 +215,7 @@ def _each(check: Callable[[ServiceSeen], str]) -> Check:
     def whole(seen: Evidence) -> Finding:
         if not seen.services:
             return not_applicable("no hosted service")
-        for service in seen.services:
+        for service in (one for one in seen.services if one.is_asked):
             if wrong := check(service):
                 return failed(f"{service.id or service.address}: {wrong}")
         beyond = f", {seen.left_out} not asked" if seen.left_out else ""
@@ -278,6 +283,9 @@ def _soap12_binding(service: ServiceSeen, contract: Contract) -> str:
 
 
 def _profiled(service: ServiceSeen, contract: Contract) -> str:
+    if len(contract.without_soap12) == len(contract.port_types):
+        # R2020's.
+        return ""
     return "" if contract.is_profiled else "no SOAP 1.2 binding has a policy with dpws:Profile"
 
 

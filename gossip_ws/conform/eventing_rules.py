@@ -53,23 +53,21 @@ def other_mode(events: EventsSeen) -> Finding:
 
 
 def action_filter(events: EventsSeen) -> Finding:
-    if not events.filtered:
+    if events.filtered is None:
         return not_applicable("no action of a notification could be read from the WSDL")
     if not events.subscribed.manager:
         return not_applicable(_NOT_SUBSCRIBED)
+    if not events.filtered.manager:
+        return failed(f"a Subscribe with a filter of actions: {events.filtered.exchange}")
     return passed("a filter of actions is taken")
 
 
 def filtering(events: EventsSeen) -> Finding:
-    names = [qname(WSE, "FilteringNotSupported"), qname(WSE, "FilteringRequestedUnavailable")]
-    for subscription, name in (
-        (events.subscribed, names[1]),
-        (events.subscribed, names[0]),
-        (events.dialect, names[0]),
-    ):
-        message = subscription.exchange.message
-        if message is not None and message.fault is not None and message.fault.has(name):
-            return failed(str(subscription.exchange))
+    never, unavailable = qname(WSE, "FilteringNotSupported"), qname(WSE, "FilteringRequestedUnavailable")
+    for subscription, names in ((events.filtered, (never, unavailable)), (events.dialect, (never,))):
+        message = subscription.exchange.message if subscription is not None else None
+        if message is not None and message.fault is not None and message.fault.has(*names):
+            return failed(f"a Subscribe with a filter: {message.fault}")
     return passed("filters are never refused as such")
 
 

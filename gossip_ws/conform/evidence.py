@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from lxml import etree
 
 from gossip_ws.conform.contract import Contract
 from gossip_ws.conform.datagrams import Answer, Question
 from gossip_ws.conform.http import Exchange
-from gossip_ws.conform.reading import MatchSeen, Message, epr_address, match, matches
+from gossip_ws.conform.reading import MatchSeen, Message, epr_address, matches
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.names import DPWS, QName, qname
+
+FINDING: Final = ("find", "find_resolve")
+"""The questions that find the device; the others come when that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class ServiceSeen:
     contract: Contract | None = None
     """Of its WSDL; None when it gives none."""
 
+    @property
+    def is_asked(self) -> bool:
+        """Has it an http address, at which it could be asked?"""
+        return bool(self.metadata.message_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -47,11 +56,12 @@ class Subscription:
 
 @dataclass(slots=True)
 class EventsSeen:
-    """An event source, asked in every way. An exchange that did not take place is None. `filtered`: was the first
-    Subscribe one with an Action filter?"""
+    """An event source, asked in every way. An exchange that did not take place is None."""
 
+    filtered: Subscription | None
+    """With a filter of an action that the contract tells; None where it tells none."""
     subscribed: Subscription
-    filtered: bool
+    """That, if it was taken, else one without a filter."""
     mode: Subscription
     dialect: Subscription
     nothing: Subscription
@@ -82,6 +92,8 @@ class Evidence:
     left_out: int = 0
     """Hosted services beyond those that were asked."""
     one_way: Exchange | None = None
+    no_one_way: str = "a one-way operation changes something: name one by --one-way"
+    """Why none was called."""
     events: EventsSeen | None = None
 
     @property
@@ -129,20 +141,20 @@ class Evidence:
 
     def own_matches(self, name: str) -> list[MatchSeen]:
         """What the device says of itself in its answers to a question."""
-        answers = self.own(name)
-        return [
-            one for answer in answers if answer.message for one in matches(answer.message) if one.epr == self.device
-        ]
+        return [one for answer in self.own(name) for one in answer.matches if one.epr == self.device]
+
+    def is_heard(self) -> bool:
+        """Did it answer anything after it was found?"""
+        return any(self.own(name) for name in self.udp if name not in FINDING)
 
     def told(self) -> list[MatchSeen]:
-        """Whatever the device says of itself, by datagram or by HTTP."""
+        """Whatever the device says of itself in answers, by datagram or by HTTP."""
         found = [one for name in self.udp for one in self.own_matches(name)]
         directed = self.http.get("directed")
         if directed is not None and directed.message is not None:
-            found += [one for one in matches(directed.message) if one.epr == self.device]
-        hellos = (one.message.payload for one in self.announcements if one.is_hello)
-        return found + [match(payload) for payload in hellos if payload is not None]
+            found += matches(directed.message)
+        return found
 
 
 def _named(answer: Answer) -> set[str]:
-    return {one.epr for one in matches(answer.message) if one.epr} if answer.message is not None else set()
+    return {one.epr for one in answer.matches if one.epr}

@@ -16,7 +16,7 @@ from lxml import etree
 from gossip_ws.conform import frames
 from gossip_ws.conform.contract import read_contract
 from gossip_ws.conform.datagrams import Mouth, Question
-from gossip_ws.conform.evidence import Announcement, Evidence, ServiceSeen
+from gossip_ws.conform.evidence import FINDING, Announcement, Evidence, ServiceSeen
 from gossip_ws.conform.frames import Asked
 from gossip_ws.conform.http import Exchange, get, post
 from gossip_ws.conform.reading import Message, epr_address, matches, names_in, read, read_xml
@@ -65,6 +65,8 @@ async def examine(target: str, settings: Settings) -> Evidence:
 
     Raises LocalError when it does not answer there, or the call makes no sense.
     """
+    if settings.one_way and read_xml(settings.one_way) is None:
+        raise LocalError("the Body element of the one-way operation is no XML")
     examination = _Examination(settings)
     try:
         return await examination.run(target)
@@ -148,7 +150,8 @@ class _Examination:
                 await self._post("directed", address, frames.probe())
                 directed = seen.http["directed"].message
                 found = matches(directed) if directed is not None else ()
-                seen.device = seen.host_address() or next((one.epr for one in found), "")
+                # What discovery calls it is what its answers by datagram are known by.
+                seen.device = next((one.epr for one in found if one.epr), "") or seen.host_address()
             return address
         raise LocalError(f"no device answers at {', '.join(map(str, candidates))}: {seen.http['get']}")
 
@@ -216,6 +219,8 @@ class _Examination:
         within = self._settings.timeout
         try:
             address = Address.parse(uri)
+            if address.binding is not Binding.HTTP:
+                raise LocalError(f"not an http address: {uri}")
         except LocalError as error:
             nothing = Exchange("", error=str(error))
             return ServiceSeen(id, types, uri, nothing, nothing)
@@ -249,19 +254,17 @@ class _Examination:
         return documents
 
     async def _call_one_way(self) -> None:
-        """Raises LocalError when the element is none, or no hosted service has a one-way operation for it."""
         seen = self._evidence
         root = read_xml(self._settings.one_way)
-        if root is None:
-            raise LocalError("the Body element of the one-way operation is no XML")
         for service in seen.services:
-            action = service.contract.one_way.get(str(root.tag)) if service.contract is not None else None
-            if action is not None:
+            operations = service.contract.one_way if service.contract is not None else {}
+            action = operations.get(str(root.tag)) if root is not None else None
+            if action is not None and root is not None:
                 asked = frames.request(action, service.address, etree.tostring(root))
                 address = Address.parse(service.address)
                 seen.one_way = await post(address, asked.frame, asked.message_id, within=self._settings.timeout)
                 return
-        raise LocalError(f"no hosted service has a one-way operation for {root.tag}")
+        seen.no_one_way = "no hosted service has a one-way operation for the element that was given"
 
     # -- by datagram -------------------------------------------------------------------------------
 
@@ -288,7 +291,7 @@ class _Examination:
         seen = self._evidence
         if seen.no_multicast:
             return
-        await self._find({"find": frames.probe(), "find_resolve": frames.resolve(seen.device)})
+        await self._find(dict(zip(FINDING, (frames.probe(), frames.resolve(seen.device)), strict=True)))
         if not seen.sources():
             return
         await self._send_junk()

@@ -37,10 +37,9 @@ def exchanges(seen: Evidence) -> Iterator[tuple[str, Exchange]]:
         yield "the one-way operation", seen.one_way
     events = seen.events
     if events is not None:
-        for subscription in (
-            events.subscribed, events.mode, events.dialect, events.nothing, events.no_address, events.no_time
-        ):  # fmt: skip
-            yield "Subscribe", subscription.exchange
+        taken = (events.subscribed,) if events.filtered is None else (events.filtered, events.subscribed)
+        refused = (events.mode, events.dialect, events.nothing, events.no_address, events.no_time)
+        yield from (("Subscribe", subscription.exchange) for subscription in (*taken, *refused))
         managed = (events.renewed, events.status, events.unsubscribed, events.gone_status, events.gone_renew)
         yield from (("subscription management", exchange) for exchange in managed if exchange is not None)
 
@@ -200,7 +199,7 @@ def one_way(seen: Evidence) -> Finding:
     if exchange is None:
         if not any(service.contract is not None and service.contract.one_way for service in seen.services):
             return not_applicable("no hosted service has a one-way operation")
-        return not_applicable("a one-way operation changes something: name one by --one-way")
+        return not_applicable(seen.no_one_way)
     if exchange.status == 202 and not exchange.body:
         return passed("HTTP 202, empty")
     return failed(f"{exchange}, {len(exchange.body)} octets")
@@ -228,7 +227,8 @@ def must_understand(seen: Evidence) -> Finding:
 
 def action_not_supported(seen: Evidence) -> Finding:
     wanted = qname(WSA, "ActionNotSupported")
-    found = [("the device", seen.http["unknown"]), *((service.id, service.unknown) for service in seen.services)]
+    found = [("the device", seen.http["unknown"])]
+    found += [(service.id, service.unknown) for service in seen.services if service.is_asked]
     for name, exchange in found:
         fault = exchange.message.fault if exchange.message is not None else None
         if fault is None or not fault.has(wanted):

@@ -21,9 +21,15 @@ async def ask_events(service: ServiceSeen, sink: str, within: float) -> EventsSe
     to = service.address
     contract = service.contract
     actions = [action for action in (contract.outputs if contract is not None else ()) if action][:1]
+    filtered = await source.subscribe(frames.subscribe(to, sink, actions=actions)) if actions else None
+    if filtered is not None and filtered.manager:
+        subscribed = filtered
+    else:
+        actions = []
+        subscribed = await source.subscribe(frames.subscribe(to, sink))
     seen = EventsSeen(
-        subscribed=await source.subscribe(frames.subscribe(to, sink, actions=actions)),
-        filtered=bool(actions),
+        filtered=filtered,
+        subscribed=subscribed,
         mode=await source.subscribe(frames.subscribe(to, sink, mode=f"{frames.NOWHERE}:mode")),
         dialect=await source.subscribe(
             frames.subscribe(to, sink, actions=["true()"], dialect=f"{frames.NOWHERE}:dialect")

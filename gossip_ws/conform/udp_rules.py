@@ -20,6 +20,7 @@ _LATE: Final = 0.2
 brings the first copy late."""
 _MTU: Final = 1_472
 """Octets of a datagram that go unfragmented through Ethernet: 1,500 less the headers of IPv4 and UDP."""
+_UNTOLD: Final = "copies of an answer cannot be told from answers (U2)"
 UNHEARD: Final = "the device answered nothing by datagram"
 
 
@@ -36,6 +37,8 @@ def _by_id(answers: list[Answer]) -> dict[str, list[Answer]]:
 
 
 def copies(seen: Evidence) -> Finding:
+    if len(_by_id(seen.own("once"))) > 1:
+        return not_applicable(_UNTOLD)
     sets = [copies for name in seen.udp for copies in _by_id(seen.own(name)).values()]
     if not sets:
         return unheard(seen)
@@ -71,7 +74,7 @@ def once(seen: Evidence) -> Finding:
     if not asked_once or not asked_thrice:
         return unheard(seen)
     if len(asked_once) > 1:
-        return not_applicable("copies of an answer cannot be told from answers (U2)")
+        return not_applicable(_UNTOLD)
     if len(asked_thrice) > 1:
         return failed(f"a Probe that came in three copies was answered {len(asked_thrice)} times")
     return passed("a Probe in three copies has one answer")
@@ -121,7 +124,7 @@ def junk(seen: Evidence) -> Finding:
     sources = seen.sources()
     if any(answer.source in sources for answer in seen.junk.answers):
         return failed("a datagram that is no message was answered")
-    if not any(seen.own(name) for name in seen.udp if not name.startswith("find")):
+    if not seen.is_heard():
         return failed("after malformed datagrams the device answered nothing more")
     return passed("malformed datagrams are met with silence, and the next Probe with an answer")
 
