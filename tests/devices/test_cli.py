@@ -18,6 +18,7 @@ from gossip_ws.security.passwords import PasswordHash
 VERBS = [
     ("city",),
     ("discover",),
+    ("conform",),
     ("push-tariff",),
     ("pull-demand",),
     ("subscribe",),
