@@ -23,7 +23,7 @@ from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
 from gossip_ws.kernel.names import WSA, GossipId, qname
 from gossip_ws.kernel.terms import Style, Wanted
-from gossip_ws.ports import Caller, HostedService, Outcome, Reply, Request, Respond, Response
+from gossip_ws.ports import Caller, Frame, HostedService, Outcome, Reply, Request, Respond, Response
 from gossip_ws.wire.envelope import (
     MAX_UDP_ENVELOPE,
     Addressing,
@@ -47,6 +47,8 @@ from gossip_ws.wire.soap import (
     read_understood,
     reply_envelope,
 )
+from gossip_ws.wire.soap11 import CONTENT_TYPE as SOAP11_CONTENT_TYPE
+from gossip_ws.wire.soap11 import is_legacy, may_be_soap11, to_soap11, to_soap12
 from gossip_ws.wire.terms import WANTED, decode_wanted
 
 ANONYMOUS: Final = WSA + "/anonymous"
@@ -108,7 +110,7 @@ class SoapServer:
             self.endpoint.counters["unsupported charset"] += 1
             respond(Response(415))
         else:
-            self._post(request, respond)
+            self._post(*self._in_soap12(request, respond))
 
     # -- SOAP-over-UDP -------------------------------------------------------------------------
 
@@ -163,6 +165,19 @@ class SoapServer:
         return reply
 
     # -- HTTP ----------------------------------------------------------------------------------
+
+    def _in_soap12(self, request: Request, respond: Respond) -> tuple[Request, Respond]:
+        """What a hosted service is asked in SOAP 1.1, as if it were in SOAP 1.2; anything else as it is."""
+        frame: Frame | None = None
+        if request.path in self._routes and may_be_soap11(request.frame, request.content_type):
+            try:
+                frame = to_soap12(request.frame)
+            except RemoteError:
+                # It will be refused as in SOAP 1.2; only the fault is told in words that the client reads.
+                frame = request.frame if is_legacy(request.content_type) else None
+        if frame is None:
+            return request, respond
+        return replace(request, frame=frame), lambda response: respond(_in_soap11(response))
 
     def _post(self, request: Request, respond: Respond) -> None:
         relates_to = ""
@@ -339,6 +354,14 @@ def _charset(content_type: str) -> str:
         if name.lower() == "charset":
             return str(value).strip().strip('"').lower()
     return ""
+
+
+def _in_soap11(response: Response) -> Response:
+    if not response.body:
+        return response
+    # SOAP 1.1 section 6.2: a fault is always 500.
+    status = response.status if response.status < 400 else 500
+    return replace(response, status=status, body=to_soap11(response.body), content_type=SOAP11_CONTENT_TYPE)
 
 
 def _check_anonymous(addressing: Addressing) -> None:

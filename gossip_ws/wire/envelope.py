@@ -86,11 +86,8 @@ def parser() -> etree.XMLParser:
 _PARSER = parser()
 
 
-def unwrap(frame: bytes, limit: int = MAX_ENVELOPE) -> tuple[tuple[etree._Element, ...], etree._Element | None]:
-    """The header blocks and the element in the Body of one SOAP 1.2 envelope; addressing is not looked at.
-
-    Raises RemoteError; size is looked at before anything else.
-    """
+def read_root(frame: bytes, limit: int = MAX_ENVELOPE) -> etree._Element:
+    """The root of what may be an envelope. Raises RemoteError; size is looked at before anything else."""
     if len(frame) > limit:
         raise sender_fault("TooLarge", f"envelope of {len(frame)} octets, at most {limit} are taken")
     try:
@@ -99,6 +96,15 @@ def unwrap(frame: bytes, limit: int = MAX_ENVELOPE) -> tuple[tuple[etree._Elemen
         raise sender_fault("Malformed", f"not well-formed XML: {error}") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise sender_fault("Malformed", "a SOAP envelope has no document type (SOAP 1.2 part 1 section 5)")
+    return root
+
+
+def unwrap(frame: bytes, limit: int = MAX_ENVELOPE) -> tuple[tuple[etree._Element, ...], etree._Element | None]:
+    """The header blocks and the element in the Body of one SOAP 1.2 envelope; addressing is not looked at.
+
+    Raises RemoteError.
+    """
+    root = read_root(frame, limit)
     if root.tag != _ENVELOPE:
         raise RemoteError(
             Fault(FaultCode.VERSION_MISMATCH, qname(SOAP12, "VersionMismatch"), f"not a SOAP 1.2 envelope: {root.tag}")

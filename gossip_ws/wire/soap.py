@@ -38,6 +38,8 @@ ADDRESSING_HEADERS: Final = frozenset(
     for namespace in (WSA, WSA_2004)
     for name in ("To", "Action", "MessageID", "RelatesTo", "From", "ReplyTo", "FaultTo")
 )
+PREFIXES: Final = {WSA: "wsa", WSD: "wsd", DPWS: "dpws", WSE: "wse"}
+"""Of the namespaces that faults come from: some peers compare text."""
 MAX_REASON: Final = 1_024
 """Characters of a fault's reason that are sent or read; a longer one is cut."""
 MAX_DETAIL: Final = 16_384
@@ -54,7 +56,6 @@ _ROLE: Final = qname(SOAP12, "role")
 # SOAP 1.2 part 1 section 2.2: the roles that a device at the end of the path plays.
 _OURS: Final = frozenset(("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"))
 _CODES: Final = {code.value: code for code in FaultCode}
-_PREFIXES: Final = {WSA: "wsa", WSD: "wsd", DPWS: "dpws", WSE: "wse"}
 _MESSAGE_ID: Final = qname(WSA, "MessageID")
 # SOAP 1.2 part 1 section 5.4.7: what the sender may send instead.
 _UPGRADE: Final = b'<s12:Upgrade><s12:SupportedEnvelope qname="s12:Envelope"/></s12:Upgrade>'
@@ -79,7 +80,7 @@ def _subcode(name: QName, inner: str = "") -> str:
     namespace, local = split(name)
     if not namespace or namespace == SOAP12:
         return ""
-    prefix = _PREFIXES.get(namespace, "f")
+    prefix = PREFIXES.get(namespace, "f")
     value = f"<s12:Value xmlns:{prefix}={attribute(namespace)}>{prefix}:{text(local)}</s12:Value>"
     return f"<s12:Subcode>{value}{inner}</s12:Subcode>"
 

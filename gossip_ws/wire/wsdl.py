@@ -1,5 +1,5 @@
-"""Transforms of a hosted service's WSDL 1.1 (SOAP 1.2, document/literal): the policy that says which
-operations gossip, and the WSDL of the shadow Gossip Service. Bytes to bytes; knows no service.
+"""Transforms of a hosted service's WSDL 1.1 (document/literal; SOAP 1.2, and SOAP 1.1 beside it): the policy that says
+which operations gossip, and the WSDL of the shadow Gossip Service. Bytes to bytes; knows no service.
 
 The shadow's portType has a name of its own, `Gossip` appended: it holds the gossip-enabled operations
 only, and two definitions of one name would contradict each other.
@@ -35,6 +35,7 @@ from gossip_ws.wire.values import (
 
 WSDL11: Final = "http://schemas.xmlsoap.org/wsdl/"
 WSDL_SOAP12: Final = "http://schemas.xmlsoap.org/wsdl/soap12/"
+WSDL_SOAP11: Final = "http://schemas.xmlsoap.org/wsdl/soap/"
 WSP: Final = "http://www.w3.org/ns/ws-policy"
 """WS-Policy 1.5."""
 WSU: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
@@ -60,7 +61,9 @@ _SERVICE: Final = qname(WSDL11, "service")
 _PORT: Final = qname(WSDL11, "port")
 _OPERATION: Final = qname(WSDL11, "operation")
 _SOAP_BINDING: Final = qname(WSDL_SOAP12, "binding")
-_SOAP_ADDRESS: Final = qname(WSDL_SOAP12, "address")
+_SOAP11_BINDING: Final = qname(WSDL_SOAP11, "binding")
+_SOAP_ADDRESSES: Final = (qname(WSDL_SOAP12, "address"), qname(WSDL_SOAP11, "address"))
+_OPTIONAL: Final = str(qname(WSP, "Optional"))
 _PROFILE_ID: Final = "DevicesProfile"
 _NUMBERS: Final = by_value(Number)
 
@@ -85,8 +88,8 @@ class Advertised:
 
 
 def annotate(wsdl: bytes, operations: Iterable[Operation], addresses: Addresses) -> bytes:
-    """The WSDL with the devices profile asserted on its SOAP 1.2 binding, and a gossip assertion on each
-    operation that has a policy.
+    """The WSDL with the devices profile asserted on each SOAP binding, and a gossip assertion on each operation that
+    has a policy. The profile is optional: plain clients are served too.
 
     Annotating twice is annotating once. Raises LocalError when the WSDL is none, or lacks an operation.
     """
@@ -115,7 +118,7 @@ def shadow(wsdl: bytes, operations: Iterable[Operation], addresses: Addresses) -
     for port in root.iter(_PORT):
         _append(port, "name")
         _append(port, "binding")
-        for soap_address in port.findall(_SOAP_ADDRESS):
+        for soap_address in port.iterchildren(*_SOAP_ADDRESSES):
             soap_address.set("location", addresses.shadow)
     if "name" in root.attrib:
         _append(root, "name")
@@ -131,7 +134,7 @@ def read_policies(wsdl: bytes) -> tuple[Advertised, ...]:
         raise sender_fault("Malformed", f"not a WSDL 1.1 document of at most {MAX_WSDL} octets")
     policies = {policy.get(_ID, ""): policy for policy in root.findall(_POLICY)}
     found = []
-    for binding in _soap_bindings(root):
+    for binding in _bindings(root, _SOAP_BINDING):
         for operation in binding.findall(_OPERATION):
             for reference in operation.findall(_REFERENCE):
                 policy = policies.get(reference.get("URI", "").removeprefix("#"))
@@ -146,10 +149,11 @@ def _assert(root: etree._Element, operations: list[Operation], addresses: Addres
         name = stale.get(_ID) or stale.get("URI", "").removeprefix("#")
         if parent is not None and name.startswith((_PROFILE_ID, f"{SUFFIX}-")):
             parent.remove(stale)
-    bindings = list(_soap_bindings(root))
+    bindings = list(_bindings(root, _SOAP_BINDING))
     if not bindings:
         raise LocalError("the WSDL has no SOAP 1.2 binding")
-    profile = etree.Element(_PROFILE, nsmap={"dpws": DPWS})
+    bindings += _bindings(root, _SOAP11_BINDING)
+    profile = etree.Element(_PROFILE, {_OPTIONAL: "true"}, {"dpws": DPWS, "wsp": WSP})
     policies = [_policy(_PROFILE_ID, profile)]
     for operation in operations:
         assertion = etree.Element(_ASSERTION, _write_assertion(operation, addresses), {"g": GOSSIP})
@@ -257,8 +261,8 @@ def _spread(values: Attributes, name: str) -> int | None:
     return None if values.get(name) == POPULATION else integer(values, name, MAX_SPREAD)
 
 
-def _soap_bindings(root: etree._Element) -> Iterator[etree._Element]:
-    return (binding for binding in root.findall(_BINDING) if binding.find(_SOAP_BINDING) is not None)
+def _bindings(root: etree._Element, kind: QName) -> Iterator[etree._Element]:
+    return (binding for binding in root.findall(_BINDING) if binding.find(kind) is not None)
 
 
 def _append(element: etree._Element, name: str) -> None:

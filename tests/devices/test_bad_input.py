@@ -110,9 +110,9 @@ def test_a_datagram_that_is_too_large(unharmed: Grid, size: int) -> None:
     silent(unharmed.meter, padded(as_hop(content, unharmed.other_meter.id), size), "TooLarge")
 
 
-def test_soap_11_is_another_version(unharmed: Grid) -> None:
+def test_soap_11_is_another_version_where_no_hosted_service_is(unharmed: Grid) -> None:
     frame = plain(SET_TARIFF, tariff(9)).replace(SOAP12.encode(), b"http://schemas.xmlsoap.org/soap/envelope/")
-    for path in ("/Tariff", "/Tariff/gossip"):
+    for path in ("/gossip", "/device"):
         reply = unharmed.top.post(path, frame, content_type="text/xml; charset=utf-8", **operator())
         assert reply.fault() == (500, "VersionMismatch", "")
         assert reply.envelope.addressing.action == f"{WSA}/soap/fault"
