@@ -1,4 +1,4 @@
-"""gSOAP, for C: the program of docs/legacy.md, made from the original's WSDL and from the shadow's."""
+"""gSOAP, for C: the program of docs/legacy.md, made from the original's WSDL and from the shadow's; its WS-Discovery."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from calls import Program, calls_the_original, calls_the_shadow, original, reads_faults, shadow
-from peers import debian_packages, program, run, works
+from peers import SCOPE, debian_packages, program, run, works
+from single_devices import Running
 from test_zeep import PATHS, SHADOWS
 from town import Grid
+
+from gossip_ws.kernel.names import DPWS, GRID
 
 TOOLS = ("wsdl2h", "soapcpp2", "gcc")
 PACKAGES = "gsoap libgsoap-dev gcc"
@@ -86,3 +89,28 @@ def test_every_wsdl_is_read_without_a_warning(town: Grid, tmp_path: Path, langua
         said = without_notice(run("wsdl2h", *language, "-o", header, f"{town.meter.url(path)}?wsdl", cwd=tmp_path))
         assert not re.search("warning|error|cannot", said, re.IGNORECASE), said
         assert f"urn:gossip-ws:2026:{path.split('/')[1].lower()}" in (tmp_path / header).read_text()
+
+
+GSOAP = Path("/usr/share/gsoap")
+"""Where Debian's package has the sources of gSOAP's plugins."""
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its WS-Discovery client. Without -2 it would send SOAP 1.1, which WS-Discovery 1.1 does not know."""
+    if not (GSOAP / "plugin" / "wsddapi.c").is_file():
+        pytest.skip(f"the plugins of gSOAP are not in {GSOAP}: apt-get install libgsoap-dev")
+    folder = tmp_path_factory.mktemp("wsdd")
+    run("soapcpp2", "-2", "-a", "-c", "-L", "-x", f"-I{GSOAP}/import", GSOAP / "import" / "wsdd.h", cwd=folder)
+    sources = [Path(__file__).parent / "probe.c", *(f"soap{part}.c" for part in ("C", "Client", "Server"))]
+    sources += [GSOAP / "plugin" / f"{part}.c" for part in ("wsddapi", "wsaapi", "threads")]
+    run("gcc", "-I.", f"-I{GSOAP}/plugin", "-o", "probe", *sources, "-lgsoap", "-lpthread", cwd=folder)
+    return folder / "probe"
+
+
+@works("gSOAP", "finds")
+def test_its_discovery_finds_a_device(probe: Path, single: Running) -> None:
+    told = run(probe, "127.0.0.1", SCOPE.removesuffix("/7"), cwd=probe.parent)
+    types = f'"{DPWS}":Device "{GRID}":SmartMeter'
+    match = f"match {single.told['device']} {types} {SCOPE} {single.address('/device')}"
+    assert set(told.splitlines()) == {match}
