@@ -24,7 +24,7 @@ from gossip_ws.endpoint.server import DEVICE_PATH
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.effects import SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
-from gossip_ws.kernel.names import DeviceId, QName
+from gossip_ws.kernel.names import DEVICE, DeviceId, QName
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.counters import Counters
 from gossip_ws.net.http_client import ClientLimits, HttpClient
@@ -101,10 +101,11 @@ async def discover(
     within: float = WAIT,
 ) -> tuple[Found, ...]:
     """Who answers a Probe for `types` and `scopes` `within` seconds, in either generation of WS-Discovery, and
-    describes itself afterwards, in the order of their first scopes. Raises LocalError when it cannot multicast from
-    one of `addresses`."""
+    describes itself afterwards, in the order of their first scopes. Without types it is for devices. Raises LocalError
+    when it cannot multicast from one of `addresses`."""
     probe = _Probe(addresses, group, within)
-    targets = await probe.run(types, scopes)
+    # Every device of DPWS has that type (1.1 R1020), and there are some that ignore a Probe without types.
+    targets = await probe.run(types or (DEVICE,), scopes)
     gate = asyncio.Semaphore(_AT_ONCE)
     client = HttpClient("", Counters())
 

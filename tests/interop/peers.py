@@ -93,14 +93,19 @@ def program(heading: str, language: str) -> str:
     raise AssertionError(f"no section {heading}")
 
 
-def device_process(folder: Path, host: str, scope: str) -> Running:
-    """A meter in a process of its own at a loopback address, listening to the real WS-Discovery group there."""
+def meter_file(folder: Path, host: str, scope: str) -> Path:
+    """The configuration of a meter that takes part in discovery."""
     file = folder / "meter.toml"
     file.write_text(
         f'role = "SmartMeter"\nname = "meter {scope}"\nscopes = ["{scope}"]\naddresses = ["{host}"]\n'
         f'identity = "{uuid4().urn}"\nsecurity = "development"\n'
     )
-    return start(file)
+    return file
+
+
+def device_process(folder: Path, host: str, scope: str) -> Running:
+    """A meter in a process of its own at a loopback address, listening to the real WS-Discovery group there."""
+    return start(meter_file(folder, host, scope))
 
 
 SCOPE = f"grid://interop-{uuid4().hex}/1/7"

@@ -1,4 +1,4 @@
-"""gSOAP, for C: the program of docs/legacy.md, made from the original's WSDL and from the shadow's; its WS-Discovery."""
+"""gSOAP, for C: the program of docs/legacy.md, made from the original's WSDL and from the shadow's; WS-Discovery."""
 
 from __future__ import annotations
 
