@@ -5,13 +5,12 @@ The published scenarios 4.1 to 4.4 of the device test tool for Windows are among
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from lxml import etree
+from sinks import Sink
 from town import ACTIONS, SET_TARIFF, Device, Reply, Town, operator, plain, tariff, wait_for
 
 from gossip_ws.core.peers import Role
@@ -21,71 +20,21 @@ from gossip_ws.dpws.subscriptions import EventingConfig
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.tasks import Task
 from gossip_ws.kernel.names import DPWS, TARIFF, WSA, WSE, qname
-from gossip_ws.wire.envelope import Envelope, parse
 from gossip_ws.wire.eventing import (
     EVENT_SOURCE,
     GET_STATUS,
     RENEW,
     SUBSCRIBE,
-    SUBSCRIPTION_END,
     UNSUBSCRIBE,
     addressed,
     read_renew_response,
     read_subscribe_response,
-    read_subscription_end,
     write_get_status,
     write_renew,
     write_subscribe,
     write_unsubscribe,
 )
 from gossip_ws.wire.metadata import GET_METADATA, write_get_metadata
-
-
-class Sink:
-    """What a subscriber listens with: any HTTP server. `hold` keeps it from answering."""
-
-    def __init__(self, status: int = 202) -> None:
-        self.heard: list[Envelope] = []
-        self.hold = threading.Event()
-        self.hold.set()
-        sink = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                frame = self.rfile.read(int(self.headers["Content-Length"]))
-                sink.heard.append(parse(frame))
-                sink.hold.wait(5)
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing on standard error."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    @property
-    def reference(self) -> Reference:
-        return Reference(f"http://127.0.0.1:{self.server.server_port}/sink")
-
-    @property
-    def versions(self) -> list[str | None]:
-        """Of the tariffs that it was told of."""
-        told = [one.payload for one in self.heard if one.addressing.action == TARIFF_CHANGED]
-        return [one.findtext(f".//{qname(TARIFF, 'version')}") for one in told if one is not None]
-
-    @property
-    def ends(self) -> list[str]:
-        return [
-            read_subscription_end(one.payload).status for one in self.heard if one.addressing.action == SUBSCRIPTION_END
-        ]
-
-    def close(self) -> None:
-        self.hold.set()
-        self.server.shutdown()
-        self.server.server_close()
 
 
 class House(Town):
