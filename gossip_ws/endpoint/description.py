@@ -15,7 +15,7 @@ from gossip_ws.kernel.homes import Home
 from gossip_ws.kernel.names import WSA, DeviceId, QName, qname, split
 from gossip_ws.ports import Caller, HostedService
 from gossip_ws.wire import discovery as discovery_codec
-from gossip_ws.wire.envelope import Envelope
+from gossip_ws.wire.envelope import MAX_ENVELOPE, Envelope
 from gossip_ws.wire.generation import spoken
 from gossip_ws.wire.metadata import (
     GET,
@@ -95,7 +95,14 @@ class DeviceDescription:
         if page is not None and relationship is not None:
             dialect = read_get_metadata(envelope.payload)
             told = of_service(relationship, page.service_id, wsdl=self._wsdl(page, caller.local))
-            return reply_envelope(GET_METADATA_RESPONSE, relates_to, write_get_metadata_response(told, dialect, names))
+            reply = reply_envelope(GET_METADATA_RESPONSE, relates_to, write_get_metadata_response(told, dialect, names))
+            if len(reply) > MAX_ENVELOPE:
+                # R0026: strict clients take no larger envelope; a GET has no limit.
+                location = f"{self._at(caller.local).at(path)}?wsdl"
+                told = of_service(relationship, page.service_id, wsdl_location=location)
+                body = write_get_metadata_response(told, dialect, names)
+                reply = reply_envelope(GET_METADATA_RESPONSE, relates_to, body)
+            return reply
         return None
 
     def document(self, path: str, query: str, local: str) -> tuple[bytes, str] | None:

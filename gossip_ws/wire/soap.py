@@ -56,7 +56,7 @@ _ROLE: Final = qname(SOAP12, "role")
 # SOAP 1.2 part 1 section 2.2: the roles that a device at the end of the path plays.
 _OURS: Final = frozenset(("", f"{SOAP12}/role/next", f"{SOAP12}/role/ultimateReceiver"))
 _CODES: Final = {code.value: code for code in FaultCode}
-_MESSAGE_ID: Final = qname(WSA, "MessageID")
+_MESSAGE_IDS: Final = (qname(WSA, "MessageID"), qname(WSA_2004, "MessageID"))
 # SOAP 1.2 part 1 section 5.4.7: what the sender may send instead.
 _UPGRADE: Final = b'<s12:Upgrade><s12:SupportedEnvelope qname="s12:Envelope"/></s12:Upgrade>'
 
@@ -143,7 +143,7 @@ def message_id_of(frame: bytes) -> str:
         headers, _ = unwrap(frame)
     except RemoteError:
         return ""
-    found = [(block.text or "").strip() for block in headers if block.tag == _MESSAGE_ID]
+    found = [(block.text or "").strip() for block in headers if block.tag in _MESSAGE_IDS]
     return found[0] if len(found) == 1 and len(found[0]) <= MAX_URI else ""
 
 

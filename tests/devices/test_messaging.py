@@ -23,7 +23,7 @@ from town import (
 )
 
 from gossip_ws.core.peers import Role
-from gossip_ws.kernel.names import GOSSIP, SOAP12, TARIFF, WSA, qname
+from gossip_ws.kernel.names import GOSSIP, SOAP12, TARIFF, WSA, WSA_2004, qname
 from gossip_ws.wire.envelope import MAX_ENVELOPE, Addressing, build, message_id, parse
 
 ANONYMOUS = f"{WSA}/anonymous"
@@ -148,6 +148,12 @@ def test_r0040_every_fault_relates_to_its_request_and_has_a_qualified_subcode(me
     own_code = code in ("VersionMismatch", "MustUnderstand")
     assert (subcode == "") if own_code else (subcode.startswith("{") and not subcode.startswith("{}"))
     assert status == (500 if own_code else 400)
+
+
+def test_r0040_holds_for_the_addressing_of_2004(meter: Device) -> None:
+    frame = get_tariff(UNKNOWN, message_id="urn:uuid:2").replace(WSA.encode(), WSA_2004.encode())
+    reply = meter.post("/Tariff", frame)
+    assert (reply.fault(), reply.relates_to) == ((500, "MustUnderstand", ""), "urn:uuid:2")
 
 
 @pytest.mark.parametrize("header", ["ReplyTo", "FaultTo"])
