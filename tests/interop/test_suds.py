@@ -38,7 +38,7 @@ def flat(api: Any, version: int) -> Any:
     return given
 
 
-@works("suds", "wsdl")
+@works("suds-community", "wsdl")
 @pytest.mark.parametrize("path", ["/Tariff", "/Tariff/gossip", "/Metering", "/Metering/gossip", "/Peers", "/Report"])
 def test_suds_loads_each_wsdl_with_both_ports(town: Grid, path: str) -> None:
     (definition,) = client(town.meter, path).sd
@@ -49,7 +49,7 @@ def test_suds_loads_each_wsdl_with_both_ports(town: Grid, path: str) -> None:
     assert ports == [(f"{name}{behind}", url), (f"{name}Soap11{behind}", url)]
 
 
-@works("suds", "original")
+@works("suds-community", "original")
 @pytest.mark.parametrize("port", ["Tariff", "TariffSoap11"])
 def test_suds_speaks_soap_11_to_either_port(town: Grid, port: str) -> None:
     town.push()
@@ -59,7 +59,7 @@ def test_suds_speaks_soap_11_to_either_port(town: Grid, port: str) -> None:
     assert api.last_sent().getChild("Envelope").namespace()[1] == "http://schemas.xmlsoap.org/soap/envelope/"
 
 
-@works("suds", "original", "faults")
+@works("suds-community", "original", "faults")
 def test_suds_sets_and_reads_a_tariff(town: Grid) -> None:
     town.push()
     version = town.next_version()
@@ -72,7 +72,7 @@ def test_suds_sets_and_reads_a_tariff(town: Grid) -> None:
     assert caught.value.fault.faultcode.endswith(":StaleVersion")
 
 
-@works("suds", "shadow", "faults")
+@works("suds-community", "shadow", "faults")
 def test_suds_pushes_a_tariff_and_pulls_the_demand_by_the_shadows(town: Grid) -> None:
     version = town.next_version()
     api = client(town.top, "/Tariff/gossip", USER)
