@@ -242,11 +242,16 @@ class City:
         for worker in self._workers[1:]:
             await worker.opened()
         deadline = time.monotonic() + ENROL_LIMIT
-        while (known := await self._top.ask("known")) < total - 1:
+        while (known := await self._top.ask("known")) != total - 1 or not await self._are_told():
             self._progress(f"discovered and enrolled: {known + 1} of {total}")
             if time.monotonic() > deadline:
                 raise CityError(f"only {known + 1} of {total} devices enrolled within {ENROL_LIMIT:g} s")
             await asyncio.sleep(0.1)
+
+    async def _are_told(self) -> bool:
+        """One that registered twice, since the first did not answer in time, is known twice until it has left that one.
+        While somebody registers anew, the sum above may be right by chance."""
+        return all([await worker.ask("told") for worker in self._workers[1:]])
 
     async def _push(self, operator: LegacyClient, top: str) -> PushReport:
         self._progress("pushing a tariff")

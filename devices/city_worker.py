@@ -143,6 +143,10 @@ class Worker:
         """Devices registered anywhere below the first device here."""
         return sum(peer.subtree for peer in self._hosts[0].endpoint.peers)
 
+    def told(self) -> bool:
+        """Do all devices here stand in the books of those above them, with everybody below?"""
+        return all(host.endpoint.node.is_told for host in self._hosts)
+
     async def crash(self) -> None:
         """All that go down do so at once: every socket is closed before the first of them is waited for."""
         down = [host for host in self._hosts if host.settings.device in self._fate.crashed]
@@ -257,6 +261,7 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> N
     commands: dict[str, Callable[..., Any]] = {
         "addresses": worker.addresses,
         "known": worker.known,
+        "told": worker.told,
         "contributed": worker.contributed,
         "counters": worker.counters,
         "accepted": worker.accepted,

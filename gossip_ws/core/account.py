@@ -167,7 +167,8 @@ class Account:
         if asked.fenced:
             rest = max(subtree - asked.adopted, 0)
             return Tally(expected=rest, missing=rest)
-        return Tally(expected=subtree, failed=subtree) if asked.refused else Tally(expected=subtree, missing=subtree)
+        failed = asked.refused or asked.excessive
+        return Tally(expected=subtree, failed=subtree) if failed else Tally(expected=subtree, missing=subtree)
 
     def _unaccounted(self, total: Tally) -> tuple[int, int]:
         """(missing, failed) registered devices that no branch accounted for: only whoever stands for the whole

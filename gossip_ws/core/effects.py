@@ -69,6 +69,13 @@ class Enrol:
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """Unregister this device, which may never have been registered there. Completion: none."""
+
+    service: Address
+
+
+@dataclass(frozen=True, slots=True)
 class AskPeers:
     """Ask a Peer Service for peers that have all `types`, lie in `scopes` and stand to it in `relation` (None: any).
     Completion: `Node.peers_told`."""
@@ -80,7 +87,7 @@ class AskPeers:
     relation: Relation | None = None
 
 
-Effect = Send | SetTimer | Dropped | Invoke | Combine | Answer | Enrol | AskPeers
+Effect = Send | SetTimer | Dropped | Invoke | Combine | Answer | Enrol | Leave | AskPeers
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gossip_ws.core.config import NodeConfig
-from gossip_ws.core.effects import AskPeers, ChallengeAgain, Effect, Enrol, EnrolAgain
+from gossip_ws.core.effects import AskPeers, ChallengeAgain, Effect, Enrol, EnrolAgain, Leave
 from gossip_ws.core.messages import Ack, Ping
 from gossip_ws.core.own import Own
 from gossip_ws.core.peers import Peer, PeerTable, Relation, Role, is_uuid
@@ -128,11 +128,18 @@ class Enrolment:
         self._hurrying = False
         self._last_ask = float("-inf")
         self._asked_of: Address | None = None
+        # Did not answer: they may have taken this device in nevertheless.
+        self._unsure: set[Address] = set()
         self.registrar: DeviceId | None = None
 
     @property
     def is_enrolled(self) -> bool:
         return self.registrar is not None
+
+    @property
+    def is_told(self) -> bool:
+        """Does the registrar know of everybody who is registered here?"""
+        return self.is_enrolled and not self._hurrying and self._told_subtree == self._table.subtree
 
     def start(self, now: Instant) -> list[Effect]:
         return self._enrol(now) if self._services else []
@@ -170,7 +177,9 @@ class Enrolment:
         else:
             effects = self._later(lease / 3 * self._dice.uniform(0.8, 1.0))
         service = self._services[self._next % len(self._services)]
-        return effects + self._ask(service, now)
+        left = [Leave(other) for other in sorted(self._unsure - {service})]
+        self._unsure.clear()
+        return [*effects, *left, *self._ask(service, now)]
 
     def leave(self) -> Address | None:
         """The device goes down. The Peer Service that counts on it, if one does: it should know at once."""
@@ -184,6 +193,7 @@ class Enrolment:
         """No answer, or a fault: the next one, later each time."""
         self._failures += 1
         self._hurrying = False
+        self._unsure.add(self._services[self._next % len(self._services)])
         self._next += 1
         if self._failures >= 2 * len(self._services):
             self.registrar = None

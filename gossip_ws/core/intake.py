@@ -18,6 +18,10 @@ from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, Send
 from gossip_ws.kernel.names import DeviceId
 
+_EXCESSIVE = 4
+"""Times that a child's partial may stand for more devices than it registered before it has failed: some 1.5 s of
+resends, in which a registration below has long been told upward."""
+
 
 class Intake:
     """Takes partials in, for all requests of one node."""
@@ -41,14 +45,19 @@ class Intake:
         if request.stage is not Stage.GATHERING or asked.fenced:
             self._came_late(request, asked, partial.tally)
             return [self._say(request, Standing.LATE, to, partial.part), Dropped("late partial")]
-        effects: list[Effect] = [self._say(request, Standing.TAKEN, to, partial.part)]
+        asked.joined = True
         most = child.subtree
         if self._table.relation_of(child) is Relation.CHILD and _claimed(partial.tally) > most:
+            excess = Dropped("partial of more than its subtree")
+            asked.excessive += 1
+            if asked.excessive < _EXCESSIVE:
+                # Somebody registered there a moment ago, perhaps, and it is about to say so here: it comes again.
+                return [excess]
             asked.closed = True
             asked.tally = Tally(expected=most, failed=most)
             asked.orphans = {}
-            return [*effects, Dropped("partial of more than its subtree")]
-        asked.joined = True
+            return [self._say(request, Standing.TAKEN, to, partial.part), excess]
+        effects: list[Effect] = [self._say(request, Standing.TAKEN, to, partial.part)]
         whole, dropped = self._whole(request, partial)
         effects += dropped
         if whole is None:

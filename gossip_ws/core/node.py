@@ -268,6 +268,11 @@ class Node:
         return self._enrolment.is_enrolled
 
     @property
+    def is_told(self) -> bool:
+        """Does the Peer Service that this device is registered with know of everybody who is registered here?"""
+        return self._enrolment.is_told
+
+    @property
     def self_peer(self) -> Peer:
         return self._own.peer
 

@@ -42,11 +42,12 @@ class Asked:
     orphans: dict[DeviceId, Partial] = field(default_factory=dict)
     late: Tally | None = None
     down: bool = False
+    excessive: int = 0
     """`cover` is that of its partial, None until taken. `orphans` passed it by, and wait for what becomes of it; no two
     of them hold the same device. `fenced`: they were adopted, so its own partial is not taken any more. `adopted`:
     devices that came so, or wait. `counted`: it said so. `late`: what its partial stood for, when that came after the
     inputs had been frozen and before the answer left. `down`: it does not answer, so it is not waited for; what it says
-    nevertheless is taken."""
+    nevertheless is taken. `excessive`: partials that stood for more devices than it registered."""
 
     @property
     def awaited(self) -> bool:

@@ -21,6 +21,7 @@ from gossip_ws.core.effects import (
     Enrol,
     FetchAgain,
     Invoke,
+    Leave,
     MergeAgain,
     ReplyAgain,
     ServeAgain,
@@ -397,6 +398,9 @@ class Endpoint:
                     waiting(effect)
             case Enrol():
                 self._enrol(effect)
+            case Leave():
+                frame = self.world.directory.unregister(self.device)
+                self.world.network.request(frame, effect.service, LEAVE_TIMEOUT, lambda _: None)
             case AskPeers():
                 self._ask_peers(effect)
 

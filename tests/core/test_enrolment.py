@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import NOW, address, at, content, device, node, peer
 
-from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain
+from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain, Leave
 from gossip_ws.core.messages import Ack, Digest, Neighbor, Ping
 from gossip_ws.core.peers import Relation
 from gossip_ws.kernel.address import Binding
@@ -230,3 +230,17 @@ def test_who_has_proved_its_address_is_told_what_is_held_here():
     (fetch,) = meter.receive(offered[0].message, address("ssc1"), at(0.1))
     (given,) = ssc.receive(fetch.message, address("sm1"), at(0.1))
     assert given.message.content == tariff
+
+
+def test_who_turned_to_another_registrar_leaves_the_one_that_did_not_answer():
+    """It may have been taken in there, where it would stand, and be missed, until its lease ends."""
+    other = address("ssc2")
+    meter = node("sm1", seeds=(SEED, other))
+    meter.start(NOW)
+    (wait,) = meter.enrol_failed(NOW)
+    (second,) = meter.timer(wait.timer, at(1))
+    assert second.service == other
+    effects = meter.enrolled(90.0, peer("ssc2"), at(1))
+    assert [effect for effect in effects if isinstance(effect, Leave)] == [Leave(SEED)]
+    refreshed = meter.enrolled(90.0, peer("ssc2"), at(30))
+    assert not any(isinstance(effect, Leave) for effect in refreshed)

@@ -119,10 +119,38 @@ def test_a_child_cannot_stand_for_more_than_it_registered():
     ssc.receive(gossip("is0", ask, rounds=0), address("is0"), NOW)
     ssc.invoked(ask.id, b"0", NOW)
     greedy = Partial(ask.id, device("sm1"), Tally(contributors=50, expected=50), b"1000000")
+    for _ in range(3):
+        # It may have told its registrar of others a moment ago.
+        assert ssc.receive(greedy, address("sm1"), NOW) == [Dropped("partial of more than its subtree")]
     effects = ssc.receive(greedy, address("sm1"), NOW)
     assert Dropped("partial of more than its subtree") in effects
     assert effects[-1].inputs == (Input(b"0", 1, own=True),)
     (sent, _) = ssc.combined(ask.id, b"0", (), NOW)
+    assert sent.message.tally == Tally(contributors=1, expected=4, failed=3)
+
+
+def test_a_child_whose_subtree_grew_is_taken_once_it_has_said_so():
+    ssc = node("ssc1", peer("is0"), peer("sm1", subtree=3))
+    ask = request()
+    ssc.receive(gossip("is0", ask, rounds=0), address("is0"), NOW)
+    ssc.invoked(ask.id, b"0", NOW)
+    grown = Partial(ask.id, device("sm1"), Tally(4, 4), b"4")
+    assert ssc.receive(grown, address("sm1"), NOW) == [Dropped("partial of more than its subtree")]
+    ssc.register(peer("sm1", subtree=4), NOW)
+    effects = ssc.receive(grown, address("sm1"), NOW)
+    assert effects[-1].inputs == (Input(b"0", 1, own=True), Input(b"4", 4, own=False))
+    (sent, _) = ssc.combined(ask.id, b"4", (), NOW)
+    assert sent.message.tally == Tally(contributors=5, expected=5)
+
+
+def test_a_child_that_claims_too_much_and_then_says_no_more_has_failed():
+    ssc = node("ssc1", peer("is0"), peer("sm1", subtree=3))
+    ask = request()
+    ssc.receive(gossip("is0", ask, rounds=0), address("is0"), NOW)
+    ssc.invoked(ask.id, b"0", NOW)
+    ssc.receive(Partial(ask.id, device("sm1"), Tally(50, 50), b"9"), address("sm1"), NOW)
+    ssc.timer(Deadline(ask.id), at(10))
+    (sent, _) = ssc.combined(ask.id, b"0", (), at(10))
     assert sent.message.tally == Tally(contributors=1, expected=4, failed=3)
 
 
