@@ -62,6 +62,7 @@ class Lazy(click.Group):
 
 
 _DEVICE: Final = {"run": Verb("gossip_ws.devices.cli_device:run", "Run the device that a TOML file describes.")}
+_PROXY: Final = {"run": Verb("gossip_ws.devices.cli_proxy:run", "Run a discovery proxy for its segments.")}
 _KEY: Final = {
     "new": Verb("gossip_ws.devices.cli_keys:new", "Make a key and write it to a file."),
     "show": Verb("gossip_ws.devices.cli_keys:show", "Show a key's id and its public half."),
@@ -73,6 +74,7 @@ _GRID: Final = {
 }
 # Listed before they are made, so that each is a verb like any other.
 device = Lazy("device", verbs=_DEVICE, help="Run single devices.")
+proxy = Lazy("proxy", verbs=_PROXY, help="Answer for the devices of a segment.")
 key = Lazy("key", verbs=_KEY, help="Make and show keys, hash passwords.")
 grid = Lazy("grid", verbs=_GRID, help="The grids that a city is made from.")
 
@@ -81,6 +83,7 @@ _VERBS: Final = {
     "device": Verb("gossip_ws.devices.cli:device", device.help or ""),
     "discover": Verb("gossip_ws.devices.cli_discover:discover", "Find devices on the network by WS-Discovery."),
     "conform": Verb("gossip_ws.devices.cli_conform:conform", "Check any DPWS device against the profile."),
+    "proxy": Verb("gossip_ws.devices.cli:proxy", proxy.help or ""),
     "push-tariff": Verb("gossip_ws.devices.cli_tariff:push_tariff", "Push a tariff to all devices of an area."),
     "pull-demand": Verb("gossip_ws.devices.cli_demand:pull_demand", "Pull the demand of an area, aggregated."),
     "subscribe": Verb("gossip_ws.devices.cli_subscribe:subscribe", "Print the events of a device as they come."),

@@ -11,6 +11,7 @@ import click
 from gossip_ws.devices.cli_output import Progress, as_json, say_json, type_name
 from gossip_ws.devices.finding import WAIT, Found, probing_addresses
 from gossip_ws.devices.finding import discover as find
+from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.names import QName, split
 from gossip_ws.net.multicast import Group
 
@@ -26,6 +27,7 @@ Example:
 @click.option("--scope", "scopes", multiple=True, help="Only devices below this scope.")
 @click.option("--timeout", type=click.FloatRange(0.1, 60), default=WAIT, show_default=True, help="Seconds to wait.")
 @click.option("--interface", "interfaces", multiple=True, help="A name or an address; all without it.")
+@click.option("--proxy", help="The address of a discovery proxy: it is asked instead of the group.")
 @click.option("--group", default=Group().host, show_default=True, help="The multicast group.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=Group().port, show_default=True, help="Its port.")
 @as_json
@@ -34,11 +36,12 @@ def discover(
     scopes: Sequence[str],
     timeout: float,
     interfaces: Sequence[str],
+    proxy: str | None,
     group: str,
     port: int,
     as_json: bool,
 ) -> None:
-    """Ask by multicast who is there (WS-Discovery), then each device what it hosts.
+    """Ask by multicast, or a discovery proxy, who is there (WS-Discovery), then each device what it hosts.
 
     Exit code 1 when nobody answered.
     """
@@ -46,7 +49,9 @@ def discover(
     progress.say(f"waiting {timeout:g} s for answers")
     addresses = probing_addresses(interfaces)
     wanted = tuple(QName(type_name(name)) for name in types)
-    found = asyncio.run(find(addresses, Group(group, port), types=wanted, scopes=tuple(scopes), within=timeout))
+    known = Address.parse(proxy) if proxy is not None else None
+    asking = find(addresses, Group(group, port), types=wanted, scopes=tuple(scopes), within=timeout, proxy=known)
+    found = asyncio.run(asking)
     progress.clear()
     if as_json:
         say_json([_as_json(one) for one in found])

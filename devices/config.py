@@ -20,6 +20,7 @@ stylesheets = true                   # runs XSLT filters of those it trusts
 
 [discovery]                          # WS-Discovery by multicast; enabled = false turns it off, and
 generations = ["1.1", "2005/04"]     # in which it says Hello and Bye: without, both; it answers in both
+proxy = "http://10.1.0.2:8081/proxy" # a discovery proxy that is told as well, and asked first
 [gossip]                             # local caps and times: fields of gossip_ws.core.config.NodeConfig; and
 view_scopes = ["grid://city/ssc-1"]  # among whose equals it keeps neighbours: without, all; [], none
 [demand]                             # what it uses every day: energy_wh, or a profile of a grid; and
@@ -126,7 +127,8 @@ class HandOn:
 class DeviceConfig:
     """One device. `addresses`: this machine's; `interfaces`: by name, or "*", with what addresses they have;
     `watch`: seconds between two looks at them, 0 for none but the first. `discovery` of None: no multicast.
-    `announce`: in which generations it says Hello. `node`: fields of NodeConfig that differ from the defaults."""
+    `announce`: in which generations it says Hello. `proxy`: a discovery proxy. `node`: fields of NodeConfig that
+    differ from the defaults."""
 
     role: Role
     addresses: tuple[str, ...]
@@ -142,6 +144,7 @@ class DeviceConfig:
     stylesheets: bool = True
     discovery: Group | None = None
     announce: tuple[Generation, ...] = tuple(Generation)
+    proxy: Address | None = None
     node: dict[str, Any] = field(default_factory=dict)
     energy: Energy = Energy()
     hand_on: HandOn = HandOn()
@@ -168,7 +171,7 @@ def load_config(file: Path) -> DeviceConfig:
     identity, store = top.read("identity", _identity), top.path("store")
     if identity is None and store is None:
         top.fail("identity", "missing: give one, or a store that keeps the one that is made")
-    discovery, announce = _discovery(top)
+    discovery, announce, proxy = _discovery(top)
     config = DeviceConfig(
         role=role,
         addresses=choice.literals,
@@ -184,6 +187,7 @@ def load_config(file: Path) -> DeviceConfig:
         stylesheets=top.flag("stylesheets", True),
         discovery=discovery,
         announce=announce,
+        proxy=proxy,
         node=_node(top),
         energy=_energy(top, role),
         hand_on=_hand_on(top, role),
@@ -262,7 +266,7 @@ def _security(top: Table) -> Security:
         top.fail("trust", str(error))
 
 
-def _discovery(top: Table) -> tuple[Group | None, tuple[Generation, ...]]:
+def _discovery(top: Table) -> tuple[Group | None, tuple[Generation, ...], Address | None]:
     table = top.table("discovery") or Table({}, top.file, "discovery.")
     enabled = table.flag("enabled", True)
     group = Group(
@@ -277,8 +281,11 @@ def _discovery(top: Table) -> tuple[Group | None, tuple[Generation, ...]]:
     if octets6 is None or len(octets6) != 16 or octets6[0] != 0xFF or octets6[1] & 0xF != 2:
         table.fail("group6", f"not an IPv6 multicast address of the scope of a link: {group.host6!r}")
     announce = tuple(dict.fromkeys(table.each("generations", Generation))) or tuple(Generation)
+    proxy = table.read("proxy", _http)
+    if proxy is not None and not enabled:
+        table.fail("proxy", "a device that takes no part in discovery has none")
     table.end()
-    return group if enabled else None, announce
+    return group if enabled else None, announce, proxy
 
 
 def _node(top: Table) -> dict[str, Any]:

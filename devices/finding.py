@@ -6,6 +6,7 @@ The command line's side of DPWS: uses the protocols and the network of the devic
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -15,11 +16,10 @@ from typing import Any, Final
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Multicast, Unicast
 from gossip_ws.dpws.effects import Found as FoundEffect
-from gossip_ws.dpws.messages import Generation, Target
+from gossip_ws.dpws.messages import Generation, Message, Target
 from gossip_ws.dpws.metadata import Metadata
-from gossip_ws.dpws.repetition import schedule
-from gossip_ws.dpws.seeker import Seeker
-from gossip_ws.endpoint.discovery import REPEAT
+from gossip_ws.dpws.seeker import ProxySilent, Seeker
+from gossip_ws.endpoint.courier import by_http, repeated
 from gossip_ws.endpoint.server import DEVICE_PATH
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.effects import SetTimer
@@ -99,13 +99,12 @@ async def discover(
     types: tuple[QName, ...] = (),
     scopes: tuple[str, ...] = (),
     within: float = WAIT,
+    proxy: Address | None = None,
 ) -> tuple[Found, ...]:
     """Who answers a Probe for `types` and `scopes` `within` seconds, in either generation of WS-Discovery, and
-    describes itself afterwards, in the order of their first scopes. Without types it is for devices. Raises LocalError
-    when it cannot multicast from one of `addresses`."""
-    probe = _Probe(addresses, group, within)
-    # Every device of DPWS has that type (1.1 R1020), and there are some that ignore a Probe without types.
-    targets = await probe.run(types or (DEVICE,), scopes)
+    describes itself afterwards, in the order of their first scopes. Without types it is for devices. A discovery
+    `proxy` is asked first, and instead of the group while it answers; one that suppresses the Probe is asked too.
+    Raises LocalError when it cannot multicast from one of `addresses`."""
     gate = asyncio.Semaphore(_AT_ONCE)
     client = HttpClient("", Counters())
 
@@ -116,6 +115,9 @@ async def discover(
         return Found(target.device, target.types, target.scopes, target.xaddrs, services)
 
     try:
+        probe = _Probe(addresses, group, within, client, proxy)
+        # Every device of DPWS has that type (1.1 R1020), and there are some that ignore a Probe without types.
+        targets = await probe.run(types or (DEVICE,), scopes)
         found = await asyncio.gather(*(described(*one) for one in targets))
     finally:
         await client.close()
@@ -198,13 +200,20 @@ async def _events(client: HttpClient, address: str) -> dict[str, str]:
 class _Probe:
     """One Probe out of every address, and what comes back."""
 
-    def __init__(self, addresses: Sequence[str], group: Group, within: float) -> None:
+    def __init__(
+        self, addresses: Sequence[str], group: Group, within: float, client: HttpClient, proxy: Address | None
+    ) -> None:
         self._dice = Random(randbits(64))
+        self._client = client
+        self._counters: Counter[str] = Counter()
         self._networks = [DeviceNetwork(address, http_port=None, group=group) for address in addresses]
         self._seeker = Seeker(
             dice=self._dice,
             # A shorter wait finds only those whose random delay was short.
-            config=DiscoveryConfig(app_max_delay=min(2.5, within / 2), match_timeout=within),
+            config=DiscoveryConfig(
+                app_max_delay=min(2.5, within / 2), match_timeout=within, dp_max_timeout=min(5.0, within / 3)
+            ),
+            proxy=proxy,
         )
         self._within = within
 
@@ -229,17 +238,16 @@ class _Probe:
         except RemoteError:
             return
         if message is not None:
-            self._carry_out(self._seeker.receive(message, request.caller.source, self._clock.now()))
+            self._hear(message, request.caller.source)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Multicast(message=message):
                     frame = encode(message)
-                    for delay in schedule(REPEAT, self._dice):
-                        self._clock.call_later(delay, lambda frame=frame: self._multicast(frame))  # type: ignore[misc]
+                    repeated(lambda frame=frame: self._multicast(frame), self._clock, self._dice)  # type: ignore[misc]
                 case Unicast(message=message, to=to):
-                    self._networks[0].send(encode(message), to)
+                    self._ask(message, to)
                 case SetTimer(timer=timer, delay=delay):
                     self._clock.call_later(delay, lambda timer=timer: self._expired(timer))  # type: ignore[misc]
                 case FoundEffect(target=target, generation=generation):
@@ -248,6 +256,23 @@ class _Probe:
                         # It speaks both, and says more in the later one.
                         generation = Generation.OASIS
                     self._targets[target.device] = (target, generation)
+
+    def _ask(self, message: Message, to: Address) -> None:
+        """A discovery proxy: what it knows is enough."""
+        if to.binding is Binding.HTTP:
+            by_http(self._client, message, to, lambda answer: self._answered(message, answer, to), self._counters)
+        else:
+            self._networks[0].send(encode(message), to)
+
+    def _answered(self, asked: Message, answer: Message | None, source: Address) -> None:
+        if answer is None:
+            # Nobody is there: no need to wait for DP_MAX_TIMEOUT.
+            self._expired(ProxySilent(asked.message_id))
+        else:
+            self._hear(answer, source)
+
+    def _hear(self, message: Message, source: Address) -> None:
+        self._carry_out(self._seeker.receive(message, source, self._clock.now()))
 
     def _multicast(self, frame: bytes) -> None:
         for network in self._networks:

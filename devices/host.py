@@ -82,8 +82,8 @@ class HostSettings:
     `discover`: say Hello, answer Probes, and look for the parent by multicast when there are no seeds.
     `node`: fields of NodeConfig that differ from the defaults. `demand_limit`: Wh of one 8-hour period above which the
     device raises a DemandAlarm; without one, never.
-    `announce`: in which generations of WS-Discovery it says Hello and Bye; it answers in both.
-    `node`: fields of NodeConfig that differ from the defaults.
+    `announce`: in which generations of WS-Discovery it says Hello and Bye; it answers in both. `proxy`: a discovery
+    proxy that is told as well, and asked first.
     """
 
     device: DeviceId
@@ -102,6 +102,7 @@ class HostSettings:
     incarnation: int = 0
     friendly_name: str = ""
     announce: tuple[Generation, ...] = (Generation.OASIS,)
+    proxy: Address | None = None
     node: dict[str, Any] = field(default_factory=dict)
     demand_limit: int | None = None
 
@@ -294,6 +295,7 @@ class Host:
                 instance_id=settings.incarnation,
                 dice=dice,
                 config=DiscoveryConfig(announce=settings.announce),
+                proxy=settings.proxy,
             ),
             network,
             clock,
@@ -301,6 +303,7 @@ class Host:
             parent=None if settings.seeds else parent_wish(settings.role, settings.scopes),
             enrol=endpoint.service_found,
             homes=lambda: self.outward.homes,
+            proxy=settings.proxy,
         )
         if self._listener is not None:
             self._listener.add(discovery)

@@ -100,6 +100,7 @@ class Single:
                 peer_service=config.peer_service,
                 discover=config.discovery is not None,
                 announce=config.announce,
+                proxy=config.proxy,
                 incarnation=instance(store, clock.now().wall),
                 friendly_name=config.name,
                 node=config.node,

@@ -23,6 +23,11 @@ class DiscoveryConfig:
     pending: int = 64
     """Answers one device may have waiting at a time. With `app_max_delay` it caps what a flood of Probes with
     forged sources can draw: 64 in 2.5 s."""
+    dp_max_timeout: float = 5.0
+    """DP_MAX_TIMEOUT: a discovery proxy that has not answered a request by then is silent, and the group is asked."""
+    refresh: float = 100.0
+    """A device says Hello to the proxy it was told of so often, give or take a tenth: one that was down, or has
+    restarted, knows it again then."""
     remembered: int = 4096
     """Message ids kept to recognise copies; the oldest is forgotten first. It must hold what arrives while a sender
     repeats itself (0.45 s)."""
@@ -39,6 +44,8 @@ class DiscoveryConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.app_max_delay < self.match_timeout:
             raise LocalError("app_max_delay must be at least 0 and less than match_timeout")
+        if not 0 < self.dp_max_timeout <= self.match_timeout or self.refresh <= 0:
+            raise LocalError("dp_max_timeout and refresh are times, the first at most match_timeout")
         if not self.announce or len(set(self.announce)) < len(self.announce):
             raise LocalError("a device says Hello in one generation at least, and once in each")
         if min(self.pending, self.remembered, self.known, self.probes, self.resolves) < 1:

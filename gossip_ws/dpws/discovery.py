@@ -11,7 +11,7 @@ from enum import Enum
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.duplicates import RecentIds
 from gossip_ws.dpws.effects import Effect, Multicast, Unicast
-from gossip_ws.dpws.matching import Subject, criteria, rule_not_supported
+from gossip_ws.dpws.matching import Criteria, Subject, criteria, rule_not_supported
 from gossip_ws.dpws.messages import (
     ANONYMOUS,
     MAX_SCOPES,
@@ -35,7 +35,7 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, sender_fault
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DEVICE, WSA, DeviceId, QName
+from gossip_ws.kernel.names import DEVICE, DISCOVERY_PROXY, WSA, DeviceId, QName
 
 MAX_DESCRIPTION = 2_400
 """Octets of id, types, scopes and addresses together: what leaves a datagram of MAX_UDP_ENVELOPE_SIZE (4,096)
@@ -71,7 +71,15 @@ class MatchDue:
     source: Address
 
 
-Timer = HelloDue | MatchDue
+@dataclass(frozen=True, slots=True)
+class RefreshDue:
+    """The proxy is told again; stale like HelloDue."""
+
+    device: DeviceId
+    life: int
+
+
+Timer = HelloDue | MatchDue | RefreshDue
 
 
 class TargetService:
@@ -79,8 +87,9 @@ class TargetService:
 
     `instance_id` must be greater than at any earlier start of the device (seconds since 1970 do);
     `target.metadata_version` is the one held before the restart, or one more when anything changed since.
-    Raises LocalError when the target lacks the type dpws:Device (R1020), is too large for a datagram, or its
-    scopes and addresses are no absolute URIs.
+    `proxy`: a discovery proxy that is told as well, and told again, what the group is told. Raises LocalError when the
+    target has neither the type dpws:Device (R1020) nor that of a proxy, is too large for a datagram, or its scopes and
+    addresses are no absolute URIs.
     """
 
     __slots__ = (
@@ -90,13 +99,23 @@ class TargetService:
         "_life",
         "_number",
         "_pending",
+        "_proxy",
         "_recent",
+        "_refreshing",
         "state",
         "subject",
         "target",
     )
 
-    def __init__(self, target: Target, *, instance_id: int, dice: Dice, config: DiscoveryConfig | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        instance_id: int,
+        dice: Dice,
+        config: DiscoveryConfig | None = None,
+        proxy: Address | None = None,
+    ) -> None:
         if not 0 <= instance_id <= MAX_UINT32:
             raise LocalError(f"an instance id is an unsigned 32-bit integer, not {instance_id}")
         check(target)
@@ -109,7 +128,9 @@ class TargetService:
         self._life = 0
         self._number = 0
         self._pending = 0
+        self._proxy = proxy
         self._recent = RecentIds(self._config.remembered)
+        self._refreshing = False
 
     @property
     def device(self) -> DeviceId:
@@ -127,10 +148,14 @@ class TargetService:
             return []
         self._become_off()
         version = self.target.metadata_version
-        return [
+        effects: list[Effect] = [
             Multicast(Bye(self.device, self._next(), fresh_id(self._dice), version, generation=generation))
             for generation in self._config.announce
         ]
+        if self._proxy is not None:
+            bye = Bye(self.device, self._next(), fresh_id(self._dice), version, str(self._proxy))
+            effects.append(Unicast(bye, self._proxy))
+        return effects
 
     def metadata_changed(
         self,
@@ -192,11 +217,14 @@ class TargetService:
             return [Dropped("stale timer")]
         match timer:
             case HelloDue():
-                self.state = State.JOINED
-                return [
+                first, self.state = not self._refreshing, State.JOINED
+                effects: list[Effect] = [
                     Multicast(Hello(self.target, self._next(), fresh_id(self._dice), generation=generation))
                     for generation in self._config.announce
                 ]
+                return effects + self._tell_proxy(again=first)
+            case RefreshDue():
+                return self._tell_proxy(again=True)
             case MatchDue():
                 self._pending -= 1
                 return [Unicast(self._match(timer.request, matched=True), timer.source)]
@@ -205,15 +233,9 @@ class TargetService:
         """A request sent to this device alone, over HTTP or by unicast: answered at once, and when nothing matches
         with no match (R1021, R1022). Raises RemoteError for an unknown matching rule or a reply address that
         is not anonymous."""
-        if request.reply_to not in ("", ANONYMOUS):
-            reason = f"only the anonymous reply address is supported, not {request.reply_to}"
-            raise sender_fault("InvalidAddressingHeader", reason, namespace=WSA)
-        if isinstance(request, Resolve):
-            return self._match(request, matched=request.device == self.device)
-        wanted = criteria(request)
-        if wanted is None:
-            raise rule_not_supported(request)
-        return self._match(request, matched=wanted.met_by(self.subject))
+        wanted = judged(request)
+        matched = request.device == self.device if isinstance(request, Resolve) else wanted.met_by(self.subject)
+        return self._match(request, matched=matched)
 
     def asked(self, request: Request, source: Address, now: Instant) -> list[Effect]:
         """`directed` by a datagram to this device alone: one answer for all its copies. Raises RemoteError as
@@ -222,13 +244,31 @@ class TargetService:
             return [Dropped("duplicate")]
         return [Unicast(self.directed(request, now), source)]
 
+    def hello_to(self, request: Request) -> Hello:
+        """What a discovery proxy says to who asked the group: ask me (WS-Discovery 1.1 section 2.2.2)."""
+        app, message_id = self._next(), fresh_id(self._dice)
+        return Hello(self.target, app, message_id, ANONYMOUS, request.message_id, request.generation)
+
     def _become_announcing(self) -> list[Effect]:
         if self.state is State.OFF:
             self._life += 1
+            self._refreshing = False
             self._pending = 0
         self.state = State.ANNOUNCING
         delay = self._dice.uniform(0.0, self._config.app_max_delay)
         return [SetTimer(HelloDue(self.device, self._life), delay)]
+
+    def _tell_proxy(self, *, again: bool) -> list[Effect]:
+        """Hello to the proxy alone, and `again` after a while."""
+        if self._proxy is None:
+            return []
+        hello = Hello(self.target, self._next(), fresh_id(self._dice), str(self._proxy))
+        effects: list[Effect] = [Unicast(hello, self._proxy)]
+        if again:
+            self._refreshing = True
+            delay = self._config.refresh * self._dice.uniform(0.9, 1.1)
+            effects.append(SetTimer(RefreshDue(self.device, self._life), delay))
+        return effects
 
     def _become_off(self) -> None:
         self.state = State.OFF
@@ -239,17 +279,34 @@ class TargetService:
         return AppSequence(self._instance_id, self._number)
 
     def _match(self, request: Request, *, matched: bool) -> ProbeMatches | ResolveMatches:
-        own = self.target if matched else None
+        return self.reply(request, (self.target,) if matched else ())
+
+    def reply(self, request: Request, found: tuple[Target, ...]) -> ProbeMatches | ResolveMatches:
+        """The answer that names `found`, as this service's next message; of a Resolve, the first."""
         app, message_id = self._next(), fresh_id(self._dice)
         if isinstance(request, Resolve):
+            own = found[0] if found else None
             return ResolveMatches(own, app, message_id, request.message_id, generation=request.generation)
-        found = (own,) if own else ()
         return ProbeMatches(found, app, message_id, request.message_id, generation=request.generation)
+
+
+def judged(request: Request) -> Criteria:
+    """What a directed request asks for: nothing in particular for a Resolve. Raises RemoteError for an unknown
+    matching rule or a reply address that is not anonymous."""
+    if request.reply_to not in ("", ANONYMOUS):
+        reason = f"only the anonymous reply address is supported, not {request.reply_to}"
+        raise sender_fault("InvalidAddressingHeader", reason, namespace=WSA)
+    if isinstance(request, Resolve):
+        return Criteria(frozenset())
+    wanted = criteria(request)
+    if wanted is None:
+        raise rule_not_supported(request)
+    return wanted
 
 
 def check(target: Target) -> None:
     """Raises LocalError when a device must not describe itself so."""
-    if DEVICE not in target.types:
+    if DEVICE not in target.types and DISCOVERY_PROXY not in target.types:
         raise LocalError(f"a DPWS device has the type {DEVICE} (R1020): {target.device}")
     if not 0 <= target.metadata_version <= MAX_UINT32:
         raise LocalError(f"a metadata version is an unsigned 32-bit integer, not {target.metadata_version}")
@@ -258,8 +315,13 @@ def check(target: Target) -> None:
     for uri in (target.device, *target.scopes, *target.xaddrs):
         if ":" not in uri or any(character.isspace() for character in uri):
             raise LocalError(f"not an absolute URI: {uri!r}")
+    if octets(target) > MAX_DESCRIPTION:
+        said = f"{octets(target)} octets of types, scopes and addresses"
+        raise LocalError(f"{said}, at most {MAX_DESCRIPTION} fit a datagram")
+
+
+def octets(target: Target) -> int:
+    """What its id, types, scopes and addresses take up in a message."""
     texts = (target.device, *target.types, *target.scopes, *target.xaddrs)
     # An ampersand is five octets in XML.
-    octets = sum(len(text.encode()) + 4 * text.count("&") + 1 for text in texts)
-    if octets > MAX_DESCRIPTION:
-        raise LocalError(f"{octets} octets of types, scopes and addresses, at most {MAX_DESCRIPTION} fit a datagram")
+    return sum(len(text.encode()) + 4 * text.count("&") + 1 for text in texts)

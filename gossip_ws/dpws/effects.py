@@ -42,6 +42,14 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Ask a device by HTTP whether it is there: a directed Probe, whose answer, any answer, is an input again."""
+
+    device: DeviceId
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeEnded:
     """Nothing more is taken for that Probe. `found` are those that answered and whose addresses are known."""
 
@@ -49,7 +57,7 @@ class ProbeEnded:
     found: tuple[Target, ...]
 
 
-Effect = Multicast | Unicast | SetTimer | Found | Lost | ProbeEnded | Dropped
+Effect = Multicast | Unicast | SetTimer | Found | Lost | Check | ProbeEnded | Dropped
 
 
 @dataclass(frozen=True, slots=True)

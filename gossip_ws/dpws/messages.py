@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import WSA, DeviceId, QName
 
 ADHOC: Final = "urn:docs-oasis-open-org:ws-dd:ns:discovery:2009:01"
@@ -56,6 +58,19 @@ class Target:
     scopes: tuple[str, ...] = ()
     xaddrs: tuple[str, ...] = ()
     metadata_version: int = 1
+
+    @property
+    def http(self) -> tuple[Address, ...]:
+        """Those of its addresses that are of HTTP."""
+        found = []
+        for uri in self.xaddrs:
+            try:
+                address = Address.parse(uri)
+            except LocalError:
+                continue
+            if address.binding is Binding.HTTP:
+                found.append(address)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """The client side of WS-Discovery: probes, resolves, follows Hello and Bye, and knows what is stale.
 
+Where a discovery proxy answers, it is asked instead of the group, until it says Bye or is silent for DP_MAX_TIMEOUT.
 Knows no peer, role or parent: what a found device is good for is for others to say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Found, Lost, Multicast, ProbeEnded, Unicast
@@ -18,6 +21,7 @@ from gossip_ws.dpws.messages import (
     Message,
     Probe,
     ProbeMatches,
+    Request,
     Resolve,
     ResolveMatches,
     Target,
@@ -28,7 +32,9 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DeviceId, QName
+from gossip_ws.kernel.names import DISCOVERY_PROXY, DeviceId, QName
+
+Opened = TypeVar("Opened", bound="_Open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +51,82 @@ class ResolveOver:
     message_id: str
 
 
-Timer = ProbeOver | ResolveOver
+@dataclass(frozen=True, slots=True)
+class ProxySilent:
+    """Stale when the proxy has answered that request, or is no more."""
+
+    message_id: str
 
 
-@dataclass(slots=True)
-class _OpenProbe:
-    criteria: Criteria
+Timer = ProbeOver | ResolveOver | ProxySilent
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """A request that answers are taken for. `at_proxy`: the id under which a proxy was asked, empty when none was;
+    `awaited`: it has not answered. `cried`: the group was asked."""
+
+    request: Request
     until: float
+    at_proxy: str = ""
+    awaited: bool = False
+    cried: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _OpenProbe(_Open):
+    criteria: Criteria
     answered: dict[DeviceId, None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenResolve:
+@dataclass(slots=True, kw_only=True)
+class _OpenResolve(_Open):
     device: DeviceId
-    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    device: DeviceId
+    address: Address
 
 
 @dataclass(slots=True)
-class _Record:
-    """What is held of a device; `here` is False after its Bye, kept so that a late copy does not revive it."""
+class Record:
+    """What is held of a device; `here` is False after its Bye, kept so that a late copy does not revive it. `heard`:
+    monotonic seconds."""
 
     target: Target
     app: AppSequence | None
     heard: float
     here: bool = True
+    subject: Subject = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.subject = Subject.of(self.target)
 
 
 class Seeker:
     """Finds devices. `types` and `scopes` say whose Hello is of interest, by the rule of Probes; nothing given
-    means everybody's. Messages about `own` are ignored: multicast comes back to its sender.
+    means everybody's. Messages about `own` are ignored: multicast comes back to its sender. `proxy`: the address of a
+    discovery proxy it was told of, always asked first.
 
     The memory is bounded by `config.known`. To forget a device because of that is not to lose it: no effect
     says so, and its next message makes it known again.
     """
 
-    __slots__ = ("_config", "_dice", "_interest", "_known", "_own", "_probes", "_resolves", "scopes", "types")
+    __slots__ = (
+        "_config",
+        "_dice",
+        "_interest",
+        "_known",
+        "_own",
+        "_probes",
+        "_proxy",
+        "_resolves",
+        "_told",
+        "scopes",
+        "types",
+    )
 
     def __init__(
         self,
@@ -89,6 +136,7 @@ class Seeker:
         types: tuple[QName, ...] = (),
         scopes: tuple[str, ...] = (),
         config: DiscoveryConfig | None = None,
+        proxy: Address | None = None,
     ) -> None:
         self.types = types
         self.scopes = scopes
@@ -97,9 +145,12 @@ class Seeker:
         self._dice = dice
         self._own = own
         # Insertion order is the order in which they were last heard of.
-        self._known: dict[DeviceId, _Record] = {}
+        self._known: dict[DeviceId, Record] = {}
+        # By each id under which it was asked.
         self._probes: dict[str, _OpenProbe] = {}
         self._resolves: dict[str, _OpenResolve] = {}
+        self._told = proxy
+        self._proxy: _Proxy | None = None
 
     @property
     def devices(self) -> tuple[Target, ...]:
@@ -107,8 +158,27 @@ class Seeker:
         return tuple(record.target for record in self._known.values() if record.here and record.target.xaddrs)
 
     def knows(self, device: DeviceId) -> bool:
-        """Is anything held of that device?"""
-        return device in self._known
+        """Is anything held of that device, or is it the proxy in use?"""
+        return device in self._known or (self._proxy is not None and self._proxy.device == device)
+
+    @property
+    def proxy(self) -> Address | None:
+        """The discovery proxy that is asked instead of the group."""
+        return self._proxy.address if self._proxy is not None else self._told
+
+    @property
+    def records(self) -> Iterable[Record]:
+        """Of those that are here, the longest unheard of first."""
+        return (record for record in self._known.values() if record.here)
+
+    def record(self, device: DeviceId) -> Record | None:
+        """What is held of a device that is here."""
+        record = self._known.get(device)
+        return record if record is not None and record.here else None
+
+    def forget(self, device: DeviceId) -> None:
+        """As if it had never been heard of; an unknown device is no error."""
+        self._known.pop(device, None)
 
     def probe(
         self,
@@ -125,19 +195,20 @@ class Seeker:
         wanted = Criteria.of(types, scopes, match_by)
         if wanted is None:
             raise LocalError(f"no such matching rule here: {match_by}")
-        if len(self._probes) >= self._config.probes:
-            raise LocalError(f"{len(self._probes)} Probes are open, which is the limit")
+        if len(set(map(id, self._probes.values()))) >= self._config.probes:
+            raise LocalError(f"{self._config.probes} Probes are open, which is the limit")
         probe = Probe(fresh_id(self._dice), types, scopes, match_by, generation=generation)
-        self._probes[probe.message_id] = _OpenProbe(wanted, now.monotonic + self._config.match_timeout)
-        return [
-            Multicast(probe) if to is None else Unicast(probe, to),
-            SetTimer(ProbeOver(probe.message_id), self._config.match_timeout),
-        ]
+        opened = _OpenProbe(request=probe, until=now.monotonic + self._config.match_timeout, criteria=wanted)
+        self._probes[probe.message_id] = opened
+        asking: list[Effect] = self._ask(opened) if to is None else [Unicast(probe, to)]
+        return [*asking, SetTimer(ProbeOver(probe.message_id), self._config.match_timeout)]
 
     def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         """A message, however it came. `source` is not believed in: addresses are those the device names."""
         match message:
             case Hello(target=target):
+                if message.relates_to:
+                    return self._suppressed(message, source)
                 if not self.knows(target.device) and not self.interested(target):
                     return [Dropped("not of interest")]
                 return self._news(target, message.app, message.generation, now)
@@ -154,15 +225,24 @@ class Seeker:
         """One of our own timers came back."""
         match timer:
             case ProbeOver(message_id=message_id):
-                probe = self._probes.pop(message_id, None)
+                probe = self._probes.get(message_id)
                 if probe is None:
                     return [Dropped("stale timer")]
+                self._close(self._probes, probe)
                 records = (self._known.get(device) for device in probe.answered)
                 found = tuple(held.target for held in records if held and held.here and held.target.xaddrs)
                 return [ProbeEnded(message_id, found)]
             case ResolveOver(message_id=message_id):
-                resolve = self._resolves.pop(message_id, None)
-                return [Dropped("stale timer" if resolve is None else "not resolved")]
+                resolve = self._resolves.get(message_id)
+                if resolve is None:
+                    return [Dropped("stale timer")]
+                self._close(self._resolves, resolve)
+                return [Dropped("not resolved")]
+            case ProxySilent(message_id=message_id):
+                waiting = self._probes.get(message_id) or self._resolves.get(message_id)
+                if waiting is None or not waiting.awaited or waiting.at_proxy != message_id:
+                    return [Dropped("stale timer")]
+                return self._lose_proxy()
 
     def interested(self, target: Target) -> bool:
         """Does it, as far as it says, have what this seeker was made to look for?"""
@@ -172,8 +252,9 @@ class Seeker:
         probe = self._probes.get(message.relates_to)
         if probe is None or now.monotonic > probe.until:
             return [Dropped("match of no open Probe")]
-        # Several matches are a proxy's, and then the sequence is the proxy's and says nothing of the devices.
-        app = message.app if len(message.matches) == 1 else None
+        # The sequence of a proxy says nothing of the devices; several matches are a proxy's whoever was asked.
+        from_proxy = self._answered(probe, message.relates_to)
+        app = message.app if len(message.matches) == 1 and not from_proxy else None
         effects: list[Effect] = []
         for target in message.matches:
             if not _may_meet(probe.criteria, target):
@@ -190,18 +271,22 @@ class Seeker:
         if resolve is None or now.monotonic > resolve.until:
             return [Dropped("match of no open Resolve")]
         target = message.match
+        from_proxy = self._answered(resolve, message.relates_to)
         if target is None or target.device != resolve.device or not target.xaddrs:
             return [Dropped("resolves nothing")]
-        del self._resolves[message.relates_to]
-        return self._news(target, message.app, message.generation, now)
+        self._close(self._resolves, resolve)
+        return self._news(target, None if from_proxy else message.app, message.generation, now)
 
     def _bye(self, message: Bye, now: Instant) -> list[Effect]:
         record = self._known.get(message.device)
+        if self._proxy is not None and message.device == self._proxy.device:
+            # Whoever forges this only sends us back to asking the group.
+            return self._lose_proxy()
         if record is None or not record.here:
             return [Dropped("not known")]
         if self._stale(record, message.app, message.metadata_version, now):
             return [Dropped("stale")]
-        self._remember(_Record(record.target, message.app, now.monotonic, here=False))
+        self._remember(Record(record.target, message.app, now.monotonic, here=False))
         return [Lost(message.device)]
 
     def _news(self, target: Target, app: AppSequence | None, generation: Generation, now: Instant) -> list[Effect]:
@@ -213,19 +298,79 @@ class Seeker:
                 return [Dropped("stale")]
             target = _filled_in(target, app, record)
             app = app or record.app
-        self._remember(_Record(target, app, now.monotonic))
+        self._remember(Record(target, app, now.monotonic))
         return [Found(target, generation)] if target.xaddrs else self._resolve(target.device, generation, now)
 
     def _resolve(self, device: DeviceId, generation: Generation, now: Instant) -> list[Effect]:
         if any(resolve.device == device for resolve in self._resolves.values()):
             return [Dropped("being resolved")]
-        if len(self._resolves) >= self._config.resolves:
+        if len(set(map(id, self._resolves.values()))) >= self._config.resolves:
             return [Dropped("too many Resolves open")]
         resolve = Resolve(device, fresh_id(self._dice), generation=generation)
-        self._resolves[resolve.message_id] = _OpenResolve(device, now.monotonic + self._config.match_timeout)
-        return [Multicast(resolve), SetTimer(ResolveOver(resolve.message_id), self._config.match_timeout)]
+        opened = _OpenResolve(request=resolve, until=now.monotonic + self._config.match_timeout, device=device)
+        self._resolves[resolve.message_id] = opened
+        return [*self._ask(opened), SetTimer(ResolveOver(resolve.message_id), self._config.match_timeout)]
 
-    def _stale(self, record: _Record, app: AppSequence | None, version: int | None, now: Instant) -> bool:
+    # -- the discovery proxy (WS-Discovery 1.1 section 2.2.2) --------------------------------------
+
+    def _ask(self, opened: _Open) -> list[Effect]:
+        """The proxy where there is one, else the group."""
+        if self.proxy is not None:
+            return self._ask_proxy(opened, self.proxy)
+        opened.cried = True
+        return [Multicast(opened.request)]
+
+    def _ask_proxy(self, opened: _Open, proxy: Address) -> list[Effect]:
+        # Under an id of its own: what relates to it is the proxy's answer.
+        request = replace(opened.request, message_id=fresh_id(self._dice))
+        opened.at_proxy, opened.awaited = request.message_id, True
+        if isinstance(opened, _OpenProbe):
+            self._probes[request.message_id] = opened
+        elif isinstance(opened, _OpenResolve):
+            self._resolves[request.message_id] = opened
+        silent = SetTimer(ProxySilent(request.message_id), self._config.dp_max_timeout)
+        return [Unicast(request, proxy), silent]
+
+    def _suppressed(self, hello: Hello, source: Address) -> list[Effect]:
+        """A proxy asks not to multicast: only to who knows the id of an open request of ours is listened."""
+        opened = self._probes.get(hello.relates_to) or self._resolves.get(hello.relates_to)
+        if opened is None or DISCOVERY_PROXY not in hello.target.types:
+            return [Dropped("suppresses nothing")]
+        if opened.at_proxy:
+            # Asked already, or another proxy was first.
+            return [Dropped("own proxy in use")]
+        if self._proxy is None:
+            self._proxy = _Proxy(hello.target.device, next(iter(hello.target.http), source))
+        elif self._proxy.device != hello.target.device:
+            return [Dropped("own proxy in use")]
+        return self._ask_proxy(opened, self._proxy.address)
+
+    def _answered(self, opened: _Open, message_id: str) -> bool:
+        """Is it the proxy that answers?"""
+        if message_id != opened.at_proxy:
+            return False
+        opened.awaited = False
+        return True
+
+    def _lose_proxy(self) -> list[Effect]:
+        """Back to the group, with all that the proxy has not answered."""
+        self._proxy = None
+        effects: list[Effect] = []
+        for opened in (*self._probes.values(), *self._resolves.values()):
+            if opened.awaited:
+                opened.awaited = False
+                if not opened.cried:
+                    opened.cried = True
+                    effects.append(Multicast(opened.request))
+        return effects
+
+    def _close(self, held: dict[str, Opened], opened: Opened) -> None:
+        held.pop(opened.request.message_id, None)
+        held.pop(opened.at_proxy, None)
+
+    # -- who is known -------------------------------------------------------------------------------
+
+    def _stale(self, record: Record, app: AppSequence | None, version: int | None, now: Instant) -> bool:
         """Was it sent before what is held (WS-Discovery 1.1 section 7)?"""
         if now.monotonic - record.heard > self._config.sequence_memory:
             return False
@@ -237,7 +382,7 @@ class Seeker:
             return app.instance_id < held.instance_id
         return older or (app.sequence == held.sequence and app.message_number <= held.message_number)
 
-    def _remember(self, record: _Record) -> None:
+    def _remember(self, record: Record) -> None:
         device = record.target.device
         self._known.pop(device, None)
         if len(self._known) >= self._config.known:
@@ -254,7 +399,7 @@ def _may_meet(wanted: Criteria, target: Target) -> bool:
     return (not target.types or types_only.met_by(subject)) and (not target.scopes or scopes_only.met_by(subject))
 
 
-def _filled_in(target: Target, app: AppSequence | None, record: _Record) -> Target:
+def _filled_in(target: Target, app: AppSequence | None, record: Record) -> Target:
     """The same metadata version of the same run: what this message leaves out, an earlier one told."""
     held = record.target
     same_run = app is None or record.app is None or app.instance_id == record.app.instance_id

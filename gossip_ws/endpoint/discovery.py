@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gossip_ws.dpws.discovery import HelloDue, MatchDue, TargetService
+from gossip_ws.dpws.discovery import HelloDue, MatchDue, RefreshDue, TargetService
 from gossip_ws.dpws.effects import Effect, For, Found, Lost, Multicast, ProbeEnded, Unicast
 from gossip_ws.dpws.hub import DiscoveryHub
 from gossip_ws.dpws.messages import Message, Probe, ProbeMatches, Resolve, ResolveMatches, Target
-from gossip_ws.dpws.repetition import schedule
-from gossip_ws.dpws.seeker import Seeker
+from gossip_ws.dpws.seeker import ProxySilent, Seeker
+from gossip_ws.endpoint.courier import by_http, repeated
 from gossip_ws.endpoint.paths import DEVICE_PATH
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
@@ -30,8 +30,6 @@ from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, parse
 from gossip_ws.wire.metadata import get_request, read_get_response
 
 PEER_PORT_TYPE: Final = qname(PEERS, "Peers")
-REPEAT: Final = 1
-"""MULTICAST_UDP_REPEAT and UNICAST_UDP_REPEAT of DPWS 1.1."""
 _GET_TIMEOUT = 5.0
 _PROBE_AGAIN = 4.0
 """Seconds to the second Probe when no parent was found; longer than APP_MAX_DELAY. Each next wait is twice the last."""
@@ -60,10 +58,13 @@ class Discovery:
         parent: Wish | None = None,
         enrol: Callable[[Address], None] | None = None,
         homes: Callable[[], Sequence[Home]] = tuple,
+        proxy: Address | None = None,
     ) -> None:
         self.target = target
         self.counters: Counter[str] = Counter()
-        self.seeker = Seeker(dice=dice, own=target.device, types=parent.types, scopes=parent.scopes) if parent else None
+        self.seeker: Seeker | None = None
+        if parent is not None:
+            self.seeker = Seeker(dice=dice, own=target.device, types=parent.types, scopes=parent.scopes, proxy=proxy)
         self._network = network
         self._clock = clock
         self._dice = dice
@@ -113,6 +114,8 @@ class Discovery:
                 case Multicast():
                     frame = encode(effect.message)
                     self._repeated(lambda frame=frame: self._network.multicast(frame))  # type: ignore[misc]
+                case Unicast(message=message, to=to) if to.binding is Binding.HTTP:
+                    self._ask(message, to)
                 case Unicast(to=to):
                     frame = encode(self._suited(effect.message, to.host))
                     self._repeated(lambda frame=frame, to=to: self._network.send(frame, to))  # type: ignore[misc]
@@ -143,17 +146,23 @@ class Discovery:
 
     def _expired(self, timer: Any) -> None:
         now = self._clock.now()
-        if isinstance(timer, HelloDue | MatchDue):
+        if isinstance(timer, HelloDue | MatchDue | RefreshDue):
             self.carry_out(self.target.timer(timer, now))
         elif self.seeker is not None:
             self.carry_out(self.seeker.timer(timer, now))
 
     def _repeated(self, send: Callable[[], None]) -> None:
-        for delay in schedule(REPEAT, self._dice):
-            if delay:
-                self._clock.call_later(delay, send)
-            else:
-                send()
+        repeated(send, self._clock, self._dice)
+
+    def _ask(self, message: Message, to: Address) -> None:
+        def answered(found: Message | None) -> None:
+            if found is None:
+                # Nobody is there: no need to wait for DP_MAX_TIMEOUT.
+                self._expired(ProxySilent(message.message_id))
+            elif self.seeker is not None:
+                self.carry_out(self.seeker.receive(found, to, self._clock.now()))
+
+        by_http(self._network, message, to, answered, self.counters)
 
     def _probe(self, wait: float = _PROBE_AGAIN) -> None:
         """Ask for a parent, again and again until one was found. What was to ask again before does so no more."""
@@ -171,7 +180,7 @@ class Discovery:
         """Ask a possible parent where its Peer Service is (WS-Transfer Get), once."""
         if self._enrol is None or target.device in self._asked:
             return
-        address = _http(target, self._homes())
+        address = nearest(self._homes(), target.http)
         if address is None:
             return
         self._asked.add(target.device)
@@ -234,19 +243,6 @@ class Listener:
 def addresses_of(homes: Iterable[Home]) -> tuple[str, ...]:
     """The transport addresses of a device that is at home there, in that order: none has a zone."""
     return tuple(str(home.http.at(DEVICE_PATH)) for home in homes if home.http is not None)
-
-
-def _http(target: Target, homes: Sequence[Home]) -> Address | None:
-    """The address of another device that is best reached from here."""
-    found = []
-    for uri in target.xaddrs:
-        try:
-            address = Address.parse(uri)
-        except LocalError:
-            continue
-        if address.binding is Binding.HTTP:
-            found.append(address)
-    return nearest(homes, found)
 
 
 def _peer_service(reply: Frame | None) -> Address | None:

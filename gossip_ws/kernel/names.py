@@ -48,3 +48,5 @@ def split(name: QName) -> tuple[str, str]:
 
 DEVICE = qname(DPWS, "Device")
 """The type every DPWS device has (R1020)."""
+DISCOVERY_PROXY = qname(WSD, "DiscoveryProxy")
+"""The type of who answers for others (WS-Discovery 1.1 section 1.4)."""

@@ -247,7 +247,7 @@ def _write_epr(device: DeviceId) -> str:
 
 
 def _write_scopes(scopes: tuple[str, ...], match_by: str = "") -> str:
-    if not scopes:
+    if not scopes and not match_by:
         return ""
     rule = f" MatchBy={attribute(match_by)}" if match_by else ""
     return f"<wsd:Scopes{rule}>{text(' '.join(scopes))}</wsd:Scopes>"

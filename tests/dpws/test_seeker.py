@@ -21,12 +21,12 @@ from gossip_ws.dpws.messages import (
     ResolveMatches,
     Target,
 )
-from gossip_ws.dpws.seeker import ProbeOver, ResolveOver, Seeker
+from gossip_ws.dpws.seeker import ProbeOver, ProxySilent, ResolveOver, Seeker
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DEVICE, GRID, DeviceId, qname
+from gossip_ws.kernel.names import DEVICE, DISCOVERY_PROXY, GRID, DeviceId, qname
 
 METER = qname(GRID, "SmartMeter")
 SOURCE = Address.parse("soap.udp://127.0.0.9:3702")
@@ -260,3 +260,125 @@ def test_a_directed_probe_and_the_limit_of_open_ones() -> None:
 
 def test_requests_are_not_for_a_seeker() -> None:
     assert hear(seeker(), Probe("urn:m:1")) == [Dropped("not for a seeker")]
+
+
+# -- the discovery proxy
+
+PROXY = Target(DeviceId("urn:uuid:dp"), (DISCOVERY_PROXY,), (), ("http://127.0.0.77:8081/proxy",))
+AT_PROXY = Address.parse(PROXY.xaddrs[0])
+
+
+def suppression(request: Message, number: int = 1) -> Hello:
+    return Hello(PROXY, app(number), f"urn:m:s:{number}", "anonymous", request.message_id)
+
+
+def switched() -> tuple[Seeker, Probe, Probe]:
+    """A seeker, what it asked the group, and then the proxy."""
+    one = seeker()
+    probe = probe_of(one.probe(at(0), types=(METER,)))
+    effects = hear(one, suppression(probe), 0.1)
+    asked = probe_of(effects)
+    assert effects == [Unicast(asked, AT_PROXY), SetTimer(ProxySilent(asked.message_id), 5.0)]
+    assert replace(asked, message_id=probe.message_id) == probe
+    assert asked.message_id != probe.message_id
+    return one, probe, asked
+
+
+def test_it_asks_the_proxy_that_suppresses_and_takes_its_answer_for_the_same_probe() -> None:
+    one, probe, asked = switched()
+    assert one.proxy == AT_PROXY
+    # The sequence of a proxy is not the device's, however many it names.
+    hear(one, ProbeMatches((target(1),), app(900, 9_000), "urn:m:1", asked.message_id), 0.2)
+    assert hear(one, Hello(target(1), app(1), "urn:m:h"), 0.3) == [Found(target(1))]
+    assert hear(one, ProbeMatches((target(2),), app(1), "urn:m:2", probe.message_id), 0.4) == [Found(target(2))]
+    assert one.timer(ProxySilent(asked.message_id), at(5.1)) == [Dropped("stale timer")]
+    assert one.timer(ProbeOver(probe.message_id), at(10)) == [ProbeEnded(probe.message_id, (target(1), target(2)))]
+    late = ProbeMatches((target(3),), app(901, 9_000), "urn:m:3", asked.message_id)
+    assert hear(one, late, 10.1) == [Dropped("match of no open Probe")]
+
+
+def test_what_it_asks_next_goes_to_the_proxy_alone() -> None:
+    one, _, _ = switched()
+    effects = one.probe(at(1))
+    assert [type(effect) for effect in effects] == [Unicast, SetTimer, SetTimer]
+    assert isinstance(effects[0], Unicast)
+    assert effects[0].to == AT_PROXY
+    resolving = hear(one, Hello(target(4, xaddrs=()), app(1), "urn:m:4"), 1.0)
+    assert isinstance(resolving[0], Unicast)
+    assert isinstance(resolving[0].message, Resolve)
+    answer = ResolveMatches(target(4), app(902, 9_000), "urn:m:5", resolving[0].message.message_id)
+    assert hear(one, answer, 1.1) == [Found(target(4))]
+
+
+def test_a_silent_proxy_sends_it_back_to_the_group() -> None:
+    one, _, asked = switched()
+    second = one.probe(at(1))
+    assert one.timer(ProxySilent(asked.message_id), at(5.1)) == [
+        # The first was asked of the group already; the second is now, under the id that was kept for it.
+        Multicast(replace(probe_of(second), message_id=_over(second)))
+    ]
+    assert one.proxy is None
+    assert one.timer(ProxySilent(probe_of(second).message_id), at(6)) == [Dropped("stale timer")]
+    found = ProbeMatches((target(1),), app(1), "urn:m:1", _over(second))
+    assert hear(one, found, 6.0) == [Found(target(1))]
+    assert isinstance(one.probe(at(7))[0], Multicast)
+
+
+def test_its_bye_sends_it_back_as_well() -> None:
+    one, _, _ = switched()
+    second = one.probe(at(1))
+    assert one.knows(PROXY.device)
+    assert hear(one, Bye(PROXY.device, app(2), "urn:m:b"), 2.0) == [
+        Multicast(replace(probe_of(second), message_id=_over(second)))
+    ]
+    assert one.proxy is None
+    assert not one.knows(PROXY.device)
+
+
+def _over(effects: list[Effect]) -> str:
+    (timer,) = (
+        effect.timer for effect in effects if isinstance(effect, SetTimer) and isinstance(effect.timer, ProbeOver)
+    )
+    return timer.message_id
+
+
+def test_a_proxy_it_was_told_of_is_asked_first_each_time() -> None:
+    one = Seeker(dice=Random(1), proxy=AT_PROXY)
+    for start in (0, 20):
+        effects = one.probe(at(start))
+        assert isinstance(effects[0], Unicast)
+        fallback = one.timer(ProxySilent(probe_of(effects).message_id), at(start + 5))
+        assert fallback == [Multicast(replace(probe_of(effects), message_id=_over(effects)))]
+        one.timer(ProbeOver(_over(effects)), at(start + 10))
+
+
+def test_only_a_proxy_that_knows_an_open_request_is_listened_to() -> None:
+    one = seeker()
+    probe = probe_of(one.probe(at(0)))
+    unasked = [
+        replace(suppression(probe), relates_to="urn:guessed"),
+        replace(suppression(probe), target=replace(PROXY, types=(DEVICE,))),
+    ]
+    for message in unasked:
+        assert hear(one, message) == [Dropped("suppresses nothing")]
+    assert one.proxy is None
+    hear(one, suppression(probe))
+    other = replace(PROXY, device=DeviceId("urn:uuid:dp2"), xaddrs=("http://127.0.0.66/",))
+    assert hear(one, replace(suppression(probe), target=other)) == [Dropped("own proxy in use")]
+    assert one.proxy == AT_PROXY
+    # One without an address of HTTP is asked where it is.
+    another = seeker()
+    effects = hear(another, replace(suppression(probe_of(another.probe(at(0)))), target=replace(PROXY, xaddrs=())))
+    assert isinstance(effects[0], Unicast)
+    assert effects[0].to == SOURCE
+
+
+def test_requests_at_the_proxy_count_once() -> None:
+    one = seeker(probes=2, resolves=1)
+    hear(one, suppression(probe_of(one.probe(at(0)))))
+    one.probe(at(0))
+    with pytest.raises(LocalError):
+        one.probe(at(0))
+    resolving = hear(one, Hello(target(xaddrs=()), app(1), "urn:m:1"))
+    assert isinstance(resolving[0], Unicast)
+    assert hear(one, Hello(target(2, xaddrs=()), app(1), "urn:m:2")) == [Dropped("too many Resolves open")]

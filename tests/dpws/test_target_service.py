@@ -222,6 +222,30 @@ def test_hello_and_bye_in_each_generation_and_answers_in_the_one_asked() -> None
             DiscoveryConfig(announce=announce)
 
 
+def test_a_proxy_is_told_what_the_group_is_told_and_told_again() -> None:
+    proxy = Address.parse("http://127.0.0.77:8081/proxy")
+    one = TargetService(TARGET, instance_id=1000, dice=Random(1), proxy=proxy)
+    (due,) = one.start()
+    assert isinstance(due, SetTimer)
+    group, alone, again = one.timer(due.timer, NOW)
+    assert isinstance(group, Multicast)
+    assert isinstance(alone, Unicast)
+    assert isinstance(alone.message, Hello)
+    assert (alone.to, alone.message.to, alone.message.target) == (proxy, str(proxy), TARGET)
+    assert isinstance(again, SetTimer)
+    assert 90 <= again.delay <= 110
+    # A change is told at once; the next time to tell it again stays as it was.
+    (changed,) = one.metadata_changed(xaddrs=())
+    assert isinstance(changed, SetTimer)
+    assert [type(effect) for effect in one.timer(changed.timer, NOW)] == [Multicast, Unicast]
+    assert [type(effect) for effect in one.timer(again.timer, NOW)] == [Unicast, SetTimer]
+    group, alone = one.stop()
+    assert isinstance(alone, Unicast)
+    assert isinstance(alone.message, Bye)
+    assert alone.message.app.message_number == 7
+    assert one.timer(again.timer, NOW) == [Dropped("stale timer")]
+
+
 def test_what_is_said_again_unchanged_is_no_change() -> None:
     one = joined()
     assert one.metadata_changed(types=TARGET.types, scopes=TARGET.scopes, xaddrs=TARGET.xaddrs) == []

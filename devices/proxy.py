@@ -1,0 +1,143 @@
+"""A discovery proxy, running: its memory, listeners and clock, from Hello to Bye. Knows no command line."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from secrets import randbits
+from uuid import uuid4
+
+from gossip_ws.devices.multihome import Multihomed
+from gossip_ws.devices.single import identity, instance
+from gossip_ws.devices.store import SqliteStore
+from gossip_ws.devices.versions import metadata_version
+from gossip_ws.dpws.config import DiscoveryConfig
+from gossip_ws.dpws.messages import Generation, Target
+from gossip_ws.dpws.proxy import DiscoveryProxy, ProxyConfig
+from gossip_ws.endpoint.proxy import PROXY_PATH, ProxyServer
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.homes import is_link_local
+from gossip_ws.kernel.names import DISCOVERY_PROXY, DeviceId
+from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.interfaces import locate, present, require
+from gossip_ws.net.multicast import Group, Multicast
+from gossip_ws.net.network import DeviceNetwork
+from gossip_ws.ports import Request, Respond, Response
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """One proxy. `addresses`: this machine's; clients ask at the first. Ports of 0 let the system choose. Without
+    a `store` its identity is new at each start, which costs its clients a Probe."""
+
+    addresses: tuple[str, ...]
+    http_port: int = 0
+    udp_port: int = 0
+    group: Group = field(default_factory=Group)
+    scopes: tuple[str, ...] = ()
+    store: Path | None = None
+    announce: tuple[Generation, ...] = tuple(Generation)
+    config: ProxyConfig = field(default_factory=ProxyConfig)
+
+
+class RunningProxy:
+    """`open` it, `close` it, in one event loop's thread."""
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self.settings = settings
+        self._network = Multihomed(
+            lambda host: DeviceNetwork(
+                host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group
+            )
+        )
+        self._multicast = Multicast(settings.addresses, settings.group)
+        self._store: SqliteStore | None = None
+        self._server: ProxyServer | None = None
+
+    @property
+    def server(self) -> ProxyServer:
+        """Raises LocalError before `open`."""
+        if self._server is None:
+            raise LocalError("the proxy is not open")
+        return self._server
+
+    @property
+    def http(self) -> Address:
+        """Where it is asked. Raises LocalError before `open`."""
+        first = self._network.first
+        if first is None or first.http is None:
+            raise LocalError("the proxy is not open")
+        return first.http.at(PROXY_PATH)
+
+    async def open(self) -> None:
+        """Listen, say Hello, ask who is there. Raises LocalError, with nothing left open, when an address or the group
+        cannot be had."""
+        try:
+            await self._open()
+        except BaseException:  # cancelled too: no socket or database may be left open
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Say Bye and let go of everything. May be called twice."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+        self._multicast.close()
+        await self._network.close()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    async def _open(self) -> None:
+        settings, clock, dice = self.settings, LoopClock(), Random(randbits(64))
+        store = self._store = SqliteStore(settings.store) if settings.store is not None else None
+        known = present()
+        for host in settings.addresses:
+            require(host)
+        await self._network.open([one for host in settings.addresses if (one := locate(host, known))], (), self._handle)
+        told_at = (home.http for home in self._network.homes if not is_link_local(home.local.host))
+        xaddrs = tuple(str(http.at(PROXY_PATH)) for http in told_at if http is not None)
+        told = repr((settings.scopes, xaddrs)).encode()
+        device = identity(store) if store is not None else DeviceId(uuid4().urn)
+        target = Target(device, (DISCOVERY_PROXY,), settings.scopes, xaddrs, metadata_version(store, told))
+        proxy = DiscoveryProxy(
+            target,
+            instance_id=instance(store, clock.now().wall),
+            dice=dice,
+            config=settings.config,
+            discovery=DiscoveryConfig(announce=settings.announce),
+        )
+        self._server = ProxyServer(proxy, self._network, clock, dice)
+        self._multicast.open(self._server.receive)
+        self._server.start()
+
+    def _handle(self, request: Request, respond: Respond) -> None:
+        if self._server is None:
+            respond(Response(503))
+        else:
+            self._server.handle(request, respond)
+
+
+def run(settings: ProxySettings, ready: Callable[[RunningProxy], None]) -> None:
+    """Run the proxy until SIGTERM or SIGINT; `ready` is called once it takes messages. Raises LocalError."""
+    asyncio.run(_run(settings, ready))
+
+
+async def _run(settings: ProxySettings, ready: Callable[[RunningProxy], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    proxy = RunningProxy(settings)
+    await proxy.open()
+    try:
+        ready(proxy)
+        await stop.wait()
+    finally:
+        await proxy.close()
