@@ -49,6 +49,7 @@ from gossip_ws.wire.eventing import (
 )
 from gossip_ws.wire.gossip import encode_wanted
 from gossip_ws.wire.metadata import GET, GET_METADATA, write_get_metadata
+from gossip_ws.wire.soap11 import to_soap11, to_soap12
 
 MUTATIONS = 2_000
 WORDS = [
@@ -111,6 +112,8 @@ def corpus(bench: Bench) -> list[tuple[str, bytes]]:
         ("/Tariff/gossip", plain(SET_TARIFF, tariff(2))),
         ("/Metering/gossip", plain(GET_DEMAND, DEMAND, encode_wanted(wanted))),
         ("/Metering", plain(GET_DEMAND, DEMAND)),
+        ("/Tariff", to_soap11(plain(SET_TARIFF, tariff(1)))),
+        ("/Metering/gossip", to_soap11(plain(GET_DEMAND, DEMAND, encode_wanted(wanted)))),
         ("/Peers", plain(REGISTER, register_request(child(9)))),
         ("/device", plain(GET, b"")),
         ("/Tariff", plain(GET_METADATA, write_get_metadata())),
@@ -167,11 +170,14 @@ def test_two_thousand_mutations_of_good_frames() -> None:
         if dice.random() < 0.5:
             assert all(len(answer.body) <= 4_096 for answer in bench.datagram(frame, CHILD))
         else:
-            for answer in bench.take(Request(frame, http, "POST", path, content_type="application/soap+xml")):
+            media_type = dice.choice(["application/soap+xml", "text/xml"])
+            for answer in bench.take(Request(frame, http, "POST", path, content_type=media_type)):
                 answered += 1
                 assert answer.status in (200, 202, 400, 500)
                 if answer.body:
-                    parse(answer.body)
+                    in_soap12 = to_soap12(answer.body)
+                    assert (in_soap12 is not None) is answer.content_type.startswith("text/xml")
+                    parse(in_soap12 or answer.body)
         if turn % 100 == 0:
             bench.clock.turn(1.0)
     bench.clock.turn(30.0)
