@@ -115,21 +115,26 @@ def hello(seen: Evidence) -> Finding:
     return passed(f"{len(hellos)} heard")
 
 
+def _restarts(seen: Evidence) -> list[Message]:
+    """Hellos of another run than the answers are of; a Hello of the same run is a late one, or tells of a change."""
+    answers = [answer.message for name in seen.udp for answer in seen.own(name)]
+    found = [app_sequence(message) for message in answers if message is not None]
+    before = {sequence.instance_id for sequence in found if sequence is not None}
+    hellos = ((one.message, app_sequence(one.message)) for one in seen.announcements if one.is_hello)
+    return [message for message, app in hellos if app is not None and before and app.instance_id not in before]
+
+
 def bye(seen: Evidence) -> Finding:
-    if not seen.announcements:
-        return not_applicable(f"Bye: {_UNSEEN}")
-    first_hello = next((n for n, one in enumerate(seen.announcements) if one.is_hello), None)
-    byes = [n for n, one in enumerate(seen.announcements) if not one.is_hello]
-    if byes:
-        return passed(f"{len(byes)} heard")
-    return failed("the device came back without a Bye before") if first_hello is not None else not_applicable(_UNSEEN)
+    if byes := sum(not one.is_hello for one in seen.announcements):
+        return passed(f"{byes} heard")
+    return failed("the device was restarted without a Bye") if _restarts(seen) else not_applicable(f"Bye: {_UNSEEN}")
 
 
 def restart(seen: Evidence) -> Finding:
-    hellos = [one.message for one in seen.announcements if one.is_hello and one.message.payload is not None]
-    versions = {match(one.payload).version for one in hellos if one.payload is not None} - {None}
+    payloads = [message.payload for message in _restarts(seen)]
+    versions = {match(payload).version for payload in payloads if payload is not None} - {None}
     before = {one.version for name in seen.udp for one in seen.own_matches(name)} - {None}
-    if not hellos or not before:
+    if not versions or not before:
         return not_applicable(f"a restart: {_UNSEEN}")
     if versions - before:
         return failed(f"MetadataVersion was {_numbers(before)}, and after the restart {_numbers(versions)}")
@@ -298,13 +303,14 @@ def directed_miss(seen: Evidence) -> Finding:
 
 def sequences(seen: Evidence) -> Finding:
     told = [(name, answer.message) for name in seen.udp for answer in seen.own(name) if answer.message is not None]
-    for name in ("directed", "directed_miss"):
-        message = seen.http[name].message
-        if message is not None and message.fault is None:
-            told.append((name, message))
     heard = [one.message for one in seen.announcements]
     if not told:
         return unheard(seen)
+    # By HTTP, in managed mode, it is not needed; but what is there is counted.
+    for name in ("directed", "directed_miss"):
+        message = seen.http[name].message
+        if message is not None and app_sequence(message) is not None:
+            told.append((name, message))
     for message in (*(message for _, message in told), *heard):
         found = app_sequence(message)
         if found is None:
@@ -314,24 +320,20 @@ def sequences(seen: Evidence) -> Finding:
     return _in_order(told, heard)
 
 
-def _in_order(told: Iterable[tuple[str, Message]], announcements: list[Message]) -> Finding:
+def _in_order(told: list[tuple[str, Message]], announcements: list[Message]) -> Finding:
     """Answers with the name of their question: within one, a number that stands there twice is a copy's."""
-    numbers: dict[tuple[int | None, str, int | None], str] = {}
-    instances = set()
-    for question, message in told:
-        found = app_sequence(message)
-        if found is None:
-            continue
-        instances.add(found.instance_id)
-        key = (found.instance_id, found.sequence, found.message_number)
-        if numbers.setdefault(key, question) != question:
-            return failed(f"answers to two questions have the MessageNumber {found.message_number}")
+    found = [(question, app) for question, message in told if (app := app_sequence(message)) is not None]
+    instances = {app.instance_id for _, app in found}
     if len(instances) > 1:
         return failed(f"InstanceId changes from message to message: {_numbers(instances)}")
-    runs = [found.instance_id or 0 for found in map(app_sequence, announcements) if found is not None]
-    order = [*(instance or 0 for instance in instances), *runs]
+    heard = [app.instance_id for app in map(app_sequence, announcements) if app is not None]
+    order = [instance for instance in (*instances, *heard) if instance is not None]
     if any(later < earlier for earlier, later in pairwise(order)):
         return failed(f"InstanceId went back at a restart: {' '.join(map(str, dict.fromkeys(order)))}")
+    numbers: dict[tuple[str, int | None], str] = {}
+    for question, app in found:
+        if numbers.setdefault((app.sequence, app.message_number), question) != question:
+            return failed(f"answers to two questions have the MessageNumber {app.message_number}")
     return passed(f"InstanceId {_numbers(instances)}, {len(numbers)} different MessageNumbers")
 
 

@@ -282,9 +282,12 @@ class _Examination:
         if message is None or message.payload is None or len(self._evidence.announcements) >= MAX_ANNOUNCEMENTS:
             return
         is_hello = message.payload.tag == qname(WSD, "Hello")
-        if (is_hello or message.payload.tag == qname(WSD, "Bye")) and (
-            epr_address(message.payload) == self._evidence.device != ""
-        ):
+        is_bye = message.payload.tag == qname(WSD, "Bye")
+        device = self._evidence.device
+        if not device or not (is_hello or is_bye) or epr_address(message.payload) != device:
+            return
+        # Copies of an old one come in between those of a new one.
+        if all(one.message.message_id != message.message_id for one in self._evidence.announcements):
             self._evidence.announcements.append(Announcement(message, is_hello))
 
     async def _by_datagram(self) -> None:

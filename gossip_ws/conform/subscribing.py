@@ -30,7 +30,7 @@ async def ask_events(service: ServiceSeen, sink: str, within: float) -> EventsSe
     seen = EventsSeen(
         filtered=filtered,
         subscribed=subscribed,
-        mode=await source.subscribe(frames.subscribe(to, sink, mode=f"{frames.NOWHERE}:mode")),
+        mode=await source.subscribe(frames.subscribe(to, sink, actions=actions, mode=f"{frames.NOWHERE}:mode")),
         dialect=await source.subscribe(
             frames.subscribe(to, sink, actions=["true()"], dialect=f"{frames.NOWHERE}:dialect")
         ),

@@ -84,7 +84,7 @@ wrong(
 wrong("Hello to nobody", "D1", announced=lambda one: one.replace("<a:To>urn:docs-oasis", "<a:To>urn:other"))
 wrong("no Bye", "D3", announcements=("Hello",))
 wrong("a version at each restart", "D4", announced=lambda one: one.replace("Version>3<", "Version>4<"))
-wrong("InstanceId goes back", "D11", announced=lambda one: one.replace('InstanceId="1000"', 'InstanceId="999"'))
+wrong("InstanceId goes back", "D11", announced=lambda one: one.replace('InstanceId="1001"', 'InstanceId="999"'))
 wrong("no MetadataVersion", "D5", edit={"match": cut("<d:MetadataVersion>.*</d:MetadataVersion>")})
 wrong("MetadataVersion is text", "D5", edit={"match": swap("Version>3<", "Version>three<")})
 wrong("empty matches", "D6", multicast=asked(lambda probed: not fits(probed), "empty"))

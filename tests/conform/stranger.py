@@ -389,7 +389,8 @@ class Stranger:
         """As if it were restarted."""
         for name in self.deviation.announcements:
             inner = self.target() if name == "Hello" else self.target().partition("<d:Types>")[0]
-            headers = f"<a:To>{ADHOC}</a:To>" + self.sequence()
+            sequence = self.sequence()
+            headers = f"<a:To>{ADHOC}</a:To>" + (sequence.replace("1000", "1001") if name == "Hello" else sequence)
             made = self.envelope(f"{WSD}/{name}", f"<d:{name}>{inner}</d:{name}>", headers=headers)
             self.socket.send(self.deviation.announced(made).encode(), self.group.host, self.group.port)
 

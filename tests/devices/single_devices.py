@@ -7,6 +7,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -74,6 +75,13 @@ def ready(process: subprocess.Popen[str], within: float = DEADLINE) -> Running:
 def start(file: Path) -> Running:
     """Run the device of `file`; raises as `ready` does."""
     return ready(spawn(file))
+
+
+def free_port() -> int:
+    """One that nobody uses now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def eventually(condition: Callable[[], Any], within: float = DEADLINE) -> Any:
