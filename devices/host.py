@@ -21,6 +21,7 @@ from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.discovery import TargetService
 from gossip_ws.dpws.messages import Generation, Target
 from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
+from gossip_ws.endpoint.courier import LAST_COPY
 from gossip_ws.endpoint.description import DeviceDescription
 from gossip_ws.endpoint.discovery import Discovery, Listener, Wish, addresses_of
 from gossip_ws.endpoint.endpoint import Endpoint, Hosting, World
@@ -261,6 +262,8 @@ class Host:
             self._discovery.stop()
             if self._listener is not None:
                 self._listener.remove(self.settings.device)
+            if leave:
+                await asyncio.sleep(LAST_COPY)
         await self.outward.close()
         if self._clock is not None:
             self._clock.stopped = True

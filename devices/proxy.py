@@ -18,6 +18,7 @@ from gossip_ws.devices.versions import metadata_version
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.messages import Generation, Target
 from gossip_ws.dpws.proxy import DiscoveryProxy, ProxyConfig
+from gossip_ws.endpoint.courier import LAST_COPY
 from gossip_ws.endpoint.proxy import PROXY_PATH, ProxyServer
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
@@ -88,6 +89,7 @@ class RunningProxy:
         server, self._server = self._server, None
         if server is not None:
             server.stop()
+            await asyncio.sleep(LAST_COPY)
         self._multicast.close()
         await self._network.close()
         if self._store is not None:

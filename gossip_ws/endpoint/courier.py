@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from gossip_ws.dpws.messages import Message, Probe, Resolve
-from gossip_ws.dpws.repetition import schedule
+from gossip_ws.dpws.repetition import UDP_MAX_DELAY, schedule
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import RemoteError
@@ -19,6 +19,8 @@ from gossip_ws.wire.discovery import decode, encode
 
 REPEAT: Final = 1
 """MULTICAST_UDP_REPEAT and UNICAST_UDP_REPEAT of DPWS 1.1."""
+LAST_COPY: Final = UDP_MAX_DELAY + 0.010
+"""Seconds after which the copy of what was said last is out: whoever says Bye stays for it."""
 TIMEOUT: Final = 5.0
 """Seconds in which a request over HTTP is answered; DP_MAX_TIMEOUT is as long."""
 
