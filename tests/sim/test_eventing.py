@@ -105,6 +105,16 @@ def test_a_meter_sends_to_its_parent_and_a_few_of_its_neighbours(subscribers: in
     assert heard == len(devices)
 
 
+def test_a_substation_still_serves_each_of_its_own_meters() -> None:
+    """What it knows to be below it gets everything from it, with a receipt: there the bound is its roster."""
+    world = Counting(3)
+    devices, services = grid(world, 2, 50, 0, make=Source, pull_period=NEVER, view_scopes=())
+    subscribe(devices[1], 102, Subscribe(mode=BY_GOSSIP, expires=60.0))
+    sent, heard = publish(devices[1], services)
+    assert 50 < sent <= 52
+    assert heard == len(devices) == 103
+
+
 def test_by_push_it_sends_one_to_each() -> None:
     world = Counting(1)
     devices, services = swarm(world, 2, 1, 1, make=Source, pull_period=NEVER, view_scopes=())
