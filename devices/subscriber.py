@@ -18,6 +18,7 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.client import Unanswered
+from gossip_ws.dpws.duplicates import RecentIds
 from gossip_ws.dpws.eventing import PUSH, Granted, Reference, Subscribe, http_address
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import GossipError, LocalError, RemoteError
@@ -43,6 +44,8 @@ EXPIRES: Final = 600.0
 """Seconds asked for. Renewed at half of what is granted: one renewal may be lost."""
 TIMEOUT: Final = 5.0
 """Seconds that an event source has to answer."""
+_RECENT: Final = 64
+"""Ids of events remembered for each subscription; a copy follows within seconds."""
 _AGAIN: Final = 1.0
 _LONGEST: Final = 60.0
 """Seconds until one that was lost is asked for again; each next wait is twice the last."""
@@ -68,13 +71,14 @@ class Subscription:
     granted: Granted
     renewals: int = 0
     lost: asyncio.Event = field(default_factory=asyncio.Event)
+    recent: RecentIds = field(default_factory=lambda: RecentIds(_RECENT))
 
 
 class Subscriber:
     """Listens at `host`; hands each event to `heard`, and to `said` one line when a subscription is lost or back.
 
-    `open` it, `close` it, in one event loop's thread. An event whose receipt was lost comes a second time: it is
-    delivered once at least. What happened while there was no subscription is not made up for.
+    `open` it, `close` it, in one event loop's thread. An event that comes a second time, because its receipt was lost,
+    is told by its wsa:MessageID. What happened while there was no subscription is not made up for.
     """
 
     def __init__(
@@ -161,6 +165,8 @@ class Subscriber:
                 ended = read_subscription_end(envelope.payload)
                 self._said(f"{held.source} ended the subscription: {ended.status} {ended.reason}".rstrip())
                 held.lost.set()
+            elif (id := envelope.addressing.message_id) and not held.recent.first_time(id):
+                self.counters["copies"] += 1
             else:
                 self.counters["events"] += 1
                 self._heard(Event(held.source, envelope.addressing.action, envelope.payload))

@@ -87,9 +87,11 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Post one event to a subscriber; what becomes of it comes back as `delivered`."""
+    """Post one event to a subscriber; what becomes of it comes back as `delivered`. `number`: of the event among those
+    of this subscription, the same at each attempt."""
 
     subscription: str
+    number: int
     to: Reference
     action: str
     body: bytes
@@ -152,6 +154,7 @@ class _Held:
     expires: float
     state: State = State.IDLE
     failures: int = 0
+    taken: int = 0
     queue: deque[tuple[str, bytes]] = field(default_factory=deque)
 
     @property
@@ -249,6 +252,7 @@ class SubscriptionManager:
             return [Dropped("delivery of a subscription that has ended")]
         if taken:
             held.queue.popleft()
+            held.taken += 1
             held.failures = 0
             held.state = State.IDLE
             return self._send(held) if held.queue else []
@@ -308,7 +312,7 @@ class SubscriptionManager:
         assert held.request.notify_to is not None
         held.state = State.SENDING
         action, body = held.queue[0]
-        return [Deliver(held.id, held.request.notify_to, action, body)]
+        return [Deliver(held.id, held.taken + 1, held.request.notify_to, action, body)]
 
     def _end(self, held: _Held, status: Ending, reason: str) -> list[Effect]:
         self._forget(held)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 from typing import Any, Final
 
 from gossip_ws.dpws.eventing import BY_GOSSIP, http_address
@@ -167,11 +168,18 @@ class EventSources:
             self._counters["events delivered" if taken else "events not taken"] += 1
             self._carry_out(self.manager.delivered(effect.subscription, taken, self._clock.now()))
 
-        frame = addressed(effect.action, effect.to, effect.body)
+        frame = addressed(effect.action, effect.to, effect.body, _event_id(effect))
         self._network.request(frame, http_address(effect.to), DELIVERY_TIMEOUT, done)
 
     def _expired(self, timer: Any) -> None:
         self._carry_out(self.manager.timer(timer, self._clock.now()))
+
+
+def _event_id(effect: Deliver) -> str:
+    """The same for each attempt, so that a subscriber knows an event that it has: a `urn:uuid:` of version 8 (RFC 9562
+    section 5.8). A digest, because the subscription's own id is what it is managed by."""
+    digits = sha256(f"{effect.subscription} {effect.number}".encode()).hexdigest()
+    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-8{digits[12:15]}-8{digits[15:18]}-{digits[18:30]}"
 
 
 def _end_frame(end: End) -> Frame:

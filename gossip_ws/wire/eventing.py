@@ -153,9 +153,10 @@ def write_unsubscribe() -> bytes:
     return f'<wse:Unsubscribe xmlns:wse="{WSE}"/>'.encode()
 
 
-def addressed(action: str, to: Reference, body: bytes) -> bytes:
-    """A message for an endpoint reference: its address in wsa:To, its parameters as headers."""
-    return build(Addressing(action, message_id(), to.address), body, b"".join(to.parameters))
+def addressed(action: str, to: Reference, body: bytes, id: str = "") -> bytes:
+    """A message for an endpoint reference: its address in wsa:To, its parameters as headers; its wsa:MessageID is `id`,
+    or fresh."""
+    return build(Addressing(action, id or message_id(), to.address), body, b"".join(to.parameters))
 
 
 # -- responses -----------------------------------------------------------------------------------

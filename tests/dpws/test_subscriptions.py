@@ -71,13 +71,13 @@ def test_an_event_goes_to_each_that_wants_it_and_waits_behind_the_one_on_its_way
     subscribe(manager, id="a")
     subscribe(manager, replace(WANTED, filter=None), id="b")
     assert manager.fire("/Tariff", CHANGED, b"1", at(1)) == [
-        Deliver("a", SINK, CHANGED, b"1"),
-        Deliver("b", SINK, CHANGED, b"1"),
+        Deliver("a", 1, SINK, CHANGED, b"1"),
+        Deliver("b", 1, SINK, CHANGED, b"1"),
     ]
     # Only b wants it, and still has the first one on its way.
     assert manager.fire("/Tariff", ALARM, b"2", at(1)) == []
     assert manager.delivered("a", True, at(1)) == []
-    assert manager.delivered("b", True, at(1)) == [Deliver("b", SINK, ALARM, b"2")]
+    assert manager.delivered("b", True, at(1)) == [Deliver("b", 2, SINK, ALARM, b"2")]
     assert manager.delivered("b", True, at(1)) == []
     assert manager.delivered("b", True, at(1)) == [Dropped("delivery of a subscription that has ended")]
     assert manager.fire("/Metering", CHANGED, b"3", at(1)) == [], "of another event source"
@@ -218,7 +218,7 @@ def test_a_slow_sink_fills_its_own_queue_and_loses_its_own_subscription() -> Non
     subscribe(manager, replace(WANTED, end_to=None), id="quick")
     for number in range(4):
         effects = manager.fire("/Tariff", CHANGED, b"%d" % number, at(number))
-        assert Deliver("quick", SINK, CHANGED, b"%d" % number) in effects
+        assert Deliver("quick", number + 1, SINK, CHANGED, b"%d" % number) in effects
         assert manager.delivered("quick", True, at(number)) == []
     assert effects[0] == End(END_TO, "http://d/slow", Ending.DELIVERY_FAILURE, "events come faster than they are taken")
     assert len(manager) == 1
@@ -230,7 +230,7 @@ def test_events_for_those_who_want_them_by_gossip_are_spread_once() -> None:
         subscribe(manager, Subscribe(mode=BY_GOSSIP, filter=(CHANGED,), scopes=(f"grid://c/{number % 3}",)))
     subscribe(manager, id="push")
     assert manager.fire("/Tariff", CHANGED, b"1", at(1)) == [
-        Deliver("push", SINK, CHANGED, b"1"),
+        Deliver("push", 1, SINK, CHANGED, b"1"),
         Spread(CHANGED, b"1", ("grid://c/0", "grid://c/1", "grid://c/2")),
     ]
     assert manager.fire("/Tariff", ALARM, b"1", at(1)) == []

@@ -70,6 +70,9 @@ def test_an_event_is_taken_by_an_answer_that_is_no_fault(reply: Frame | None, co
     assert bench.endpoint.counters[counter] == 1
     bench.clock.turn(5.0)
     assert len(bench.network.asked) == (1 if counter == "events delivered" else 2)
+    bench.endpoint.notify(CHANGED, BODY)
+    ids = {parse(frame).addressing.message_id for frame, _, _ in bench.network.asked}
+    assert len(ids) == (2 if counter == "events delivered" else 1)
 
 
 def test_the_end_is_told_to_end_to_and_the_attempts_are_a_while_apart() -> None:
@@ -82,6 +85,8 @@ def test_the_end_is_told_to_end_to_and_the_attempts_are_a_while_apart() -> None:
         assert len(bench.network.asked) == before
         bench.clock.turn(0.2)
         assert len(bench.network.asked) == before + 1
+    ids = {parse(frame).addressing.message_id for frame, _, _ in bench.network.asked}
+    assert len(ids) == 1, "one event, however often it is sent"
     bench.network.asked[-1][2](None)
     ((frame, to),) = bench.network.sent
     envelope = parse(frame)
