@@ -108,6 +108,7 @@ class DiscoveryProxy:
         self._life = 0
         self._misses: dict[DeviceId, int] = {}
         self._checking: set[DeviceId] = set()
+        self._moving: dict[DeviceId, tuple[Hello, Address]] = {}
         self._second = 0.0
         self._suppressed = 0
 
@@ -164,7 +165,11 @@ class DiscoveryProxy:
         for target in named:
             held = self.seeker.record(target.device)
             if held is not None and not _names(held.target, source):
-                return [Dropped("held at another address"), *self._check(held)]
+                asking = self._check(held)
+                if isinstance(message, Hello) and target.device in self._checking:
+                    # The last word of who may have moved; as many wait as are asked at a time.
+                    self._moving[target.device] = (message, source)
+                return [Dropped("held at another address"), *asking]
             if held is None and self._is_crowded(source):
                 return [Dropped("too many devices of one host")]
         return self.seeker.receive(message, source, now)
@@ -195,15 +200,18 @@ class DiscoveryProxy:
         """What came of a Check."""
         self._checking.discard(device)
         record = self.seeker.record(device)
+        if record is not None and not alive:
+            self._misses[device] = self._misses.get(device, 0) + 1
+            if self._misses[device] < self.config.misses:
+                return self._check(record)
+        moving = self._moving.pop(device, None)
+        self._misses.pop(device, None)
         if record is None:
-            self._misses.pop(device, None)
             return [Dropped("left meanwhile")]
         if alive:
             record.heard = now.monotonic
-            self._misses.pop(device, None)
             return []
-        self._misses[device] = self._misses.get(device, 0) + 1
-        return self._forget(device) if self._misses[device] >= self.config.misses else self._check(record)
+        return [*self._forget(device), *(self.hear(*moving, now) if moving is not None else ())]
 
     def timer(self, timer: Timer, now: Instant) -> list[Effect]:
         """One of our own timers came back."""

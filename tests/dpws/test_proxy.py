@@ -148,8 +148,22 @@ def test_nobody_registers_or_moves_or_removes_somebody_else() -> None:
     # It has moved indeed: where it was nobody answers any more.
     (again,) = one.checked(target(1).device, False, at(6))
     assert isinstance(again, Check)
-    assert one.checked(target(1).device, False, at(11)) == [Lost(target(1).device)]
-    assert one.hear(Hello(taken, app(10), "urn:m:d"), stranger, at(12)) == [Found(taken)]
+    assert one.checked(target(1).device, False, at(11)) == [Lost(target(1).device), Found(taken)]
+    assert one.registered == (taken,)
+
+
+def test_one_that_still_answers_has_not_moved() -> None:
+    one = holding(1)
+    taken = target(1, xaddrs=(f"http://{host(66)}:8080/device",), metadata_version=9)
+    one.hear(Hello(taken, app(9), "urn:m:c"), source(66), at(1))
+    assert one.checked(target(1).device, True, at(2)) == []
+    assert one.registered == (target(1),)
+    # Should it fall silent later, the stranger's word is forgotten.
+    (asked, _) = one.timer(SweepDue(1), at(200))
+    assert isinstance(asked, Check)
+    one.checked(target(1).device, False, at(205))
+    assert one.checked(target(1).device, False, at(210)) == [Lost(target(1).device)]
+    assert one.registered == ()
 
 
 @pytest.mark.parametrize(
