@@ -54,6 +54,7 @@ def read_contract(documents: list[etree._Element]) -> Contract:
         bindings += root.iterfind(qname(WSDL, "binding"))
     soap12 = [binding for binding in bindings if binding.find(qname(SOAP12_BINDING, "binding")) is not None]
     bound = {_reference(binding, "type") for binding in soap12}
+    profiles = frozenset(_profiles(documents))
     sources = tuple(name for name, found in port_types.items() if _is_source(found))
     outputs = [
         _action(operation, "output", name)
@@ -69,7 +70,7 @@ def read_contract(documents: list[etree._Element]) -> Contract:
         elsewhere=tuple(dict.fromkeys(_elsewhere(documents)))[:MAX_NAMED],
         without_soap12=tuple(name for name in port_types if name not in bound),
         not_document_literal=tuple(dict.fromkeys(_other_style(soap12)))[:MAX_NAMED],
-        is_profiled=any(_is_profiled(binding, documents) for binding in soap12),
+        is_profiled=any(_is_profiled(binding, profiles) for binding in soap12),
     )
 
 
@@ -154,16 +155,24 @@ def _other_style(bindings: list[etree._Element]) -> Iterator[str]:
                 yield operation.get("name", "")
 
 
-def _is_profiled(binding: etree._Element, documents: list[etree._Element]) -> bool:
-    """By a policy inside the binding, or one that it refers to."""
-    profile = qname(DPWS, "Profile")
+def _profiles(documents: list[etree._Element]) -> Iterator[str]:
+    """What the policies that hold the devices profile are called."""
     for namespace in _POLICIES:
-        inside = list(binding.iterfind(qname(namespace, "Policy")))
-        names = {
-            found.get("URI", "").removeprefix("#") for found in binding.iterfind(qname(namespace, "PolicyReference"))
-        }
-        policies = [policy for root in documents for policy in root.iter(qname(namespace, "Policy"))]
-        referred = [policy for policy in policies if policy.get(_ID) in names or policy.get("Name") in names]
-        if any(next(policy.iter(profile), None) is not None for policy in (*inside, *referred)):
+        for policy in (one for root in documents for one in root.iterfind(qname(namespace, "Policy"))):
+            if _holds_profile(policy):
+                yield from (name for name in (policy.get(_ID), policy.get("Name")) if name)
+
+
+def _is_profiled(binding: etree._Element, profiles: frozenset[str]) -> bool:
+    """By a policy inside the binding, or one that it refers to."""
+    for namespace in _POLICIES:
+        references = binding.iterfind(qname(namespace, "PolicyReference"))
+        if not profiles.isdisjoint(found.get("URI", "").removeprefix("#") for found in references):
+            return True
+        if any(map(_holds_profile, binding.iterfind(qname(namespace, "Policy")))):
             return True
     return False
+
+
+def _holds_profile(policy: etree._Element) -> bool:
+    return next(policy.iter(qname(DPWS, "Profile")), None) is not None

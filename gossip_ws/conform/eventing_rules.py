@@ -83,6 +83,10 @@ def no_address(events: EventsSeen) -> Finding:
     return _refused(events.no_address, f"a NotifyTo of {NOWHERE}:nowhere")
 
 
+def no_end(events: EventsSeen) -> Finding:
+    return _refused(events.no_end, f"an EndTo of {NOWHERE}:nowhere")
+
+
 def durations(events: EventsSeen) -> Finding:
     told = events.subscribed.expires
     return passed(told) if told.startswith("P") else failed(f"PT1M was asked for, and {told or 'nothing'} granted")
@@ -156,7 +160,7 @@ RULES: Final = (
     _rule("R3020", _MUST, _MS, "A filter that nothing matches is refused with FilterActionNotSupported.",
           _source(nothing_matches)),
     _rule("R3017", _MUST, _MS, "A NotifyTo that cannot be sent to is refused.", _source(no_address)),
-    _rule("R3018", _MUST, _MS, "An EndTo that cannot be sent to is refused.", none_of("as R3017; not asked again")),
+    _rule("R3018", _MUST, _MS, "An EndTo that cannot be sent to is refused.", _source(no_end)),
     _rule("R3019", _MAY, _MS, "A subscription whose events cannot be delivered may end.", none_of("either is allowed")),
     _rule("R3005", _MUST, _MS, "A duration is taken, and a duration granted.", _managed(durations)),
     _rule("R3006", _MUST, _MS, "Renew takes a duration and grants one.", _managed(renewing)),

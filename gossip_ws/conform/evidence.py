@@ -66,6 +66,7 @@ class EventsSeen:
     dialect: Subscription
     nothing: Subscription
     no_address: Subscription
+    no_end: Subscription
     no_time: Subscription
     renewed: Exchange | None = None
     status: Exchange | None = None

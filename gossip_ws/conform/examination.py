@@ -34,6 +34,9 @@ from gossip_ws.wire.metadata import GET, MEX, WSDL
 
 MAX_SERVICES: Final = 16
 """Hosted services that are asked."""
+MAX_ASKING: Final = 60.0
+"""Seconds after which no further hosted service is asked: each may be as slow as it likes."""
+_MAX_SECTIONS: Final = 4
 MAX_ANNOUNCEMENTS: Final = 64
 _MAX_HEARD: Final = 64
 _AGAIN: Final = 0.15
@@ -208,12 +211,15 @@ class _Examination:
     async def _ask_services(self, device: Address) -> None:
         seen = self._evidence
         hosted = [one for part in seen.sections("Relationship") for one in part.findall(qname(DPWS, "Hosted"))]
-        seen.left_out = max(0, len(hosted) - MAX_SERVICES)
+        until = asyncio.get_running_loop().time() + MAX_ASKING
         for element in hosted[:MAX_SERVICES]:
+            if asyncio.get_running_loop().time() > until:
+                break
             uri = epr_address(element)
             service_id = (element.findtext(qname(DPWS, "ServiceId")) or "").strip()
             types = element.find(qname(DPWS, "Types"))
             seen.services.append(await self._service(service_id, () if types is None else names_in(types), uri, device))
+        seen.left_out = len(hosted) - len(seen.services)
 
     async def _service(self, id: str, types: tuple[QName, ...], uri: str, device: Address) -> ServiceSeen:
         within = self._settings.timeout
@@ -238,9 +244,9 @@ class _Examination:
         documents = []
         if message is None or message.payload is None:
             return []
-        for section in message.payload.findall(qname(MEX, "MetadataSection"))[:MAX_SERVICES]:
-            if section.get("Dialect", "").strip() != WSDL:
-                continue
+        sections = message.payload.iterfind(qname(MEX, "MetadataSection"))
+        of_wsdl = [section for section in sections if section.get("Dialect", "").strip() == WSDL]
+        for section in of_wsdl[:_MAX_SECTIONS]:
             documents += section.findall(qname(WSDL, "definitions"))
             location = (section.findtext(qname(MEX, "Location")) or "").strip()
             try:

@@ -103,13 +103,15 @@ def subscribe(
     actions: Sequence[str] = (),
     mode: str = PUSH,
     dialect: str = ACTION_DIALECT,
+    end_to: str = "",
 ) -> Asked:
     """A Subscribe whose NotifyTo has a reference parameter, to be echoed in notifications."""
     token = f'<wsa:ReferenceParameters><c:Token xmlns:c="{NOWHERE}">token</c:Token></wsa:ReferenceParameters>'
     notify = f"<wse:NotifyTo><wsa:Address>{text(notify_to)}</wsa:Address>{token}</wse:NotifyTo>"
     wanted = f"<wse:Filter Dialect={attribute(dialect)}>{text(' '.join(actions))}</wse:Filter>" if actions else ""
+    end = f"<wse:EndTo><wsa:Address>{text(end_to)}</wsa:Address></wse:EndTo>" if end_to else ""
     body = (
-        f'<wse:Subscribe xmlns:wse="{WSE}" xmlns:wsa="{WSA}"><wse:Delivery Mode={attribute(mode)}>{notify}'
+        f'<wse:Subscribe xmlns:wse="{WSE}" xmlns:wsa="{WSA}">{end}<wse:Delivery Mode={attribute(mode)}>{notify}'
         f"</wse:Delivery><wse:Expires>{text(expires)}</wse:Expires>{wanted}</wse:Subscribe>"
     )
     return request(f"{WSE}/Subscribe", to, body.encode())

@@ -38,7 +38,7 @@ def exchanges(seen: Evidence) -> Iterator[tuple[str, Exchange]]:
     events = seen.events
     if events is not None:
         taken = (events.subscribed,) if events.filtered is None else (events.filtered, events.subscribed)
-        refused = (events.mode, events.dialect, events.nothing, events.no_address, events.no_time)
+        refused = (events.mode, events.dialect, events.nothing, events.no_address, events.no_end, events.no_time)
         yield from (("Subscribe", subscription.exchange) for subscription in (*taken, *refused))
         managed = (events.renewed, events.status, events.unsubscribed, events.gone_status, events.gone_renew)
         yield from (("subscription management", exchange) for exchange in managed if exchange is not None)

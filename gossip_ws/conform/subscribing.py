@@ -18,7 +18,7 @@ _MAX_PARAMETERS: Final = 16
 async def ask_events(service: ServiceSeen, sink: str, within: float) -> EventsSeen:
     """`service` has a contract with an event source; `sink` takes notifications. Each exchange has `within` seconds."""
     source = _Source(service.address, within)
-    to = service.address
+    to, nowhere = service.address, f"{frames.NOWHERE}:nowhere"
     contract = service.contract
     actions = [action for action in (contract.outputs if contract is not None else ()) if action][:1]
     filtered = await source.subscribe(frames.subscribe(to, sink, actions=actions)) if actions else None
@@ -35,7 +35,8 @@ async def ask_events(service: ServiceSeen, sink: str, within: float) -> EventsSe
             frames.subscribe(to, sink, actions=["true()"], dialect=f"{frames.NOWHERE}:dialect")
         ),
         nothing=await source.subscribe(frames.subscribe(to, sink, actions=[f"{frames.NOWHERE}:NoSuchAction"])),
-        no_address=await source.subscribe(frames.subscribe(to, f"{frames.NOWHERE}:nowhere", actions=actions)),
+        no_address=await source.subscribe(frames.subscribe(to, nowhere, actions=actions)),
+        no_end=await source.subscribe(frames.subscribe(to, sink, actions=actions, end_to=nowhere)),
         no_time=await source.subscribe(frames.subscribe(to, sink, actions=actions, expires="PT0S")),
     )
     held = seen.subscribed
@@ -46,7 +47,7 @@ async def ask_events(service: ServiceSeen, sink: str, within: float) -> EventsSe
         seen.unsubscribed = await source.ask(at, frames.unsubscribe(at, parameters))
         seen.gone_status = await source.ask(at, frames.get_status(at, parameters))
         seen.gone_renew = await source.ask(at, frames.renew(at, parameters, "PT1M"))
-    for stray in (seen.mode, seen.dialect, seen.nothing, seen.no_address, seen.no_time):
+    for stray in (seen.mode, seen.dialect, seen.nothing, seen.no_address, seen.no_end, seen.no_time):
         if stray.manager:
             await source.ask(stray.manager, frames.unsubscribe(stray.manager, stray.parameters))
     return seen

@@ -285,6 +285,8 @@ class Stranger:
         notify_to = first("//e:NotifyTo/a:Address/text()")
         if not notify_to.startswith("http"):
             return "sub_address"
+        if first("//e:EndTo/a:Address/text()"):
+            return "sub_end"
         if first("//e:Expires/text()") == "PT0S":
             return "sub_time"
         self.subscribed = True
@@ -326,7 +328,7 @@ class Stranger:
                 return self.fault("e:FilteringRequestedUnavailable", relates, wse)
             case "sub_nothing":
                 return self.fault("p:FilterActionNotSupported", relates, dpws)
-            case "sub_address":
+            case "sub_address" | "sub_end":
                 return self.fault("a:DestinationUnreachable", relates)
             case "sub_time":
                 return self.fault("e:InvalidExpirationTime", relates, wse)

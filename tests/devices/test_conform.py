@@ -24,7 +24,7 @@ UNCHANGED = {"R2001", "R2002", "R2030", "R2042"}
 """Needs a change of metadata; tests/dpws has one."""
 OTHERS = {"D12", "D14", "D17", "D18"}
 """Of clients and proxies."""
-NOT_SEEN_HERE = {"U8", "R3018", "WSE.End", "WSE.Parameters"}
+NOT_SEEN_HERE = {"U8", "WSE.End", "WSE.Parameters"}
 """No soap.udp address is told, and nothing happens that a subscriber would be told."""
 
 
