@@ -165,13 +165,15 @@ async def find_events(url: str, names: Sequence[str]) -> tuple[EventSource, ...]
         raise LocalError(f"a device is asked by http: {url!r}")
     client = HttpClient("", Counters(), ClientLimits(body=MAX_WSDL))
     try:
-        services: tuple[Service, ...] = (Service(QName(""), str(address)),)
-        if address.path in ("", "/", DEVICE_PATH):
-            metadata = await _describe(client, "", (str(address.at(DEVICE_PATH)),))
-            if metadata is None:
-                raise LocalError(f"no device answers at {address.at(DEVICE_PATH)}")
-            services = _services(metadata)
-        found = [EventSource(one.address, one.shadow, await _events(client, one.address)) for one in services]
+        whole = address.at(DEVICE_PATH) if address.path in ("", "/") else address
+        # Another stack's device may be at any path, as a hosted service may.
+        metadata = await _describe(client, "", (str(whole),))
+        if metadata is None and whole.path == DEVICE_PATH:
+            raise LocalError(f"no device answers at {whole}")
+        services = (Service(QName(""), str(address)),) if metadata is None else _services(metadata)
+        # Several portTypes may be at one address.
+        places = {one.address: one.shadow for one in services}
+        found = [EventSource(place, shadow, await _events(client, place)) for place, shadow in places.items()]
     finally:
         await client.close()
     known = {name for source in found for name in source.events}

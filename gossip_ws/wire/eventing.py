@@ -233,9 +233,21 @@ def read_events(wsdl: bytes) -> dict[str, str]:
         for operation in port_type.findall(qname(_WSDL, "operation")):
             messages = [one for one in operation if one.tag in (qname(_WSDL, "input"), qname(_WSDL, "output"))]
             if messages and messages[0].tag == qname(_WSDL, "output"):
-                action = messages[0].get(_WSAM_ACTION) or messages[0].get(_WSAW_ACTION) or ""
-                found[operation.get("name") or ""] = action
+                action = messages[0].get(_WSAM_ACTION) or messages[0].get(_WSAW_ACTION)
+                found[operation.get("name") or ""] = action or _default_action(root, operation, messages)
     return found
+
+
+def _default_action(root: etree._Element, operation: etree._Element, messages: list[etree._Element]) -> str:
+    """That of an output to which the WSDL gives none (WS-Addressing 1.0 Metadata section 4.4.4, WSDL 1.1 section
+    2.4.5)."""
+    port_type = operation.getparent()
+    namespace = root.get("targetNamespace") or ""
+    separator = ":" if namespace.startswith("urn:") else "/"
+    suffix = "Solicit" if len(messages) > 1 else ""
+    output = messages[0].get("name") or f"{operation.get('name')}{suffix}"
+    parts = (namespace.removesuffix(separator), port_type.get("name") if port_type is not None else "", output)
+    return separator.join(part or "" for part in parts)
 
 
 # -- parts ---------------------------------------------------------------------------------------

@@ -176,6 +176,8 @@ def test_events_are_found_by_their_names(house: House) -> None:
     meter, service = house.meter.url(""), house.meter.url("/Tariff")
     source = EventSource(service, service + "/gossip", {"TariffChanged": TARIFF_CHANGED})
     assert find(meter, "TariffChanged") == (source,)
+    # Of other stacks' devices the address has a path, and nothing tells it from a service's.
+    assert find(house.meter.url("/device"), "TariffChanged") == (source,)
     assert find(service) == (EventSource(service, "", {"TariffChanged": TARIFF_CHANGED}),)
     assert {name for one in find(meter) for name in one.events} == {"TariffChanged", "DemandAlarm"}
     with pytest.raises(LocalError, match=r"no event Nothing.*DemandAlarm, TariffChanged"):

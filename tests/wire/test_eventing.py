@@ -240,8 +240,21 @@ def test_the_events_of_a_wsdl_are_the_outputs_of_its_event_sources() -> None:
         <w:operation name="Alarm"><w:documentation/><w:output m:Action="urn:alarm"/></w:operation>
         <w:operation name="Ask"><w:output o:Action="urn:ask"/><w:input/></w:operation>
       </w:portType>
+      <w:portType name="C" e:EventSource="1">
+        <w:operation name="Plain"><w:output/></w:operation>
+        <w:operation name="Named"><w:output name="Other"/></w:operation>
+        <w:operation name="Solicited"><w:output/><w:input/></w:operation>
+      </w:portType>
       <w:portType name="B"><w:operation name="Silent"><w:output m:Action="urn:silent"/></w:operation></w:portType>
     </w:definitions>"""
-    assert read_events(wsdl.encode()) == {"Alarm": "urn:alarm", "Ask": "urn:ask"}
+    wsdl = wsdl.replace("<w:definitions", "<w:definitions targetNamespace='http://h/x/'", 1)
+    given = {"Alarm": "urn:alarm", "Ask": "urn:ask"}
+    default = {
+        "Plain": "http://h/x/C/Plain",
+        "Named": "http://h/x/C/Other",
+        "Solicited": "http://h/x/C/SolicitedSolicit",
+    }
+    assert read_events(wsdl.encode()) == {**given, **default}
+    assert read_events(wsdl.replace("http://h/x/", "urn:x", 1).encode())["Plain"] == "urn:x:C:Plain"
     with pytest.raises(LocalError):
         read_events(b"<half")
