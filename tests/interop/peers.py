@@ -32,6 +32,7 @@ ABILITIES = {
     "faults": "reads faults",
     "headers": "headers",
     "describes": "Get, GetMetadata",
+    "events": "events",
     "finds": "finds a device",
     "found": "is found",
 }

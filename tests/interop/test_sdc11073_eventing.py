@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from lxml import etree
-from peers import device_process, pip_package
+from peers import device_process, pip_package, works
 from single_devices import Running, eventually
 from sinks import Sink
 from town import plain, tariff
@@ -85,6 +85,7 @@ def fire(meter: Running, version: int) -> None:
         assert response.status == 202
 
 
+@works("sdc11073", "events")
 def test_it_subscribes_renews_asks_and_unsubscribes(meter: Running, sink: Sink, subscription: Any) -> None:
     subscription.subscribe(expires=60)
     assert subscription.is_subscribed
@@ -104,6 +105,7 @@ def test_it_subscribes_renews_asks_and_unsubscribes(meter: Running, sink: Sink, 
     assert (sink.versions, sink.ends) == (["1", "2"], [])
 
 
+@works("sdc11073", "events")
 def test_it_is_told_when_the_device_goes(meter: Running, sink: Sink, subscription: Any) -> None:
     subscription.subscribe(expires=60)
     assert meter.stop(signal.SIGTERM) == 0
