@@ -29,7 +29,7 @@ NOT_OURS = {"D2", "D20"}
 async def examined(deviation: Deviation, target: str = "", **given: object) -> Evidence:
     number = next(HOSTS)
     group = Group("239.255.78.1", 20_000 + (os.getpid() * 7 + number) % 10_000)
-    settings = Settings(("127.0.0.1",), group, wait=0.4, timeout=2.0, one_way=ONE_WAY)
+    settings = Settings(("127.0.0.1",), group, wait=0.6, timeout=3.0, one_way=ONE_WAY)
     async with Stranger(f"127.{60 + os.getpid() % 4}.8.{number}", group, deviation) as stranger:
         return await examine(target or stranger.url, settings)
 
