@@ -126,6 +126,7 @@ class Enrolment:
         self._failures = 0
         self._told_subtree = 0
         self._hurrying = False
+        self._asking = False
         self._last_ask = float("-inf")
         self._asked_of: Address | None = None
         # Did not answer: they may have taken this device in nevertheless.
@@ -139,7 +140,8 @@ class Enrolment:
     @property
     def is_told(self) -> bool:
         """Does the registrar know of everybody who is registered here?"""
-        return self.is_enrolled and not self._hurrying and self._told_subtree == self._table.subtree
+        settled = self.is_enrolled and not self._asking and not self._hurrying
+        return settled and self._told_subtree == self._table.subtree
 
     def start(self, now: Instant) -> list[Effect]:
         return self._enrol(now) if self._services else []
@@ -155,8 +157,9 @@ class Enrolment:
         return self._enrol(now) if timer.turn == self._turn else []
 
     def subtree_changed(self) -> list[Effect]:
-        """Somebody registered or left below: tell the registrar soon, once for a burst of them."""
-        if not self.is_enrolled or self._hurrying or self._table.subtree == self._told_subtree:
+        """Somebody registered or left below: tell the registrar soon, once for a burst of them. Not while an answer is
+        open: of two registrations at once the older could come last."""
+        if not self.is_enrolled or self._asking or self._hurrying or self._table.subtree == self._told_subtree:
             return []
         return self._hurry()
 
@@ -169,6 +172,7 @@ class Enrolment:
     def enrolled(self, lease: float, registrar: Peer, now: Instant) -> list[Effect]:
         """The Peer Service took us in for `lease` seconds and said who it is."""
         self._failures = 0
+        self._asking = False
         self.registrar = registrar.device
         self._table.put(registrar, now.monotonic + 2 * lease, proven=True)
         if self._table.subtree != self._told_subtree:
@@ -192,7 +196,7 @@ class Enrolment:
     def failed(self, now: Instant) -> list[Effect]:
         """No answer, or a fault: the next one, later each time."""
         self._failures += 1
-        self._hurrying = False
+        self._asking = self._hurrying = False
         self._unsure.add(self._services[self._next % len(self._services)])
         self._next += 1
         if self._failures >= 2 * len(self._services):
@@ -249,6 +253,7 @@ class Enrolment:
 
     def _enrol(self, now: Instant) -> list[Effect]:
         self._told_subtree = self._table.subtree
+        self._asking = True
         self._hurrying = False
         service = self._services[self._next % len(self._services)]
         return [Enrol(service, self._own.towards(service))]
