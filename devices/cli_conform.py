@@ -15,7 +15,7 @@ from gossip_ws.conform.examination import Settings, examine
 from gossip_ws.conform.judging import judge
 from gossip_ws.conform.rule import Level, Result, Verdict, clean
 from gossip_ws.devices.cli_output import Progress, as_json, say_json
-from gossip_ws.devices.finding import probing_addresses
+from gossip_ws.devices.finding import probing_hosts
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.net.multicast import Group
 
@@ -64,7 +64,7 @@ def conform(
     says must, 1 when it breaks one, 2 when it does not answer.
     """
     settings = Settings(
-        interfaces=() if no_multicast else probing_addresses(interfaces),
+        interfaces=() if no_multicast else probing_hosts(interfaces),
         group=Group(group, port),
         wait=wait,
         listen=listen,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gossip_ws.devices.cli_output import as_json, say_json
-from gossip_ws.devices.finding import probing_addresses
+from gossip_ws.devices.finding import probing_hosts
 from gossip_ws.net.multicast import Group
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(
     from gossip_ws.devices.proxy import ProxySettings
     from gossip_ws.devices.proxy import run as run_proxy
 
-    addresses = probing_addresses(interfaces)
+    addresses = probing_hosts(interfaces)
     settings = ProxySettings(addresses, http_port, udp_port, Group(group, port), tuple(scopes), store)
 
     def ready(proxy: RunningProxy) -> None:

@@ -13,6 +13,8 @@ from random import Random
 from secrets import randbits
 from typing import Any, Final
 
+from gossip_ws.devices.choice import first_of
+from gossip_ws.devices.multihome import Multihomed
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Multicast, Unicast
 from gossip_ws.dpws.effects import Found as FoundEffect
@@ -24,11 +26,12 @@ from gossip_ws.endpoint.server import DEVICE_PATH
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.effects import SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
+from gossip_ws.kernel.homes import Local
 from gossip_ws.kernel.names import DEVICE, DeviceId, QName
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.counters import Counters
 from gossip_ws.net.http_client import ClientLimits, HttpClient
-from gossip_ws.net.interfaces import by_interface, owns
+from gossip_ws.net.interfaces import locate, present
 from gossip_ws.net.multicast import Group
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Request, Respond
@@ -77,23 +80,29 @@ class Found:
         return next((service for service in self.services or () if service.type == type), None)
 
 
-def probing_addresses(names: Sequence[str]) -> tuple[str, ...]:
-    """The IPv4 addresses to probe from: of interfaces by name, literal ones as they are, all there are when none is
-    named. Raises LocalError for what this machine does not have."""
-    known = by_interface()
-    first = {name: [one for one in addresses if ":" not in one][:1] for name, addresses in known.items()}
-    if not names:
-        return tuple(address for addresses in first.values() for address in addresses)
-    found: list[str] = []
-    for name in names:
-        if name not in first and not owns(name):
-            raise LocalError(f"neither an interface nor an address of this machine: {name!r} ({', '.join(known)})")
-        found += first.get(name, [name])
+def probing_addresses(names: Sequence[str]) -> tuple[Local, ...]:
+    """The addresses to probe from: of interfaces by name the first of each sort, literal ones as they are, of all
+    interfaces when none is named. Raises LocalError for what this machine does not have."""
+    known = present()
+    interfaces = tuple(dict.fromkeys(one.interface for one in known))
+    found: list[Local] = []
+    for name in names or interfaces:
+        literal = locate(name, known)
+        if name not in interfaces and literal is None:
+            raise LocalError(f"neither an interface nor an address of this machine: {name!r} ({', '.join(interfaces)})")
+        found += [literal] if literal is not None else first_of(name, known)
     return tuple(dict.fromkeys(found))
 
 
+def probing_hosts(names: Sequence[str]) -> tuple[str, ...]:
+    """One of them for each interface, as a literal: IPv4 where it has that. For what speaks once on each."""
+    found = probing_addresses(names)
+    with_ipv4 = {one.index for one in found if not one.is_ipv6}
+    return tuple(one.zoned for one in found if not one.is_ipv6 or one.index not in with_ipv4)
+
+
 async def discover(
-    addresses: Sequence[str],
+    addresses: Sequence[Local],
     group: Group,
     *,
     types: tuple[QName, ...] = (),
@@ -104,23 +113,24 @@ async def discover(
     """Who answers a Probe for `types` and `scopes` `within` seconds, in either generation of WS-Discovery, and
     describes itself afterwards, in the order of their first scopes. Without types it is for devices. A discovery
     `proxy` is asked first, and instead of the group while it answers; one that suppresses the Probe is asked too.
-    Raises LocalError when it cannot multicast from one of `addresses`."""
+    Raises LocalError when it cannot multicast from any of `addresses`."""
+    outward = Multihomed(lambda host: DeviceNetwork(host, http_port=None, group=group))
+    probe = _Probe(outward, within, proxy)
     gate = asyncio.Semaphore(_AT_ONCE)
-    client = HttpClient("", Counters())
 
     async def described(target: Target, generation: Generation) -> Found:
         async with gate:
-            found = await _describe(client, target.device, target.xaddrs, generation)
+            found = await _describe(outward, target.device, target.xaddrs, generation)
         services = _services(found) if found is not None else None
         return Found(target.device, target.types, target.scopes, target.xaddrs, services)
 
     try:
-        probe = _Probe(addresses, group, within, client, proxy)
+        await outward.open((), addresses, probe.received)
         # Every device of DPWS has that type (1.1 R1020), and there are some that ignore a Probe without types.
         targets = await probe.run(types or (DEVICE,), scopes)
         found = await asyncio.gather(*(described(*one) for one in targets))
     finally:
-        await client.close()
+        await outward.close(grace=0)
     return tuple(sorted(found, key=lambda one: (one.scopes, one.device)))
 
 
@@ -202,13 +212,11 @@ async def _events(client: HttpClient, address: str) -> dict[str, str]:
 class _Probe:
     """One Probe out of every address, and what comes back."""
 
-    def __init__(
-        self, addresses: Sequence[str], group: Group, within: float, client: HttpClient, proxy: Address | None
-    ) -> None:
+    def __init__(self, outward: Multihomed, within: float, proxy: Address | None) -> None:
         self._dice = Random(randbits(64))
-        self._client = client
+        self._outward = outward
+        self._clock = LoopClock()
         self._counters: Counter[str] = Counter()
-        self._networks = [DeviceNetwork(address, http_port=None, group=group) for address in addresses]
         self._seeker = Seeker(
             dice=self._dice,
             # A shorter wait finds only those whose random delay was short.
@@ -218,23 +226,17 @@ class _Probe:
             proxy=proxy,
         )
         self._within = within
+        self._targets: dict[DeviceId, tuple[Target, Generation]] = {}
 
     async def run(self, types: tuple[QName, ...], scopes: tuple[str, ...]) -> tuple[tuple[Target, Generation], ...]:
-        self._clock = LoopClock()
-        self._targets: dict[DeviceId, tuple[Target, Generation]] = {}
-        try:
-            for network in self._networks:
-                await network.open(self._received)
-            for generation in Generation:
-                now = self._clock.now()
-                self._carry_out(self._seeker.probe(now, types=types, scopes=scopes, generation=generation))
-            await asyncio.sleep(self._within)
-        finally:
-            for network in self._networks:
-                await network.close(grace=0)
+        """What was found; `outward` is open."""
+        for generation in Generation:
+            now = self._clock.now()
+            self._carry_out(self._seeker.probe(now, types=types, scopes=scopes, generation=generation))
+        await asyncio.sleep(self._within)
         return tuple(self._targets.values())
 
-    def _received(self, request: Request, respond: Respond) -> None:
+    def received(self, request: Request, respond: Respond) -> None:
         try:
             message = decode(request.frame)
         except RemoteError:
@@ -247,7 +249,7 @@ class _Probe:
             match effect:
                 case Multicast(message=message):
                     frame = encode(message)
-                    repeated(lambda frame=frame: self._multicast(frame), self._clock, self._dice)  # type: ignore[misc]
+                    repeated(lambda frame=frame: self._outward.multicast(frame), self._clock, self._dice)  # type: ignore[misc]
                 case Unicast(message=message, to=to):
                     self._ask(message, to)
                 case SetTimer(timer=timer, delay=delay):
@@ -262,9 +264,9 @@ class _Probe:
     def _ask(self, message: Message, to: Address) -> None:
         """A discovery proxy: what it knows is enough."""
         if to.binding is Binding.HTTP:
-            by_http(self._client, message, to, lambda answer: self._answered(message, answer, to), self._counters)
+            by_http(self._outward, message, to, lambda answer: self._answered(message, answer, to), self._counters)
         else:
-            self._networks[0].send(encode(message), to)
+            self._outward.send(encode(message), to)
 
     def _answered(self, asked: Message, answer: Message | None, source: Address) -> None:
         if answer is None:
@@ -276,16 +278,12 @@ class _Probe:
     def _hear(self, message: Message, source: Address) -> None:
         self._carry_out(self._seeker.receive(message, source, self._clock.now()))
 
-    def _multicast(self, frame: bytes) -> None:
-        for network in self._networks:
-            network.multicast(frame)
-
     def _expired(self, timer: Any) -> None:
         self._carry_out(self._seeker.timer(timer, self._clock.now()))
 
 
 async def _describe(
-    client: HttpClient, device: str, addresses: Sequence[str], generation: Generation = Generation.OASIS
+    client: HttpClient | Multihomed, device: str, addresses: Sequence[str], generation: Generation = Generation.OASIS
 ) -> Metadata | None:
     """What a device answers to a Get at the first of its addresses that does."""
     for uri in addresses:
@@ -298,7 +296,7 @@ async def _describe(
     return None
 
 
-async def _ask(client: HttpClient, uri: str, frame: bytes) -> bytes | None:
+async def _ask(client: HttpClient | Multihomed, uri: str, frame: bytes) -> bytes | None:
     """The envelope that answers; None where there is none, or no way to `uri`."""
     reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
     try:

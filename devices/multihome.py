@@ -8,6 +8,7 @@ Which addresses there are is not asked here.
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -21,6 +22,10 @@ from gossip_ws.ports import Frame, Handle
 
 _REMEMBERED = 4_096
 """Hosts of which it is remembered from where they are spoken to."""
+
+_PATIENCE: Final = 3.0
+"""Seconds that an IPv6 address is waited for at the start: the system looks for doubles for one or two."""
+_AGAIN: Final = 0.2
 
 
 class Multihomed:
@@ -44,14 +49,15 @@ class Multihomed:
 
     async def open(self, needed: Sequence[Local], others: Sequence[Local], handle: Handle) -> None:
         """Listen. Raises LocalError, with nothing left open, when one of the `needed` addresses cannot be had, or none
-        of the `others` when they are all there is."""
-        self._handle = handle
+        of the `others` when they are all there is. An IPv6 address that is needed is waited for while it is still
+        looking for a double of itself (RFC 4862 section 5.4)."""
+        self._handle, self._members = handle, {}
         refusal = LocalError("no address to listen at")
+        due = asyncio.get_running_loop().time() + _PATIENCE
         for local in dict.fromkeys((*needed, *others)):
             try:
-                await self._listen(local)
+                await self._listen(local, due if local in needed or not self._members else 0.0)
             except LocalError as error:
-                # An IPv6 address may still be looking for a double of itself (RFC 4862 section 5.4).
                 refusal = error
                 if local in needed:
                     await self.close(grace=0)
@@ -64,9 +70,9 @@ class Multihomed:
         """Listen at these and at no others, the best first; what cannot be had is counted, and tried again by the next
         call. False when nothing has changed. Does nothing when not open."""
         before = self.homes
-        for local in [local for local in self._members if local not in wanted]:
-            network = self._members.pop(local)
-            self._settle(wanted)
+        gone = [network for local, network in self._members.items() if local not in wanted]
+        self._settle(wanted)
+        for network in gone:
             await network.close(grace=0)
         for local in wanted:
             if local not in self._members and self._handle is not None:
@@ -108,16 +114,25 @@ class Multihomed:
         else:
             network.request(frame, to, timeout, done)
 
-    async def _listen(self, local: Local) -> None:
+    async def _listen(self, local: Local, until: float = 0.0) -> None:
+        """Raises LocalError; for a tentative address not before `until`, in the loop's time."""
         if self._handle is None:
             raise LocalError("the network is closed")
-        network = self._make(local.zoned)
-        try:
-            await network.open(self._handle)
-        except asyncio.CancelledError:
-            await network.close(grace=0)
-            raise
-        self._members[local] = network
+        loop = asyncio.get_running_loop()
+        while True:
+            network = self._make(local.zoned)
+            try:
+                await network.open(self._handle)
+            except LocalError as error:
+                if not _is_tentative(local, error) or loop.time() >= until:
+                    raise
+                await asyncio.sleep(_AGAIN)
+            except asyncio.CancelledError:
+                await network.close(grace=0)
+                raise
+            else:
+                self._members[local] = network
+                return
 
     def _choose(self, host: str) -> DeviceNetwork | None:
         if not self.homes:
@@ -137,3 +152,8 @@ class Multihomed:
         for local in sorted(self._members, key=lambda local: local.is_link_local):
             speakers.setdefault((local.is_ipv6, local.index), self._members[local])
         self._speakers = tuple(speakers.values())
+
+
+def _is_tentative(local: Local, error: LocalError) -> bool:
+    cause = error.__context__
+    return local.is_ipv6 and isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL

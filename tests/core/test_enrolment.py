@@ -8,9 +8,10 @@ from builders import NOW, address, at, content, device, node, peer
 from gossip_ws.core.effects import AskPeers, ChallengeAgain, Enrol, EnrolAgain, Leave
 from gossip_ws.core.messages import Ack, Digest, Neighbor, Ping
 from gossip_ws.core.peers import Relation
-from gossip_ws.kernel.address import Binding
+from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import RemoteError
+from gossip_ws.kernel.homes import Home, Local
 
 SEED = address("ssc1")
 
@@ -248,3 +249,28 @@ def test_who_turned_to_another_registrar_leaves_the_one_that_did_not_answer():
     assert [effect for effect in effects if isinstance(effect, Leave)] == [Leave(SEED)]
     refreshed = meter.enrolled(90.0, peer("ssc2"), at(30))
     assert not any(isinstance(effect, Leave) for effect in refreshed)
+
+
+def home(host, interface="eth0", prefix=24):
+    udp, http = (Address(binding, host, 9, "/gossip") for binding in (Binding.UDP, Binding.HTTP))
+    return Home(Local(host, interface, 1, prefix), udp, http)
+
+
+def test_whose_address_changed_registers_at_once_as_a_later_incarnation():
+    meter, _ = enrolled()
+    before = meter.self_peer
+    (enrol,) = meter.moved((home("10.0.0.7"),), at(1))
+    assert (enrol.service, enrol.peer.udp.host) == (SEED, "10.0.0.7")
+    assert enrol.peer.incarnation == before.incarnation + 1
+    # Of none nobody could be told.
+    assert meter.moved((), at(2)) == []
+    assert meter.self_peer == enrol.peer
+
+
+def test_each_is_named_the_address_that_suits_it():
+    ssc = node("ssc1")
+    ssc.moved((home("10.0.0.7"), home("10.0.1.7", "eth1"), home("fd00::7", "eth1", 64)), NOW)
+    askers = ("10.0.1.9", "10.9.9.9", "fd00::9")
+    named = {host: ssc.own_towards(Address(Binding.HTTP, host, 80)).http.host for host in askers}
+    assert named == {"10.0.1.9": "10.0.1.7", "10.9.9.9": "10.0.0.7", "fd00::9": "fd00::7"}
+    assert ssc.self_peer.http.host == "10.0.0.7"

@@ -159,6 +159,11 @@ class Laboratory:
         )
         return space
 
+    def attach(self, name: str, subnet: Subnet, number: int, space: Space, device: str = "eth1") -> None:
+        """One more interface for a host, on a bridge."""
+        self._plug(name, subnet, space, device)
+        space.configure(f"addr add {subnet.address(number)}/24 brd + dev {device}", f"link set {device} up")
+
     def lose(self, percent: int) -> None:
         """From now on each frame that crosses a bridge is lost with this chance, whatever is in it."""
         self._switch.run("nft", "-f", "-", stdin=_REPLACED.format("bridge loss"))
