@@ -80,9 +80,20 @@ class Found:
         return next((service for service in self.services or () if service.type == type), None)
 
 
-def probing_addresses(names: Sequence[str]) -> tuple[Local, ...]:
-    """The addresses to probe from: of interfaces by name the first of each sort, literal ones as they are, of all
-    interfaces when none is named. Raises LocalError for what this machine does not have."""
+def probing_addresses(names: Sequence[str]) -> tuple[str, ...]:
+    """The addresses to probe from, link-local ones with zone: of interfaces by name the first of each sort, literal
+    ones as they are, of all interfaces when none is named. Raises LocalError for what this machine does not have."""
+    return tuple(one.zoned for one in _chosen(names))
+
+
+def probing_hosts(names: Sequence[str]) -> tuple[str, ...]:
+    """One of them for each interface, IPv4 where it has that: for what speaks once on each."""
+    found = _chosen(names)
+    with_ipv4 = {one.index for one in found if not one.is_ipv6}
+    return tuple(one.zoned for one in found if not one.is_ipv6 or one.index not in with_ipv4)
+
+
+def _chosen(names: Sequence[str]) -> tuple[Local, ...]:
     known = present()
     interfaces = tuple(dict.fromkeys(one.interface for one in known))
     found: list[Local] = []
@@ -94,15 +105,8 @@ def probing_addresses(names: Sequence[str]) -> tuple[Local, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def probing_hosts(names: Sequence[str]) -> tuple[str, ...]:
-    """One of them for each interface, as a literal: IPv4 where it has that. For what speaks once on each."""
-    found = probing_addresses(names)
-    with_ipv4 = {one.index for one in found if not one.is_ipv6}
-    return tuple(one.zoned for one in found if not one.is_ipv6 or one.index not in with_ipv4)
-
-
 async def discover(
-    addresses: Sequence[Local],
+    addresses: Sequence[str],
     group: Group,
     *,
     types: tuple[QName, ...] = (),
@@ -125,7 +129,8 @@ async def discover(
         return Found(target.device, target.types, target.scopes, target.xaddrs, services)
 
     try:
-        await outward.open((), addresses, probe.received)
+        known = present()
+        await outward.open((), [one for host in addresses if (one := locate(host, known))], probe.received)
         # Every device of DPWS has that type (1.1 R1020), and there are some that ignore a Probe without types.
         targets = await probe.run(types or (DEVICE,), scopes)
         found = await asyncio.gather(*(described(*one) for one in targets))
