@@ -21,10 +21,11 @@ from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.discovery import TargetService
 from gossip_ws.dpws.messages import Generation, Target
 from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
+from gossip_ws.endpoint.carrier import Hosting, World
 from gossip_ws.endpoint.courier import LAST_COPY
 from gossip_ws.endpoint.description import DeviceDescription
 from gossip_ws.endpoint.discovery import Discovery, Listener, Wish, addresses_of
-from gossip_ws.endpoint.endpoint import Endpoint, Hosting, World
+from gossip_ws.endpoint.endpoint import Endpoint
 from gossip_ws.endpoint.server import GOSSIP_PATH, SoapServer
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError

@@ -15,8 +15,9 @@ from typing import Final, Protocol
 from gossip_ws.core.effects import Answer
 from gossip_ws.core.messages import Content, Gossip
 from gossip_ws.core.replies import Replies
+from gossip_ws.endpoint.carrier import Waiting
 from gossip_ws.endpoint.collected import Asker, Collected
-from gossip_ws.endpoint.endpoint import Endpoint, Told, Waiting
+from gossip_ws.endpoint.endpoint import Endpoint, Told
 from gossip_ws.endpoint.paths import DEVICE_PATH as DEVICE_PATH
 from gossip_ws.endpoint.paths import GOSSIP_PATH as GOSSIP_PATH
 from gossip_ws.kernel.contract import Operation

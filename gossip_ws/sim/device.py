@@ -10,8 +10,9 @@ from gossip_ws.core.messages import Tally
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer
 from gossip_ws.core.replies import Replies
-from gossip_ws.endpoint.endpoint import Endpoint, Hosting
-from gossip_ws.endpoint.endpoint import World as Given
+from gossip_ws.endpoint.carrier import Hosting
+from gossip_ws.endpoint.carrier import World as Given
+from gossip_ws.endpoint.endpoint import Endpoint
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import BlockingRunner
 from gossip_ws.kernel.address import Address

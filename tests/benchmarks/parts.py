@@ -10,7 +10,8 @@ from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.messages import Content
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, Role
-from gossip_ws.endpoint.endpoint import Endpoint, Hosting, World
+from gossip_ws.endpoint.carrier import Hosting, World
+from gossip_ws.endpoint.endpoint import Endpoint
 from gossip_ws.endpoint.server import SoapServer
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.kernel.address import Address, Binding

@@ -13,8 +13,9 @@ from gossip_ws.core.messages import Content, Gossip, Hop, Signature
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, Role
 from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
+from gossip_ws.endpoint.carrier import Hosting, World
 from gossip_ws.endpoint.description import DeviceDescription
-from gossip_ws.endpoint.endpoint import Endpoint, Hosting, World
+from gossip_ws.endpoint.endpoint import Endpoint
 from gossip_ws.endpoint.server import SoapServer
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.kernel.address import Address, Binding

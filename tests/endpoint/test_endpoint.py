@@ -25,7 +25,8 @@ from gossip_ws.core.messages import (
     alive_statement,
 )
 from gossip_ws.core.replies import Replies
-from gossip_ws.endpoint.endpoint import MAX_ASKING, Hosting
+from gossip_ws.endpoint.carrier import Hosting
+from gossip_ws.endpoint.endpoint import MAX_ASKING
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import GossipPolicy, Operation
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault

@@ -69,9 +69,9 @@ class Asked:
     def gathered(self, frame: bytes, path: str = PATH) -> list[Response]:
         """What the client was answered once the child's parts were in."""
         answers: list[Response] = []
-        held = set(self.bench.endpoint._waiting)
+        held = set(self.bench.endpoint._carrier._waiting)
         self.bench.server.handle(Request(frame, self.caller(), "POST", path), answers.append)
-        (id,) = set(self.bench.endpoint._waiting) - held
+        (id,) = set(self.bench.endpoint._carrier._waiting) - held
         share = self.count // 4
         for part in range(4):
             last = self.count if part == 3 else (part + 1) * share
@@ -136,7 +136,7 @@ def test_a_client_that_names_no_filter_gets_the_operations_own_response() -> Non
     answers: list[Response] = []
     frame = build(Addressing(GET_DEMAND, message_id()), DEMAND)
     bench.server.handle(Request(frame, asked.caller(), "POST", PATH), answers.append)
-    (id,) = bench.endpoint._waiting
+    (id,) = bench.endpoint._carrier._waiting
     row = b'<g:Row N="2"><g:Key>household</g:Key><g:Values>2 4 6</g:Values></g:Row>'
     rows = b'<g:Rows xmlns:g="urn:gossip-ws:2026">%b</g:Rows>' % row
     partial = Partial(id, child(0).device, Tally(2, 2), rows)

@@ -388,7 +388,7 @@ class _Story:
     def bounds(self) -> None:
         """Nothing that a node remembers is more than its limit."""
         for boots in self.boots:
-            node, waiting = boots[-1].device.endpoint.node, boots[-1].device.endpoint._waiting
+            node, waiting = boots[-1].device.endpoint.node, boots[-1].device.endpoint._carrier._waiting
             config, served = node.config, node._push._served
             members = node.membership
             detector = members._detector
