@@ -1,15 +1,14 @@
 """Spyne's interface document, mended into the WSDL and the schema that this project promises.
 
-SOAP 1.2 document/literal, and behind it the same in SOAP 1.1 for clients that know no better; the portType named after
-the service; `wsam:Action` on every message and the same soapAction; no output where there is no reply, no input where
-only the device speaks, and the portType an event source then; no location to fetch anything from; the same octets in
-every process. Knows Spyne's interface objects and nothing of calls.
+The complete form (gossip_ws.wire.wsdl makes the others of it): SOAP 1.2 document/literal; the portType named after the
+service; `wsam:Action` on every message and the same soapAction; no output where there is no reply, no input where only
+the device speaks, and the portType an event source then; no location to fetch anything from; the same octets in every
+process. Knows Spyne's interface objects and nothing of calls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any, Final
 
 from lxml import etree
@@ -29,9 +28,6 @@ PLACEHOLDER: Final = "urn:gossip-ws:2026:address"
 WSAM: Final = "http://www.w3.org/2007/05/addressing/metadata"
 _WSDL: Final = "http://schemas.xmlsoap.org/wsdl/"
 _SOAP: Final = "http://schemas.xmlsoap.org/wsdl/soap12/"
-_SOAP11: Final = "http://schemas.xmlsoap.org/wsdl/soap/"
-_LEGACY: Final = "Soap11"
-"""Behind the names of the SOAP 1.1 binding and its port."""
 _XS: Final = "http://www.w3.org/2001/XMLSchema"
 _NAMESPACES: Final = {"w": _WSDL, "s": _SOAP, "xs": _XS}
 _QNAMES: Final = ("message", "type", "binding", "element", "base", "ref")
@@ -56,7 +52,6 @@ def build(interface: Any, operations: Mapping[str, Operation]) -> tuple[bytes, e
     if any(operation.is_notification for operation in by_name.values()):
         for port_type in root.findall(f"{{{_WSDL}}}portType"):
             port_type.set(EVENT_SOURCE, "true")
-    _add_soap11(root)
     _put_in_order(root)
     _drop_unused_prefixes(root)
     etree.indent(root, space=" ")
@@ -109,19 +104,6 @@ def _drop_response(root: etree._Element, name: str) -> None:
     for path in ("//w:message", "//xs:schema/xs:element", "//xs:schema/xs:complexType"):
         for element in _find(root, f"{path}[@name='{name}Response']"):
             element.getparent().remove(element)  # type: ignore[union-attr]
-
-
-def _add_soap11(root: etree._Element) -> None:
-    """Each binding and each port of SOAP 1.2 once more. They stand behind it: clients take the first port."""
-    for path in ("//w:binding", "//w:port"):
-        for element in _find(root, path):
-            twin = deepcopy(element)
-            twin.set("name", element.get("name", "") + _LEGACY)
-            if "binding" in twin.attrib:
-                twin.set("binding", element.get("binding", "") + _LEGACY)
-            for part in twin.iter(f"{{{_SOAP}}}*"):
-                part.tag = f"{{{_SOAP11}}}{etree.QName(part).localname}"
-            element.addnext(twin)
 
 
 def _put_in_order(root: etree._Element) -> None:

@@ -28,9 +28,12 @@ from gossip_ws.wire.metadata import (
     write_get_response,
 )
 from gossip_ws.wire.soap import reply_envelope
-from gossip_ws.wire.wsdl import Addresses, annotate, shadow
+from gossip_ws.wire.wsdl import Addresses, Form, annotate, in_form, shadow
 
 _XML = "text/xml; charset=utf-8"
+_COMPLETE = "wsdl=complete"
+_FORMS = {"wsdl": Form.PLAIN, "wsdl=soap11": Form.SOAP11, _COMPLETE: Form.COMPLETE}
+"""By the query of a GET. Who types `?wsdl` by hand, or has a toolkit that does, may know nothing of DPWS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,11 @@ class DeviceDescription:
         relationship = self._metadata(caller.local).relationship if action == GET_METADATA else None
         if page is not None and relationship is not None:
             dialect = read_get_metadata(envelope.payload)
-            told = of_service(relationship, page.service_id, wsdl=self._wsdl(page, caller.local))
+            told = of_service(relationship, page.service_id, wsdl=self._wsdl(page, caller.local, Form.COMPLETE))
             reply = reply_envelope(GET_METADATA_RESPONSE, relates_to, write_get_metadata_response(told, dialect, names))
             if len(reply) > MAX_ENVELOPE:
                 # R0026: strict clients take no larger envelope; a GET has no limit.
-                location = f"{self._at(caller.local).at(path)}?wsdl"
+                location = f"{self._at(caller.local).at(path)}?{_COMPLETE}"
                 told = of_service(relationship, page.service_id, wsdl_location=location)
                 body = write_get_metadata_response(told, dialect, names)
                 reply = reply_envelope(GET_METADATA_RESPONSE, relates_to, body)
@@ -106,8 +109,8 @@ class DeviceDescription:
         return None
 
     def document(self, path: str, query: str, local: str) -> tuple[bytes, str] | None:
-        page = self._pages.get(path)
-        return (self._wsdl(page, local), _XML) if page is not None and query.lower() == "wsdl" else None
+        page, form = self._pages.get(path), _FORMS.get(query.lower())
+        return (self._wsdl(page, local, form), _XML) if page is not None and form is not None else None
 
     def _add(self, service: HostedService, path: str, *, is_shadow: bool) -> None:
         port_type, service_id = service.port_type, service.service_id
@@ -121,10 +124,11 @@ class DeviceDescription:
         found = (home.http for home in self._homes() if home.http is not None and home.http.host == local)
         return next(found, self._http)
 
-    def _wsdl(self, page: _Page, local: str) -> bytes:
+    def _wsdl(self, page: _Page, local: str, form: Form) -> bytes:
         service, http = page.service, self._at(local)
         plain, gossip = str(http.at(service.path)), str(http.at(service.path + GOSSIP_PATH))
         operations = tuple(service.operations.values())
         addresses = Addresses(plain, gossip)
         wsdl = service.wsdl(plain)
-        return shadow(wsdl, operations, addresses) if page.is_shadow else annotate(wsdl, operations, addresses)
+        told = shadow(wsdl, operations, addresses) if page.is_shadow else annotate(wsdl, operations, addresses)
+        return in_form(told, form)

@@ -1,5 +1,6 @@
-"""Transforms of a hosted service's WSDL 1.1 (document/literal; SOAP 1.2, and SOAP 1.1 beside it): the policy that says
-which operations gossip, and the WSDL of the shadow Gossip Service. Bytes to bytes; knows no service.
+"""Transforms of a hosted service's WSDL 1.1 (document/literal, SOAP 1.2): the policy that says which operations gossip,
+the WSDL of the shadow Gossip Service, and the forms for toolkits that know nothing of DPWS. Bytes to bytes; knows no
+service.
 
 The shadow's portType has a name of its own, `Gossip` appended: it holds the gossip-enabled operations
 only, and two definitions of one name would contradict each other.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from math import isfinite, nan
 from typing import Final
 
@@ -16,7 +18,7 @@ from lxml import etree
 
 from gossip_ws.kernel.contract import Field, GossipPolicy, Number, Operation
 from gossip_ws.kernel.errors import LocalError, sender_fault
-from gossip_ws.kernel.names import DPWS, GOSSIP, QName, qname
+from gossip_ws.kernel.names import DPWS, GOSSIP, WSE, QName, qname
 from gossip_ws.wire.envelope import MAX_URI, parser
 from gossip_ws.wire.terms import BINDINGS, MAX_NAME, MAX_SPREAD, PRIORITIES, VARIANTS, by_value, too_many
 from gossip_ws.wire.values import (
@@ -60,12 +62,27 @@ _BINDING: Final = qname(WSDL11, "binding")
 _SERVICE: Final = qname(WSDL11, "service")
 _PORT: Final = qname(WSDL11, "port")
 _OPERATION: Final = qname(WSDL11, "operation")
+_INPUT: Final = qname(WSDL11, "input")
+_OUTPUT: Final = qname(WSDL11, "output")
 _SOAP_BINDING: Final = qname(WSDL_SOAP12, "binding")
-_SOAP11_BINDING: Final = qname(WSDL_SOAP11, "binding")
-_SOAP_ADDRESSES: Final = (qname(WSDL_SOAP12, "address"), qname(WSDL_SOAP11, "address"))
+_SOAP_ADDRESS: Final = qname(WSDL_SOAP12, "address")
+_EVENT_SOURCE: Final = str(qname(WSE, "EventSource"))
+_LEGACY: Final = "Soap11"
+"""Behind the names of a SOAP 1.1 binding and its port: nothing else may have the names of those of SOAP 1.2."""
 _OPTIONAL: Final = str(qname(WSP, "Optional"))
 _PROFILE_ID: Final = "DevicesProfile"
 _NUMBERS: Final = by_value(Number)
+
+
+class Form(Enum):
+    """One service, told to three kinds of reader."""
+
+    COMPLETE = "complete"
+    """With its notifications, the portType an event source: for DPWS clients, and the contract itself."""
+    PLAIN = "plain"
+    """Without them: toolkits refuse an operation without an input (WSDL 1.1 section 2.4.4), JAX-WS for one."""
+    SOAP11 = "soap11"
+    """PLAIN, bound to SOAP 1.1 instead. Never both in one document: wsdl2h would warn, and make each function twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +135,44 @@ def shadow(wsdl: bytes, operations: Iterable[Operation], addresses: Addresses) -
     for port in root.iter(_PORT):
         _append(port, "name")
         _append(port, "binding")
-        for soap_address in port.iterchildren(*_SOAP_ADDRESSES):
+        for soap_address in port.iterchildren(_SOAP_ADDRESS):
             soap_address.set("location", addresses.shadow)
     if "name" in root.attrib:
         _append(root, "name")
     _assert(root, enabled, addresses)
     return _write(root)
+
+
+def in_form(wsdl: bytes, form: Form) -> bytes:
+    """Another form of a complete WSDL, the original's or the shadow's. What is called differs in no form. Raises
+    LocalError when the WSDL is none."""
+    if form is Form.COMPLETE:
+        return wsdl
+    root = _read_local(wsdl)
+    for port_type in root.findall(_PORT_TYPE):
+        port_type.attrib.pop(_EVENT_SOURCE, "")
+    for parent in (*root.findall(_PORT_TYPE), *root.findall(_BINDING)):
+        for operation in parent.findall(_OPERATION):
+            if operation.find(_OUTPUT) is not None and operation.find(_INPUT) is None:
+                parent.remove(operation)
+    used = {reference.get("URI", "").removeprefix("#") for reference in root.iter(_REFERENCE)}
+    for policy in root.findall(_POLICY):
+        if policy.get(_ID, "") not in used:
+            root.remove(policy)
+    return _write(_bound_to_soap11(root) if form is Form.SOAP11 else root)
+
+
+def _bound_to_soap11(root: etree._Element) -> etree._Element:
+    for element in (*root.findall(_BINDING), *root.iter(_PORT)):
+        for name in {"name", "binding"} & set(element.attrib):
+            _append(element, name, _LEGACY)
+    for part in list(root.iter(f"{{{WSDL_SOAP12}}}*")):
+        part.tag = qname(WSDL_SOAP11, etree.QName(part).localname)
+    # Declared once. Names in attribute values may use any of the other prefixes: the serialiser sees only tags.
+    kept = {prefix: uri for element in root.iter("*") for prefix, uri in element.nsmap.items() if prefix}
+    others = [prefix for prefix, uri in kept.items() if uri != WSDL_SOAP12]
+    etree.cleanup_namespaces(root, top_nsmap={"wsdlsoap11": WSDL_SOAP11}, keep_ns_prefixes=others)
+    return root
 
 
 def read_policies(wsdl: bytes) -> tuple[Advertised, ...]:
@@ -134,7 +183,7 @@ def read_policies(wsdl: bytes) -> tuple[Advertised, ...]:
         raise sender_fault("Malformed", f"not a WSDL 1.1 document of at most {MAX_WSDL} octets")
     policies = {policy.get(_ID, ""): policy for policy in root.findall(_POLICY)}
     found = []
-    for binding in _bindings(root, _SOAP_BINDING):
+    for binding in _bindings(root):
         for operation in binding.findall(_OPERATION):
             for reference in operation.findall(_REFERENCE):
                 policy = policies.get(reference.get("URI", "").removeprefix("#"))
@@ -149,10 +198,9 @@ def _assert(root: etree._Element, operations: list[Operation], addresses: Addres
         name = stale.get(_ID) or stale.get("URI", "").removeprefix("#")
         if parent is not None and name.startswith((_PROFILE_ID, f"{SUFFIX}-")):
             parent.remove(stale)
-    bindings = list(_bindings(root, _SOAP_BINDING))
+    bindings = list(_bindings(root))
     if not bindings:
         raise LocalError("the WSDL has no SOAP 1.2 binding")
-    bindings += _bindings(root, _SOAP11_BINDING)
     profile = etree.Element(_PROFILE, {_OPTIONAL: "true"}, {"dpws": DPWS, "wsp": WSP})
     policies = [_policy(_PROFILE_ID, profile)]
     for operation in operations:
@@ -261,12 +309,12 @@ def _spread(values: Attributes, name: str) -> int | None:
     return None if values.get(name) == POPULATION else integer(values, name, MAX_SPREAD)
 
 
-def _bindings(root: etree._Element, kind: QName) -> Iterator[etree._Element]:
-    return (binding for binding in root.findall(_BINDING) if binding.find(kind) is not None)
+def _bindings(root: etree._Element) -> Iterator[etree._Element]:
+    return (binding for binding in root.findall(_BINDING) if binding.find(_SOAP_BINDING) is not None)
 
 
-def _append(element: etree._Element, name: str) -> None:
-    element.set(name, element.get(name, "") + SUFFIX)
+def _append(element: etree._Element, name: str, suffix: str = SUFFIX) -> None:
+    element.set(name, element.get(name, "") + suffix)
 
 
 def _read(wsdl: bytes) -> etree._Element | None:

@@ -127,7 +127,7 @@ def test_no_client_raises_an_alarm(village):
 
 
 def test_both_wsdls_show_a_notification(village):
-    for path in ("/Alarm?wsdl", "/Alarm/gossip?wsdl"):
+    for path in ("/Alarm?wsdl=complete", "/Alarm/gossip?wsdl=complete"):
         root = etree.fromstring(village.top.get(path).body)
         wsdl = {"w": "http://schemas.xmlsoap.org/wsdl/"}
         (operation,) = root.xpath("//w:portType/w:operation[@name='Tamper']", namespaces=wsdl)

@@ -2,6 +2,7 @@
 its SOAP 1.2 binding allow.
 
 What a device adds is its own address and its policies; nothing else may differ, in canonical form without white space.
+The file is the complete form. The others are what `in_form` makes of it.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from peers import pip_package
 from town import Grid, plain
 
 from gossip_ws.wire.metadata import GET_METADATA, read_get_metadata_response, write_get_metadata
-from gossip_ws.wire.wsdl import SUFFIX, WSDL11, WSDL_SOAP12, WSP
+from gossip_ws.wire.wsdl import SUFFIX, WSDL11, WSDL_SOAP11, WSDL_SOAP12, WSP, Form, in_form
 from gossip_ws.wsdl import read
 
 CONTRACTS = {"/Tariff": "tariff.wsdl", "/Metering": "metering.wsdl", "/Peers": "peering.wsdl", "/Report": "report.wsdl"}
 SHADOWS = {path: file for path, file in CONTRACTS.items() if path != "/Peers"}
-W = {"w": WSDL11, "s": WSDL_SOAP12, "wsp": WSP}
+EACH = [*CONTRACTS, *(path + "/gossip" for path in SHADOWS)]
+QUERIES = {"?wsdl": Form.PLAIN, "?wsdl=soap11": Form.SOAP11, "?wsdl=complete": Form.COMPLETE}
+W = {"w": WSDL11, "s": WSDL_SOAP12, "s11": WSDL_SOAP11, "wsp": WSP}
 
 
 def canonical(wsdl: bytes) -> bytes:
@@ -33,19 +36,22 @@ def canonical(wsdl: bytes) -> bytes:
     return etree.tostring(root, method="c14n", exclusive=True, with_comments=False)
 
 
+@pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("path", CONTRACTS)
-def test_what_is_handed_out_is_the_contract(town: Grid, path: str) -> None:
+def test_what_is_handed_out_is_the_contract(town: Grid, path: str, query: str) -> None:
+    contract = canonical(in_form(read(CONTRACTS[path]), QUERIES[query]))
     for device in town.devices:
-        assert canonical(device.get(path + "?wsdl").body) == canonical(read(CONTRACTS[path]))
+        assert canonical(device.get(path + query).body) == contract
 
 
+@pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("path", SHADOWS)
-def test_the_shadow_has_the_contracts_types_messages_and_operations(town: Grid, path: str) -> None:
+def test_the_shadow_has_the_contracts_types_messages_and_operations(town: Grid, path: str, query: str) -> None:
     """Names of portType, binding, service and port differ by the suffix; what does not gossip is missing. All that a
     generated client sees of a call is equal."""
     contract = etree.fromstring(read(SHADOWS[path]))
-    served = etree.fromstring(town.top.get(path + "/gossip?wsdl").body)
-    kept = set(served.xpath("//w:portType/w:operation/@name", namespaces=W))
+    complete = etree.fromstring(town.top.get(path + "/gossip?wsdl=complete").body)
+    kept = set(complete.xpath("//w:portType/w:operation/@name", namespaces=W))
     assert kept
     for operation in contract.xpath("//w:portType/w:operation | //w:binding/w:operation", namespaces=W):
         if operation.get("name") not in kept:
@@ -54,13 +60,36 @@ def test_the_shadow_has_the_contracts_types_messages_and_operations(town: Grid, 
     for element in whole:
         for name in {"name", "type", "binding"} & set(element.attrib):
             element.set(name, element.get(name) + SUFFIX)
-    assert canonical(etree.tostring(served)) == canonical(etree.tostring(contract))
+    served = town.top.get(path + "/gossip" + query).body
+    assert canonical(served) == canonical(in_form(etree.tostring(contract), QUERIES[query]))
 
 
-@pytest.mark.parametrize("path", [*CONTRACTS, *(path + "/gossip" for path in SHADOWS)])
+@pytest.mark.parametrize("path", EACH)
+def test_dpws_clients_are_told_everything_and_others_what_they_can_use(town: Grid, path: str) -> None:
+    """Not by what `in_form` makes: one binding and one port each, of one SOAP, and who speaks first."""
+    events = {"/Tariff": ["TariffChanged"], "/Metering": ["DemandAlarm"]}.get(path.removesuffix("/gossip"), [])
+    forms = {query: etree.fromstring(town.meter.get(path + query).body) for query in QUERIES}
+    complete = forms["?wsdl=complete"]
+    calls = complete.xpath("//w:portType/w:operation[w:input]/@name", namespaces=W)
+    for query, root in forms.items():
+        first, other = ("s11", "s") if query == "?wsdl=soap11" else ("s", "s11")
+        assert root.xpath(f"count(w:binding[{first}:binding])=1 and count(w:binding)=1", namespaces=W)
+        assert root.xpath(f"count(//w:port[{first}:address])=1 and count(//w:port)=1", namespaces=W)
+        assert not root.xpath(f"//{other}:*", namespaces=W)
+        for parent in ("w:portType", "w:binding"):
+            assert root.xpath(f"{parent}/w:operation[w:input]/@name", namespaces=W) == calls
+            told = root.xpath(f"{parent}/w:operation[not(w:input)]/@name", namespaces=W)
+            assert told == (events if root is complete else [])
+        marked = root.xpath("w:portType/@*[local-name()='EventSource']", namespaces=W)
+        assert marked == (["true"] if events and root is complete else [])
+        policies = root.xpath("wsp:Policy/@*[local-name()='Id']", namespaces=W)
+        assert {f"#{name}" for name in policies} == set(root.xpath("//wsp:PolicyReference/@URI", namespaces=W))
+
+
+@pytest.mark.parametrize("path", EACH)
 def test_by_metadata_exchange_and_by_get_it_is_the_same(town: Grid, path: str) -> None:
     told = read_get_metadata_response(town.meter.post(path, plain(GET_METADATA, write_get_metadata())).payload)
-    assert canonical(told.wsdl) == canonical(town.meter.get(path + "?wsdl").body)
+    assert canonical(told.wsdl) == canonical(town.meter.get(path + "?wsdl=complete").body)
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +106,10 @@ def schema() -> etree.XMLSchema:
     return etree.XMLSchema(etree.fromstring(joined))
 
 
-@pytest.mark.parametrize("path", [*CONTRACTS, *(path + "/gossip" for path in SHADOWS)])
-def test_it_is_valid(town: Grid, schema: etree.XMLSchema, path: str) -> None:
-    schema.assertValid(etree.fromstring(town.meter.get(path + "?wsdl").body))
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("path", EACH)
+def test_it_is_valid(town: Grid, schema: etree.XMLSchema, path: str, query: str) -> None:
+    schema.assertValid(etree.fromstring(town.meter.get(path + query).body))
 
 
 @pytest.mark.parametrize("file", CONTRACTS.values())

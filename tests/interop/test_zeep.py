@@ -76,8 +76,8 @@ def test_the_wsdl_loads_and_asks_for_nothing_else(town: Grid, session: Session, 
     url = town.meter.url(path) + "?wsdl"
     loaded = zeep.Client(url, transport=zeep.Transport(session=session), settings=zeep.Settings(strict=True))
     (service,) = loaded.wsdl.services.values()
-    # DPWS clients take the first port: it is the one of SOAP 1.2.
-    assert isinstance(next(iter(service.ports.values())).binding, zeep.wsdl.bindings.Soap12Binding)
+    (port,) = service.ports.values()
+    assert isinstance(port.binding, zeep.wsdl.bindings.Soap12Binding)
     assert asked == [url]
 
 

@@ -130,9 +130,9 @@ def test_the_wsdl_of_a_notification_has_an_output_and_no_input() -> None:
     addresses = Addresses("http://127.0.0.1/Heater", "http://127.0.0.1/Heater/gossip")
     for document in (plain, shadow(plain, hosted.operations.values(), addresses)):
         root = etree.fromstring(document)
-        # In the portType and in both bindings.
+        # In the portType and in the binding.
         found = root.xpath("//w:operation[@name='Set']", namespaces=wsdl)
-        assert len(found) == 3
+        assert len(found) == 2
         for operation in found:
             assert operation.find("w:input", wsdl) is None
             assert len(operation.findall("w:output", wsdl)) == 1
