@@ -1,9 +1,21 @@
 /* probe HOST SCOPE: gSOAP's WS-Discovery client. It multicasts a Probe for devices of a scope out of the interface of
-   HOST, and writes a line for each match, copies too: the plugin remembers no message ids. */
+   HOST, and writes a line for each match, copies too: the plugin remembers no message ids. It speaks the generation
+   that it was generated for: wsdd.h that of 2009/01, wsdd10.h that of 2005/04. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include "wsddapi.h"
 #include "wsdd.nsmap"
+
+#ifdef SOAP_WSDD_2005
+#define DEVICE "\"http://schemas.xmlsoap.org/ws/2006/02/devprof\":Device"
+#else
+#define DEVICE "\"http://docs.oasis-open.org/ws-dd/ns/dpws/2009/01\":Device"
+#endif
+#ifdef SOAP_WSA_2005
+#define ADDRESS(of) (of)->wsa5__EndpointReference.Address
+#else
+#define ADDRESS(of) (of)->wsa__EndpointReference.Address
+#endif
 
 static int found;
 
@@ -17,14 +29,14 @@ void wsdd_event_ProbeMatches(struct soap *soap, unsigned int instance, const cha
     (void)soap, (void)instance, (void)sequence, (void)number, (void)id, (void)relates_to;
     for (int n = 0; n < matches->__sizeProbeMatch; n++) {
         struct wsdd__ProbeMatchType *one = &matches->ProbeMatch[n];
-        told("match", one->wsa5__EndpointReference.Address, one->Types, one->Scopes ? one->Scopes->__item : NULL, one->XAddrs);
+        told("match", ADDRESS(one), one->Types, one->Scopes ? one->Scopes->__item : NULL, one->XAddrs);
     }
 }
 
 void wsdd_event_ResolveMatches(struct soap *soap, unsigned int instance, const char *sequence, unsigned int number,
                                const char *id, const char *relates_to, struct wsdd__ResolveMatchType *match) {
     (void)soap, (void)instance, (void)sequence, (void)number, (void)id, (void)relates_to;
-    told("resolved", match->wsa5__EndpointReference.Address, match->Types, NULL, match->XAddrs);
+    told("resolved", ADDRESS(match), match->Types, NULL, match->XAddrs);
 }
 
 void wsdd_event_Hello(struct soap *soap, unsigned int instance, const char *sequence, unsigned int number, const char *id,
@@ -73,7 +85,7 @@ int main(int count, char **arguments) {
         return 1;
     }
     if (soap_wsdd_Probe(soap, SOAP_WSDD_ADHOC, SOAP_WSDD_TO_TS, group, soap_wsa_rand_uuid(soap), NULL,
-                        "\"http://docs.oasis-open.org/ws-dd/ns/dpws/2009/01\":Device", arguments[2], NULL)) {
+                        DEVICE, arguments[2], NULL)) {
         soap_print_fault(soap, stdout);
         return 1;
     }

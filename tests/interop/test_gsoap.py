@@ -92,22 +92,30 @@ GSOAP = Path("/usr/share/gsoap")
 """Where Debian's package has the sources of gSOAP's plugins."""
 
 
-@pytest.fixture(scope="module")
-def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its WS-Discovery client. Without -2 it would send SOAP 1.1, which WS-Discovery 1.1 does not know."""
+DEVPROF = "http://schemas.xmlsoap.org/ws/2006/02/devprof"
+
+
+@pytest.fixture(scope="module", params=[("wsdd.h", DPWS), ("wsdd10.h", DEVPROF)], ids=["2009/01", "2005/04"])
+def probe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Its WS-Discovery client of a generation, and the namespace that DPWS has in that. Without -2 it would send SOAP
+    1.1, which WS-Discovery 1.1 does not know. There is wsdd5.h too, the discovery of 2005/04 with the addressing of
+    2005/08: a mixture that no version of DPWS has."""
+    header, namespace = request.param
     if not (GSOAP / "plugin" / "wsddapi.c").is_file():
         pytest.skip(f"the plugins of gSOAP are not in {GSOAP}: apt-get install libgsoap-dev")
     folder = tmp_path_factory.mktemp("wsdd")
-    run("soapcpp2", "-2", "-a", "-c", "-L", "-x", f"-I{GSOAP}/import", GSOAP / "import" / "wsdd.h", cwd=folder)
+    run("soapcpp2", "-2", "-a", "-c", "-L", "-x", f"-I{GSOAP}/import", GSOAP / "import" / header, cwd=folder)
     sources = [Path(__file__).parent / "probe.c", *(f"soap{part}.c" for part in ("C", "Client", "Server"))]
     sources += [GSOAP / "plugin" / f"{part}.c" for part in ("wsddapi", "wsaapi", "threads")]
     run("gcc", "-I.", f"-I{GSOAP}/plugin", "-o", "probe", *sources, "-lgsoap", "-lpthread", cwd=folder)
-    return folder / "probe"
+    return folder / "probe", namespace
 
 
 @works("gSOAP", "finds")
-def test_its_discovery_finds_a_device(probe: Path, single: Running) -> None:
-    told = run(probe, "127.0.0.1", SCOPE.removesuffix("/7"), cwd=probe.parent)
-    types = f'"{DPWS}":Device "{GRID}":SmartMeter'
+def test_its_discovery_finds_a_device(probe: tuple[Path, str], single: Running) -> None:
+    """In either generation."""
+    client, namespace = probe
+    told = run(client, "127.0.0.1", SCOPE.removesuffix("/7"), cwd=client.parent)
+    types = f'"{namespace}":Device "{GRID}":SmartMeter'
     match = f"match {single.told['device']} {types} {SCOPE} {single.address('/device')}"
     assert set(told.splitlines()) == {match}
