@@ -35,6 +35,7 @@ ABILITIES = {
     "events": "events",
     "finds": "finds a device",
     "found": "is found",
+    "tells": "is subscribed to",
 }
 """The columns of the README's table: the name of a claim, and its heading."""
 

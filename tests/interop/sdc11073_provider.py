@@ -1,6 +1,7 @@
 """A provider of sdc11073 with the smallest description that it takes, at a multicast port that is its argument.
 
-Tells its address. It is published anew with each line of its input, and ends with that.
+Tells its address. It is published anew with each line of its input, in the bed that the line names if it names one;
+of that it makes an event. It ends with its input.
 """
 
 import sys
@@ -35,7 +36,10 @@ provider.start_all(start_rtsample_loop=False)
 provider.set_location(SdcLocation(fac="Hospital", poc="Ward", bed="7"))
 sys.stdout.write(" ".join(provider.get_xaddrs()) + "\n")
 sys.stdout.flush()
-for _ in sys.stdin:
-    provider.publish()
+for line in sys.stdin:
+    if bed := line.strip():
+        provider.set_location(SdcLocation(fac="Hospital", poc="Ward", bed=bed))
+    else:
+        provider.publish()
 provider.stop_all()
 discovery.stop()
