@@ -66,6 +66,8 @@ def version_of(peer: str) -> str:
         return str(json.loads((NODE_MODULES / "soap" / "package.json").read_text())["version"])
     if peer == "gSOAP":
         return first_number("wsdl2h", "-V")
+    if peer == "JAX-WS":
+        return first_number("wsimport", "-fullversion")
     if peer == "PHP SoapClient":
         return first_number("php", "--version")
     if peer == "wsdd":
