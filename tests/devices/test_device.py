@@ -177,6 +177,7 @@ def test_the_peer_service_does_not_gossip(town: Grid) -> None:
 
 
 def test_a_get_tells_the_services_and_their_shadows(town: Grid) -> None:
+    """WSDBIT 1.5"""
     device = town.meter
     reply = device.post("/device", plain(GET, b"", to=device.id, message_id="urn:uuid:10"))
     assert (reply.status, reply.relates_to) == (200, "urn:uuid:10")
@@ -212,6 +213,7 @@ def test_a_service_tells_its_part_and_its_wsdl(town: Grid, path: str) -> None:
 
 
 def test_a_directed_probe(announced: Device) -> None:
+    """WSDBIT 1.4"""
     asked = Probe(message_id(), (qname(GRID, "SmartMeter"),), ("grid://town/7",))
     reply = announced.post("/device", encode(asked))
     found = decode(reply.body)

@@ -92,6 +92,7 @@ def wanting(sink: Sink, *actions: str, expires: float | None = 60.0, **more: obj
 
 
 def test_subscribe_fire_renew_fire_unsubscribe_silence(house: House, sinks: list[Sink]) -> None:
+    """WSDBIT 4.1"""
     sink, witness = sinks
     parameter = f'<p:Room xmlns:p="urn:p" xmlns:wsa="{WSA}" wsa:IsReferenceParameter="true">7</p:Room>'.encode()
     to = replace(sink.reference, parameters=(parameter,))
@@ -137,6 +138,7 @@ def read_renew_response_like(reply: Reply) -> float:
 def test_the_duration_that_was_asked_for_is_the_one_that_is_answered(
     house: House, sinks: list[Sink], asked: str
 ) -> None:
+    """WSDBIT 4.2"""
     body = write_subscribe(wanting(sinks[0], expires=None))
     body = body.replace(b"</wse:Delivery>", b"</wse:Delivery><wse:Expires>%b</wse:Expires>" % asked.encode())
     reply = house.meter.post("/Tariff", plain(SUBSCRIBE, body))
@@ -145,7 +147,7 @@ def test_the_duration_that_was_asked_for_is_the_one_that_is_answered(
 
 
 def test_two_subscriptions_are_independent(house: House, sinks: list[Sink]) -> None:
-    """Of one subscriber even: the end of one is not that of the other."""
+    """WSDBIT 4.3. Of one subscriber even: the end of one is not that of the other."""
     one, two = (subscribe(house.meter, wanting(sinks[0])) for _ in range(2))
     alarm = subscribe(house.meter, wanting(sinks[1], DEMAND_ALARM), "/Metering")
     first = house.fire(house.meter)
@@ -162,6 +164,7 @@ def test_two_subscriptions_are_independent(house: House, sinks: list[Sink]) -> N
 
 
 def test_a_filter_that_nothing_passes_is_refused(house: House, sinks: list[Sink]) -> None:
+    """WSDBIT 4.4"""
     for path, action in (("/Tariff", DEMAND_ALARM), ("/Metering", TARIFF_CHANGED), ("/Tariff", SET_TARIFF)):
         reply = house.meter.post(path, plain(SUBSCRIBE, write_subscribe(wanting(sinks[0], action))))
         assert reply.fault() == (400, "Sender", qname(DPWS, "FilterActionNotSupported"))

@@ -113,7 +113,7 @@ def probe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @works("gSOAP", "finds")
 def test_its_discovery_finds_a_device(probe: tuple[Path, str], single: Running) -> None:
-    """In either generation."""
+    """WSDBIT 1.3. In either generation."""
     client, namespace = probe
     told = run(client, "127.0.0.1", SCOPE.removesuffix("/7"), cwd=client.parent)
     types = f'"{namespace}":Device "{GRID}":SmartMeter'

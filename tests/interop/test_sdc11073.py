@@ -40,6 +40,8 @@ def scopes(*wanted: str) -> Any:
 
 @works("sdc11073", "finds")
 def test_it_finds_a_device_by_type_and_scope(peer: Any, single: Running) -> None:
+    """WSDBIT 1.3"""
+
     def search(types: list[str], scope: str) -> list[Any]:
         return list(peer.search_services([etree.QName(one) for one in types], scopes(scope), 0.5, 1))
 
@@ -55,6 +57,7 @@ def test_it_finds_a_device_by_type_and_scope(peer: Any, single: Running) -> None
 
 @works("sdc11073", "finds")
 def test_it_hears_hello_and_bye(peer: Any, tmp_path: Path) -> None:
+    """WSDBIT 1.1"""
     scope, heard = f"grid://interop-{uuid4().hex}/1", Queue[tuple[str, str]]()
     peer.set_remote_service_hello_callback(lambda _, found: heard.put(("hello", found.epr)), None, scopes(scope))
     running = device_process(tmp_path, "127.79.0.2", scope)
@@ -92,7 +95,7 @@ def consumer(single: Running) -> Iterator[Any]:
 
 @works("sdc11073", "describes")
 def test_it_reads_what_a_device_is_and_what_it_hosts(consumer: Any, single: Running) -> None:
-    """Its own start goes on to ask for medical services; what it does up to there is asked for by name."""
+    """WSDBIT 1.5. Its own start goes on to ask for medical services; what it does up to there is asked for by name."""
     told = consumer._get_metadata()
     assert [name.text for name in told.this_device.FriendlyName] == [f"meter {SCOPE}"]
     assert [name.text for name in told.this_model.Manufacturer] == ["gossip_ws"]
@@ -120,5 +123,6 @@ def test_it_asks_each_hosted_service_for_its_metadata(consumer: Any, single: Run
 
 @works("sdc11073", "finds")
 def test_its_directed_probe_is_answered(consumer: Any, single: Running) -> None:
+    """WSDBIT 1.4"""
     (match,) = consumer.send_probe().ProbeMatch
     assert match.EndpointReference.Address == single.told["device"]

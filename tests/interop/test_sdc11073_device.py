@@ -47,8 +47,8 @@ def found(peer: Provider, *types: QName, directed: bool = False) -> tuple[Found,
 @works("sdc11073", "found")
 @pytest.mark.parametrize("directed", [False, True], ids=["multicast", "directed"])
 def test_ours_finds_it_and_reads_what_it_is(peer: Provider, directed: bool) -> None:
-    """To a Probe it gives addresses at once; the Get that follows tells the services. A directed Probe it answers
-    whatever its types are, and ours takes that for no match."""
+    """WSDBIT 1.3, 1.4. To a Probe it gives addresses at once; the Get that follows tells the services. A directed Probe
+    it answers whatever its types are, and ours takes that for no match."""
     (device,) = eventually(lambda: found(peer, MEDICAL, directed=directed))
     assert set(device.types) == {DEVICE, MEDICAL}
     assert device.addresses == (peer.url,)
@@ -58,7 +58,8 @@ def test_ours_finds_it_and_reads_what_it_is(peer: Provider, directed: bool) -> N
 
 @works("sdc11073", "found")
 def test_ours_resolves_it(peer: Provider) -> None:
-    """Its Hello and matches bear addresses always, so a Hello without stands for what another device might say."""
+    """WSDBIT 1.2. Its Hello and matches bear addresses always, so a Hello without stands for what another device might
+    say."""
     (device,) = eventually(lambda: found(peer, MEDICAL))
     seeker = Seeker(dice=Random(1))
     bare = Target(device.device, device.types, (), (), 1)
@@ -107,7 +108,8 @@ async def until(condition: Callable[[], object], what: str) -> None:
 
 @works("sdc11073", "tells")
 def test_ours_subscribes_renews_and_unsubscribes(peer: Provider) -> None:
-    """Three renewals are more than the first subscription would have lasted; a second one witnesses the silence."""
+    """WSDBIT 4.1, 4.2. Three renewals are more than the first subscription would have lasted; a second one witnesses
+    the silence."""
     told, witness = Listening(), Listening()
 
     async def story(subscriber: Subscriber, source: str) -> None:
@@ -132,6 +134,24 @@ def test_ours_subscribes_renews_and_unsubscribes(peer: Provider) -> None:
     assert [one.action for one in told.events] == [ACTION, ACTION]
     assert all(one.payload is not None and one.payload.tag.endswith("}" + REPORT) for one in told.events)
     assert told.lines == witness.lines == []
+
+
+@works("sdc11073", "tells")
+def test_ours_ends_one_of_two(peer: Provider) -> None:
+    """WSDBIT 4.3. Each takes events at a path of its own, so one that was ended would show as a second event."""
+    told = Listening()
+
+    async def story(subscriber: Subscriber, source: str) -> None:
+        one, _ = [await subscriber.subscribe(source, (ACTION,)) for _ in range(2)]
+        peer.publish(bed="11")
+        await until(lambda: len(told.events) == 2, "an event for each")
+        await subscriber.unsubscribe(one)
+        for number in (3, 4):
+            peer.publish(bed=f"{number}0")
+            await until(lambda number=number: len(told.events) >= number, "an event for the other")  # type: ignore[misc]
+        assert len(told.events) == 4
+
+    told.run(peer, story)
 
 
 @works("sdc11073", "tells")

@@ -87,6 +87,7 @@ def fire(meter: Running, version: int) -> None:
 
 @works("sdc11073", "events")
 def test_it_subscribes_renews_asks_and_unsubscribes(meter: Running, sink: Sink, subscription: Any) -> None:
+    """WSDBIT 4.1, 4.2"""
     subscription.subscribe(expires=60)
     assert subscription.is_subscribed
     assert subscription.granted_expires == 60
@@ -103,6 +104,15 @@ def test_it_subscribes_renews_asks_and_unsubscribes(meter: Running, sink: Sink, 
     fire(meter, 3)
     assert meter.stop(signal.SIGTERM) == 0
     assert (sink.versions, sink.ends) == (["1", "2"], [])
+
+
+@works("sdc11073", "events")
+def test_it_is_refused_a_filter_that_nothing_passes(subscription: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """WSDBIT 4.4. It keeps the fault to itself, but for its log."""
+    subscription._filter_type.text = "urn:nothing"
+    subscription.subscribe(expires=60)
+    assert not subscription.is_subscribed
+    assert "FilterActionNotSupported" in caplog.text
 
 
 @works("sdc11073", "events")
