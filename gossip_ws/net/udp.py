@@ -44,7 +44,7 @@ QUEUED: Final = 4_194_304
 """Octets in each of the two."""
 HANDLED: Final = 32
 """Datagrams handled in one turn of the loop, after which the other sockets have theirs."""
-SENT: Final = 16
+SENT: Final = 12
 """Datagrams sent in one turn of the loop: see above why they are fewer. A receiver that is busy for that turn gets
 about as many from the others together; the usual default of a buffer holds 48 of 2 KB."""
 _BATCH = 16
