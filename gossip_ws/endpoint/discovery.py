@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, Final
 
 from gossip_ws.dpws.discovery import HelloDue, MatchDue, RefreshDue, TargetService
@@ -72,6 +73,8 @@ class Discovery:
         self._enrol = enrol
         self._homes = homes
         self._turn = 0
+        # When the next Probe for a parent is due (monotonic s).
+        self._due = inf
         self._asked: set[DeviceId] = set()
         self._running = False
 
@@ -167,14 +170,20 @@ class Discovery:
     def _probe(self, wait: float = _PROBE_AGAIN) -> None:
         """Ask for a parent, again and again until one was found. What was to ask again before does so no more."""
         self._turn += 1
-        turn = self._turn
+        self._due = inf
         if self._running and self.seeker is not None and self._parent is not None and not self._asked:
             now = self._clock.now()
             self.carry_out(self.seeker.probe(now, types=self._parent.types, scopes=self._parent.scopes))
-            later = min(2 * wait, _LONGEST_WAIT)
-            self._clock.call_later(
-                wait * self._dice.uniform(1.0, 1.5), lambda: self._probe(later) if turn == self._turn else None
-            )
+            self._probe_in(wait, min(2 * wait, _LONGEST_WAIT))
+
+    def _probe_in(self, wait: float, then: float) -> None:
+        """Ask for a parent in `wait` seconds or half as long again, unless that is due sooner, and `then` the next."""
+        delay = wait * self._dice.uniform(1.0, 1.5)
+        due = self._clock.now().monotonic + delay
+        if due < self._due:
+            self._turn, self._due = self._turn + 1, due
+            turn = self._turn
+            self._clock.call_later(delay, lambda: self._probe(then) if turn == self._turn else None)
 
     def _found(self, target: Target) -> None:
         """Ask a possible parent where its Peer Service is (WS-Transfer Get), once."""
@@ -189,10 +198,11 @@ class Discovery:
         def done(reply: Frame | None) -> None:
             service = _peer_service(reply)
             if service is None:
-                # Not up yet, or no parent after all: what else answers, or this one later, may be.
+                # Not up yet, or no parent after all: what else answers, or this one later, may be. Not at once: whoever
+                # answers Probes and nothing else would be asked without end, and two of them twice as often each time.
                 self.counters["no Peer Service found"] += 1
                 self._asked.discard(target.device)
-                self._probe()
+                self._probe_in(_PROBE_AGAIN, _PROBE_AGAIN)
             elif self._enrol is not None:
                 self._enrol(service)
 

@@ -20,12 +20,8 @@ from gossip_ws.wire.metadata import GET_RESPONSE, write_get_response
 from gossip_ws.wire.soap import reply_envelope
 
 SUBSTATION = qname(GRID, "SubstationController")
-PARENT = Target(
-    DeviceId("urn:uuid:00000000-0000-4000-8000-0000000000aa"),
-    (DEVICE, SUBSTATION),
-    ("grid://t/1",),
-    ("http://10.0.0.7:8080/device",),
-)
+_TOLD = ((DEVICE, SUBSTATION), ("grid://t/1",), ("http://10.0.0.7:8080/device",))
+PARENT = Target(DeviceId("urn:uuid:00000000-0000-4000-8000-0000000000aa"), *_TOLD)
 SOURCE = Address(Binding.UDP, "10.0.0.7", 3702)
 PEERS = "http://10.0.0.7:8080/Peers"
 
@@ -211,3 +207,20 @@ def test_it_says_bye() -> None:
     meter.listener.receive(encode(Probe(message_id(), (DEVICE,), ())), SOURCE)
     meter.clock.turn(3.0)
     assert len(meter.network.sent) == sent
+
+
+def test_parents_that_do_not_describe_themselves_make_it_neither_probe_without_end_nor_give_up() -> None:
+    """Two of them, and each answers each Probe: were a failure a Probe at once, each round would be twice the last."""
+    meter = Seeking()
+    other = Target(DeviceId("urn:uuid:00000000-0000-4000-8000-0000000000bb"), *_TOLD)
+    for _ in range(40):
+        before = len(meter.said(Probe))
+        meter.matched(PARENT, other)
+        while meter.network.asked:
+            meter.network.asked.pop()[2](None)
+        meter.clock.turn(0.5)
+        assert len(meter.said(Probe)) - before <= 1
+    assert 3 <= len(meter.said(Probe)) <= 8
+    meter.matched(PARENT)
+    meter.network.asked.pop()[2](described(PEERS))
+    assert meter.enrolled == [Address.parse(PEERS)]
