@@ -22,6 +22,8 @@ _DEFAULT_PORT = {Binding.HTTP: 80}
 # send is remembered too, so number and length are bounded: 512 KiB at the very worst.
 _REMEMBERED = 1_024
 _SHORT = 128
+_PORT_DIGITS = 5
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,10 +65,8 @@ class Address:
             if binding not in _DEFAULT_PORT:
                 raise LocalError(f"a soap.udp address needs a port: {uri!r}")
             port = _DEFAULT_PORT[binding]
-        elif port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536:
-            port = int(port_text)
         else:
-            raise LocalError(f"not a port: {port_text!r} in {uri!r}")
+            port = _port(port_text, uri)
         return cls(binding, host, port, slash + path)
 
     def at(self, path: str) -> Address:
@@ -76,6 +76,14 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.binding.value}://{host}:{self.port}{self.path}"
+
+
+def _port(digits: str, uri: str) -> int:
+    """Raises LocalError. Looked at before it is a number: Python makes none of thousands of digits."""
+    digits = digits.lstrip("0") if digits.isascii() and digits.isdigit() else ""
+    if not 0 < len(digits) <= _PORT_DIGITS or int(digits) > _LAST_PORT:
+        raise LocalError(f"not a port in {uri[:_SHORT]!r}")
+    return int(digits)
 
 
 def _canonical(literal: str, uri: str) -> str:
