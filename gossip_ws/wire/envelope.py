@@ -14,6 +14,8 @@ from gossip_ws.kernel.names import SOAP12, WSA, WSA_2004, QName, qname
 
 MAX_ENVELOPE: Final = 32_767
 """Octets; DPWS 1.1 MAX_ENVELOPE_SIZE."""
+MAX_REPLY: Final = 2 * 1024 * 1024
+"""Octets of a reply of ours that is put into other words: metadata with the largest WSDL in it."""
 MAX_UDP_ENVELOPE: Final = 4_096
 """Octets; DPWS 1.1 MAX_UDP_ENVELOPE_SIZE."""
 MAX_URI: Final = 2_048

@@ -15,7 +15,7 @@ from lxml import etree
 from gossip_ws.dpws.messages import ADHOC, Generation
 from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.names import DPWS, DPWS_2006, WSA, WSA_2004, WSD, WSD_2005, QName, qname, split
-from gossip_ws.wire.envelope import Addressing, build, canonical, content_prefixes, parse
+from gossip_ws.wire.envelope import MAX_REPLY, Addressing, build, canonical, content_prefixes, parse
 from gossip_ws.wire.soap import fault_envelope, read_fault
 
 FAULT_ACTION_2004: Final = WSA_2004 + "/fault"
@@ -73,7 +73,7 @@ def spoken(properties: Addressing) -> Names:
 
 def older(frame: bytes) -> bytes:
     """A reply of ours with WS-Addressing 2004/08 instead of 1.0, for who asked so; one that has it stays as it is."""
-    envelope = parse(frame)
+    envelope = parse(frame, MAX_REPLY)
     said = envelope.addressing
     if said.wsa == WSA_2004:
         return frame

@@ -12,7 +12,7 @@ from lxml import etree
 
 from gossip_ws.kernel.errors import Fault, FaultCode
 from gossip_ws.kernel.names import SOAP12, WSA, qname, split
-from gossip_ws.wire.envelope import parse, parser, read_root
+from gossip_ws.wire.envelope import MAX_REPLY, parse, parser, read_root
 from gossip_ws.wire.soap import PREFIXES, read_fault
 
 SOAP11: Final = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -23,8 +23,6 @@ _ENVELOPE: Final = qname(SOAP11, "Envelope")
 _NEXT: Final = "http://schemas.xmlsoap.org/soap/actor/next"
 _LANG: Final = "{http://www.w3.org/XML/1998/namespace}lang"
 _CODES: Final = {FaultCode.SENDER: "Client", FaultCode.RECEIVER: "Server"}
-_MAX_REPLY: Final = 2 * 1024 * 1024
-"""Octets of a reply that is rewritten: metadata with the largest WSDL in it."""
 
 
 def is_legacy(content_type: str) -> bool:
@@ -55,12 +53,12 @@ def to_soap12(frame: bytes) -> bytes | None:
 
 def to_soap11(reply: bytes) -> bytes:
     """The SOAP 1.1 envelope that says the same as a reply or a fault of this device."""
-    made = _rewritten(read_root(reply, _MAX_REPLY), SOAP12, SOAP11, "soap")
+    made = _rewritten(read_root(reply, MAX_REPLY), SOAP12, SOAP11, "soap")
     header, body = made
     for block in header.findall(f"{{{SOAP12}}}*"):
         # What SOAP 1.2 says beside its own faults has no place here.
         header.remove(block)
-    fault = read_fault(parse(reply, _MAX_REPLY))
+    fault = read_fault(parse(reply, MAX_REPLY))
     if fault is not None:
         of_headers = fault.code not in _CODES or split(fault.subcode)[0] == WSA
         body[:] = [_written(fault, of_headers)]
