@@ -52,12 +52,14 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Response:
     """What goes back on the same exchange. UDP: an empty body sends nothing. `gossip_id`: of the message that was
-    accepted, hexadecimal; HTTP says it in a header of its own, because a 202 has no envelope that could."""
+    accepted, hexadecimal; HTTP says it in a header of its own, because a 202 has no envelope that could. `accept`: the
+    media types that are taken, where a 415 is about that (RFC 9110 section 15.5.16)."""
 
     status: int
     body: bytes = b""
     content_type: str = "application/soap+xml; charset=utf-8"
     gossip_id: str = ""
+    accept: str = ""
 
 
 Respond = Callable[[Response], None]

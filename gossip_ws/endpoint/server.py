@@ -57,6 +57,9 @@ _ACCEPTED: Final = Response(202)
 _KNOWN = ADDRESSING_HEADERS | {WANTED}
 _CHARSETS: Final = frozenset(("", "utf-8", "utf-16", "us-ascii"))
 """UTF-8 and UTF-16, which every XML parser reads, and what is a part of the former."""
+_MULTIPART: Final = "multipart/"
+"""MTOM, or SOAP with attachments. Any other media type is read by its octets: many a client names a wrong one."""
+_ACCEPT: Final = "application/soap+xml, text/xml"
 # RFC 9110 section 5.6.6; a quoted value may hold a semicolon.
 _PARAMETER: Final = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;"]*)')
 
@@ -107,6 +110,9 @@ class SoapServer:
         elif request.method == "GET":
             found = self._description.document(request.path, request.query, request.caller.local)
             respond(Response(200, *found) if found is not None else Response(404))
+        elif request.content_type.lstrip().lower().startswith(_MULTIPART):
+            self.endpoint.counters["unsupported media type"] += 1
+            respond(Response(415, accept=_ACCEPT))
         elif _charset(request.content_type) not in _CHARSETS:
             self.endpoint.counters["unsupported charset"] += 1
             respond(Response(415))

@@ -313,6 +313,8 @@ class Connection(asyncio.Protocol):
         self._request = None
         if response.gossip_id:
             headers.append(("Gossip-Id", response.gossip_id))
+        if response.accept:
+            headers.append(("Accept", response.accept))
         if response.status == 401:
             headers.append(("WWW-Authenticate", 'Basic realm="device", charset="UTF-8"'))
         if self._server.closing:

@@ -101,7 +101,7 @@ SCENARIOS = {
     "2.2": Scenario("TwoWay", (), (f"{HERE}::test_two_way",), "as 2.1"),
     "2.3": Scenario("TypeCheck", (), (f"{HERE}::test_type_check",), "as 2.1"),
     "2.4": Scenario("AnyCheck", missing="no operation here has xs:any in its schema, and none is offered to vendors"),
-    "3": Scenario("attachments", missing="no MTOM: DPWS has it as a MAY (R0022)"),
+    "3": Scenario("attachments", missing="no MTOM: DPWS has it as a MAY (R0022); it is answered 415"),
     "4.1": Scenario(
         "subscribe, fire, renew, fire, unsubscribe, silence",
         (f"{EVENTING}::test_subscribe_fire_renew_fire_unsubscribe_silence",),

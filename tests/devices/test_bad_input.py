@@ -4,10 +4,13 @@ over UDP, and nothing else."""
 from __future__ import annotations
 
 import gzip
+import http.client
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from town import (
+    DEADLINE,
     DEMAND_REQUEST,
     GET_DEMAND,
     GET_TARIFF,
@@ -124,6 +127,22 @@ def test_a_charset_that_is_not_spoken(unharmed: Grid, charset: str) -> None:
     frame = plain(GET_TARIFF, GET_TARIFF_REQUEST)
     reply = unharmed.top.post("/Tariff", frame, content_type=f"application/soap+xml; charset={charset}")
     assert (reply.status, reply.body) == (415, b"")
+
+
+@pytest.mark.parametrize("path", ["/Tariff", "/Tariff/gossip", "/device"])
+def test_attachments_are_told_what_is_taken_instead(unharmed: Grid, path: str) -> None:
+    """MTOM: a MAY of DPWS (R0022) that is not done."""
+    kind = 'Multipart/Related; boundary=b; type="application/xop+xml"; start="<1>"; start-info="application/soap+xml"'
+    part = b'--b\r\nContent-Type: application/xop+xml; type="application/soap+xml"\r\nContent-ID: <1>\r\n\r\n'
+    frame = part + plain(GET_TARIFF, GET_TARIFF_REQUEST) + b"\r\n--b--\r\n"
+    to = unharmed.top.host.http
+    with closing(http.client.HTTPConnection(to.host, to.port, timeout=DEADLINE)) as connection:
+        connection.request("POST", path, frame, {"Content-Type": kind})
+        response = connection.getresponse()
+        assert (response.status, response.read()) == (415, b"")
+        assert response.headers["Accept"] == "application/soap+xml, text/xml"
+        # That would say that the coding was wrong (RFC 9110 section 12.5.3).
+        assert response.headers["Accept-Encoding"] is None
 
 
 @pytest.mark.parametrize(
