@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Effect, LookAgain
 from gossip_ws.core.introductions import NONCE_BITS
 from gossip_ws.core.messages import Ack, Ping, PingRequest
 from gossip_ws.core.peers import Peer, PeerTable
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.instant import Instant

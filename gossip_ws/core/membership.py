@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.detector import Detector
 from gossip_ws.core.effects import Effect, KeepViews, LookAgain
@@ -28,6 +27,7 @@ from gossip_ws.core.own import Own
 from gossip_ws.core.peers import Peer, PeerTable, Relation, speaks_from
 from gossip_ws.core.views import View
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.instant import Instant

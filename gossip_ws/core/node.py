@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Container
 
 from gossip_ws.core.account import Known, Lack
-from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
     AskAgain,
@@ -55,6 +54,7 @@ from gossip_ws.core.requests import Requests
 from gossip_ws.core.seen import Kept, Recent, Seen
 from gossip_ws.core.spreading import Spreading
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, receiver_fault, sender_fault

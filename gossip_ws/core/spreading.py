@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from math import ceil, log, log2
 from typing import Final
 
-from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Answer, Combine, Deadline, Effect, Input, Invoke, MergeAgain
 from gossip_ws.core.messages import Content, Merge, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
 from gossip_ws.core.spread import binding_for
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode

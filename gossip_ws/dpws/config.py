@@ -23,6 +23,9 @@ class DiscoveryConfig:
     pending: int = 64
     """Answers one device may have waiting at a time. With `app_max_delay` it caps what a flood of Probes with
     forged sources can draw: 64 in 2.5 s."""
+    answers: int = 32
+    """Answers a second to requests that came to one device alone by a datagram. Their source may be forged, and each
+    answer, up to 4 KB, is sent twice: this caps what they draw."""
     dp_max_timeout: float = 5.0
     """DP_MAX_TIMEOUT: a discovery proxy that has not answered a request by then is silent, and the group is asked."""
     refresh: float = 100.0
@@ -48,7 +51,7 @@ class DiscoveryConfig:
             raise LocalError("dp_max_timeout and refresh are times, the first at most match_timeout")
         if not self.announce or len(set(self.announce)) < len(self.announce):
             raise LocalError("a device says Hello in one generation at least, and once in each")
-        if min(self.pending, self.remembered, self.known, self.probes, self.resolves) < 1:
+        if min(self.pending, self.answers, self.remembered, self.known, self.probes, self.resolves) < 1:
             raise LocalError("every bound of discovery must be at least 1")
         if self.sequence_memory < self.match_timeout:
             raise LocalError("sequence_memory must be at least match_timeout")

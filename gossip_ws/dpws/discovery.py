@@ -31,6 +31,7 @@ from gossip_ws.dpws.messages import (
     fresh_id,
 )
 from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, sender_fault
@@ -93,6 +94,7 @@ class TargetService:
     """
 
     __slots__ = (
+        "_answers",
         "_config",
         "_dice",
         "_instance_id",
@@ -123,6 +125,7 @@ class TargetService:
         self.subject = Subject.of(target)
         self.state = State.OFF
         self._config = config or DiscoveryConfig()
+        self._answers = Allowance(self._config.answers, self._config.answers)
         self._dice = dice
         self._instance_id = instance_id
         self._life = 0
@@ -238,11 +241,20 @@ class TargetService:
         return self._match(request, matched=matched)
 
     def asked(self, request: Request, source: Address, now: Instant) -> list[Effect]:
-        """`directed` by a datagram to this device alone: one answer for all its copies. Raises RemoteError as
-        `directed` does."""
+        """`directed` by a datagram to this device alone: one answer for all its copies, and so many a second. Raises
+        RemoteError as `directed` does."""
+        dropped = self.not_answered(request, now)
+        return [dropped] if dropped is not None else [Unicast(self.directed(request, now), source)]
+
+    def not_answered(self, request: Request, now: Instant) -> Dropped | None:
+        """Why a request by a datagram is not answered: there were too many, or it is a copy. None is counted as one
+        answer."""
+        if self._answers.is_spent(now.monotonic):
+            return Dropped("too many requests by datagram")
         if not self._recent.first_time(request.message_id):
-            return [Dropped("duplicate")]
-        return [Unicast(self.directed(request, now), source)]
+            return Dropped("duplicate")
+        self._answers.spend()
+        return None
 
     def hello_to(self, request: Request) -> Hello:
         """What a discovery proxy says to who asked the group: ask me (WS-Discovery 1.1 section 2.2.2)."""

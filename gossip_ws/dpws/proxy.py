@@ -28,6 +28,7 @@ from gossip_ws.dpws.messages import (
 )
 from gossip_ws.dpws.seeker import ProbeOver, ProxySilent, Record, ResolveOver, Seeker
 from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError
@@ -109,8 +110,7 @@ class DiscoveryProxy:
         self._misses: dict[DeviceId, int] = {}
         self._checking: set[DeviceId] = set()
         self._moving: dict[DeviceId, tuple[Hello, Address]] = {}
-        self._second = 0.0
-        self._suppressed = 0
+        self._suppressions = Allowance(self.config.suppressions, self.config.suppressions)
 
     def start(self, now: Instant) -> list[Effect]:
         """Join, and ask who is there. Raises LocalError when started."""
@@ -191,10 +191,10 @@ class DiscoveryProxy:
         return own.reply(request, self._as_many_as_fit(matching))
 
     def asked(self, request: Request, source: Address, now: Instant) -> list[Effect]:
-        """`answer` by a datagram: one for all its copies, and of a datagram's size or not sent at all."""
-        if not self._recent.first_time(request.message_id):
-            return [Dropped("duplicate")]
-        return [Unicast(self.answer(request, now), source)]
+        """`answer` by a datagram: one for all its copies, so many a second, and of a datagram's size or not sent at
+        all."""
+        dropped = self.service.not_answered(request, now)
+        return [dropped] if dropped is not None else [Unicast(self.answer(request, now), source)]
 
     def checked(self, device: DeviceId, alive: bool, now: Instant) -> list[Effect]:
         """What came of a Check."""
@@ -230,11 +230,9 @@ class DiscoveryProxy:
         return sum(_names(record.target, source) for record in held) >= self.config.per_host
 
     def _suppress(self, request: Request, source: Address, now: Instant) -> list[Effect]:
-        if now.monotonic - self._second >= 1.0:
-            self._second, self._suppressed = now.monotonic, 0
-        if self._suppressed >= self.config.suppressions:
+        if self._suppressions.is_spent(now.monotonic):
             return [Dropped("too many requests to suppress")]
-        self._suppressed += 1
+        self._suppressions.spend()
         return [Unicast(self.service.hello_to(request), source)]
 
     def _as_many_as_fit(self, targets: list[Target]) -> tuple[Target, ...]:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from gossip_ws.core.allowance import Allowance
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.homes import is_link_local
 from gossip_ws.kernel.terms import Priority

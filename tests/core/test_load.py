@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from builders import NOW, address, at, content, gossip, node, peer
 
-from gossip_ws.core.allowance import Allowance
 from gossip_ws.core.effects import Invoke
 from gossip_ws.core.messages import Content, Digest, Gossip
 from gossip_ws.core.seen import Kept, Recent
+from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.effects import Dropped, Send
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.terms import Priority, Tier

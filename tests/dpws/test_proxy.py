@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.discovery import octets
 from gossip_ws.dpws.effects import Check, Effect, Found, Lost, Multicast, Unicast
 from gossip_ws.dpws.messages import (
@@ -324,6 +325,14 @@ def test_a_datagram_is_answered_once() -> None:
     assert isinstance(answer, Unicast)
     assert answer.to == ASKER
     assert one.asked(probe, ASKER, at(1)) == [Dropped("duplicate")]
+
+
+def test_a_flood_of_datagrams_draws_little_and_http_is_answered() -> None:
+    one = DiscoveryProxy(OWN, instance_id=7, dice=Random(3), discovery=DiscoveryConfig(answers=3))
+    effects = [one.asked(Probe(f"urn:m:{n}"), ASKER, at(1)) for n in range(10)]
+    assert sum(isinstance(effect, Unicast) for (effect,) in effects) == 3
+    assert effects[-1] == [Dropped("too many requests by datagram")]
+    assert probed(one, Probe("urn:m:10")) == {ME}
 
 
 @pytest.mark.parametrize("bad", [{"registered": 0}, {"checks": 0}, {"sweep": 0.0}, {"lease": 0.0}])

@@ -263,6 +263,17 @@ def test_a_datagram_to_the_device_alone_is_answered_once() -> None:
     assert one.asked(probe, SOURCE, NOW) == [Dropped("duplicate")]
 
 
+def test_a_flood_of_datagrams_to_the_device_alone_draws_a_bounded_number_of_answers() -> None:
+    one = joined(answers=3)
+    effects = [only(one.asked(Probe(f"urn:m:{n}", (METER,)), SOURCE, NOW)) for n in range(10)]
+    assert [isinstance(effect, Unicast) for effect in effects] == [True] * 3 + [False] * 7
+    assert effects[3:] == [Dropped("too many requests by datagram")] * 7
+    # Over HTTP a source is not forged.
+    assert one.directed(Probe("urn:m:10", (METER,)), NOW).relates_to == "urn:m:10"
+    # What was dropped is no copy: asked again a third of a second later it is answered.
+    assert isinstance(only(one.asked(Probe("urn:m:9", (METER,)), SOURCE, Instant(100.4, NOW.wall))), Unicast)
+
+
 def test_metadata_that_changes_while_off_is_told_at_the_next_start() -> None:
     one = service()
     assert one.metadata_changed(xaddrs=()) == []
@@ -299,6 +310,6 @@ def test_a_refused_change_changes_nothing() -> None:
 def test_an_instance_id_is_32_bits_and_the_config_makes_sense() -> None:
     with pytest.raises(LocalError):
         TargetService(TARGET, instance_id=2**32, dice=Random(1))
-    for bad in ({"match_timeout": 1.0}, {"pending": 0}, {"sequence_memory": 1.0}):
+    for bad in ({"match_timeout": 1.0}, {"pending": 0}, {"answers": 0}, {"sequence_memory": 1.0}):
         with pytest.raises(LocalError):
             DiscoveryConfig(**bad)  # type: ignore[arg-type]

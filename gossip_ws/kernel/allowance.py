@@ -1,4 +1,4 @@
-"""A token bucket: a local cap on messages taken, and the pace at which datagrams are sent."""
+"""A token bucket: a local cap on messages taken or answered, and the pace at which datagrams are sent."""
 
 from __future__ import annotations
 
