@@ -13,7 +13,7 @@ from gossip_ws.dpws.metadata import Host, Hosted, Metadata, Relationship, Text, 
 from gossip_ws.endpoint.discovery import PEER_PORT_TYPE, Discovery, Listener, Wish
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import RemoteError
-from gossip_ws.kernel.names import DEVICE, GRID, DeviceId, qname
+from gossip_ws.kernel.names import DEVICE, GRID, WSD, DeviceId, qname
 from gossip_ws.wire.discovery import decode, encode
 from gossip_ws.wire.envelope import message_id
 from gossip_ws.wire.metadata import GET_RESPONSE, write_get_response
@@ -161,6 +161,32 @@ def test_the_listener_counts_junk_and_answers_a_probe_that_matches() -> None:
     meter.listener.receive(encode(Probe(message_id(), (SUBSTATION,), ())), SOURCE)
     meter.clock.turn(3.0)
     assert len(meter.network.sent) == sent
+
+
+def with_security(frame: bytes) -> bytes:
+    """Signed as in WS-Discovery 1.1 section 8, by whom nobody can know."""
+    security = (
+        f'<d:Security xmlns:d="{WSD}"><d:Sig Scheme="http://docs.oasis-open.org/ws-dd/ns/discovery/2009/01/rsa" '
+        'KeyId="Dx42" Refs="A B" Sig="AAAA"/></d:Security>'
+    )
+    assert frame.count(b"</s12:Header>") == 1
+    return frame.replace(b"</s12:Header>", security.encode() + b"</s12:Header>")
+
+
+def test_a_signed_probe_is_answered_and_a_signed_hello_believed_as_if_they_were_not() -> None:
+    """Compact signatures are neither checked nor made."""
+    meter = Seeking()
+    meter.listener.receive(with_security(encode(Probe(message_id(), (DEVICE,), ("grid://t",)))), SOURCE)
+    meter.clock.turn(3.0)
+    found = decode(meter.network.sent[0][0])
+    assert isinstance(found, ProbeMatches)
+    assert [target.device for target in found.matches] == [meter.discovery.target.device]
+    assert b"Security" not in meter.network.sent[0][0]
+    hello = Hello(PARENT, AppSequence(1, 1), message_id())
+    meter.listener.receive(with_security(encode(hello)), SOURCE)
+    ((_, to, _),) = meter.network.asked
+    assert str(to) == PARENT.xaddrs[0]
+    assert not meter.listener.counters
 
 
 def test_a_datagram_to_the_device_alone_is_answered_once_and_repeated() -> None:
