@@ -19,7 +19,8 @@ from gossip_ws.dpws.eventing import BY_GOSSIP, Ending, Granted, Reference, Subsc
 from gossip_ws.dpws.subscriptions import EventingConfig
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.tasks import Task
-from gossip_ws.kernel.names import DPWS, TARIFF, WSA, WSE, qname
+from gossip_ws.kernel.names import DPWS, TARIFF, WSA, WSA_2004, WSE, qname
+from gossip_ws.wire.envelope import Addressing, build
 from gossip_ws.wire.eventing import (
     EVENT_SOURCE,
     GET_STATUS,
@@ -186,6 +187,15 @@ def test_what_else_is_refused_and_how(house: House, sinks: list[Sink]) -> None:
     assert managers.fault()[2] == qname(WSA, "ActionNotSupported")
     # Whoever may not have this device originate the event may not have it gossiped either.
     assert refused(Subscribe(mode=BY_GOSSIP))[2].endswith("}NotAuthorised")
+    assert len(house.meter.host.endpoint.events.manager) == 0
+
+
+def test_who_speaks_the_generation_before_is_told_that_events_are_not(house: House, sinks: list[Sink]) -> None:
+    """WS-Addressing 2004/08 in the header and in the references, as DPWS 2006/02 has it."""
+    body = write_subscribe(wanting(sinks[0])).replace(WSA.encode(), WSA_2004.encode())
+    reply = house.meter.post("/Tariff", build(Addressing(SUBSCRIBE, "urn:uuid:14", wsa=WSA_2004), body))
+    assert reply.fault() == (400, "Sender", qname(WSE, "InvalidMessage"))
+    assert reply.envelope.addressing.wsa == WSA_2004
     assert len(house.meter.host.endpoint.events.manager) == 0
 
 
