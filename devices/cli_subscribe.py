@@ -107,7 +107,13 @@ async def _subscribe(
         await subscriber.subscribe(one.shadow, _actions(one))
     for one in sources:
         await subscriber.subscribe(
-            one.address, _actions(one), mode=BY_GOSSIP, scopes=scopes, user=user, password=password
+            one.address,
+            _actions(one),
+            mode=BY_GOSSIP,
+            scopes=scopes,
+            user=user,
+            password=password,
+            named=url,
         )
 
 

@@ -6,13 +6,11 @@ It works with any device that speaks WS-Eventing as DPWS profiles it. Knows no s
 from __future__ import annotations
 
 import asyncio
-import http.client
 import socket
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final
 
 from lxml import etree
@@ -24,7 +22,7 @@ from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import GossipError, LocalError, RemoteError
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Frame, Request, Respond, Response
-from gossip_ws.wire.envelope import MAX_ENVELOPE, Envelope, message_id, parse
+from gossip_ws.wire.envelope import Envelope, message_id, parse
 from gossip_ws.wire.eventing import (
     RENEW,
     SUBSCRIBE,
@@ -41,14 +39,14 @@ from gossip_ws.wire.eventing import (
 from gossip_ws.wire.soap import fault_envelope, read_fault
 
 EXPIRES: Final = 600.0
-"""Seconds asked for. Renewed at half of what is granted: one renewal may be lost."""
+"""Seconds asked for. Renewed at half of what is granted, but at most once a second: one renewal may be lost."""
 TIMEOUT: Final = 5.0
-"""Seconds that an event source has to answer."""
+"""Seconds that an event source has to answer, to the last octet."""
 _RECENT: Final = 64
 """Ids of events remembered for each subscription; a copy follows within seconds."""
 _AGAIN: Final = 1.0
 _LONGEST: Final = 60.0
-"""Seconds until one that was lost is asked for again; each next wait is twice the last."""
+"""Seconds until one that was lost is asked for again; each next wait is twice the last. Nor is one renewed sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +60,14 @@ class Event:
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One that is kept until it is closed. `renewals` counts those that were granted."""
+    """One that is kept until it is closed. `renewals` counts those that were granted. `authorization` goes to `trusted`
+    hosts only."""
 
     source: str
     request: Subscribe
     path: str
     authorization: str
+    trusted: frozenset[str]
     granted: Granted
     renewals: int = 0
     lost: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,9 +103,8 @@ class Subscriber:
         await self._network.open(self._handle)
 
     async def close(self) -> None:
-        """Unsubscribe everywhere; who does not answer forgets by itself."""
-        for held in tuple(self._tasks):
-            await self.unsubscribe(held)
+        """Unsubscribe everywhere at once, within `TIMEOUT`; who does not answer forgets by itself."""
+        await asyncio.gather(*(self.unsubscribe(held) for held in tuple(self._tasks)))
         await self._network.close(grace=0)
 
     async def subscribe(
@@ -117,8 +116,11 @@ class Subscriber:
         scopes: tuple[str, ...] = (),
         user: str = "",
         password: str = "",
+        named: str = "",
     ) -> Subscription:
-        """To the events of `actions` (none: all) at the hosted service `source`, until `unsubscribe`.
+        """To the events of `actions` (none: all) at the hosted service `source`, until `unsubscribe`. The password goes
+        to the host of `named` alone (none: of `source`), by that name or its addresses: what a response says of another
+        host proves nothing.
 
         Raises RemoteError with the source's fault or for an address that is none of http, Unanswered, or LocalError.
         """
@@ -129,7 +131,8 @@ class Subscriber:
         sink = Reference(str(self._network.http.at(path)))
         request = Subscribe(sink if mode == PUSH else None, sink, mode, self._expires, actions or None, scopes)
         authorization = "Basic " + b64encode(f"{user}:{password}".encode()).decode() if user else ""
-        held = Subscription(source, request, path, authorization, Granted(sink, self._expires))
+        trusted = await _hosts(named or source) if user else frozenset[str]()
+        held = Subscription(source, request, path, authorization, trusted, Granted(sink, self._expires))
         # An event may be here before the answer is.
         self._held[path] = held
         try:
@@ -179,15 +182,15 @@ class Subscriber:
     # -- what goes out -------------------------------------------------------------------------
 
     async def _keep(self, held: Subscription) -> None:
-        """Renew at half-life; subscribe anew when it is lost."""
-        left, wait = held.granted.expires, held.granted.expires / 2
+        """Renew at half-life, yet not in a tight loop; subscribe anew when it is lost."""
+        left, wait = held.granted.expires, _until_renewal(held.granted.expires)
         while True:
             try:
                 await asyncio.wait_for(held.lost.wait(), wait)
             except TimeoutError:
                 try:
                     left = await self._renewed(held)
-                    wait = left / 2
+                    wait = _until_renewal(left)
                     held.renewals += 1
                     continue
                 except Unanswered:
@@ -201,7 +204,7 @@ class Subscriber:
                     self._said(f"{held.source} does not renew the subscription: {error}")
             held.granted = await self._again(held)
             held.lost.clear()
-            left, wait = held.granted.expires, held.granted.expires / 2
+            left, wait = held.granted.expires, _until_renewal(held.granted.expires)
 
     async def _again(self, held: Subscription) -> Granted:
         pause = _AGAIN
@@ -219,7 +222,7 @@ class Subscriber:
 
     async def _asked(self, held: Subscription) -> Granted:
         to = Reference(held.source)
-        answer = await self._call(to, SUBSCRIBE, write_subscribe(held.request), held.authorization)
+        answer = await self._call(held, to, SUBSCRIBE, write_subscribe(held.request))
         return read_subscribe_response(answer.payload, self._expires)
 
     async def _renewed(self, held: Subscription) -> float:
@@ -229,36 +232,45 @@ class Subscriber:
         return granted
 
     async def _manage(self, held: Subscription, action: str, body: bytes) -> Envelope:
-        return await self._call(held.granted.manager, action, body, held.authorization)
+        return await self._call(held, held.granted.manager, action, body)
 
-    async def _call(self, to: Reference, action: str, body: bytes, authorization: str) -> Envelope:
+    async def _call(self, held: Subscription, to: Reference, action: str, body: bytes) -> Envelope:
         """Raises RemoteError with the fault that comes back, or Unanswered."""
         address = http_address(to)
-        frame = addressed(action, to, body)
-        reply = await asyncio.to_thread(partial(_post, self._host, address, frame, authorization))
+        authorization = held.authorization if address.host.lower() in held.trusted else ""
+        reply = await self._post(address, addressed(action, to, body), authorization)
+        if not reply:
+            withheld = "; it is not sent the password" if held.authorization and not authorization else ""
+            raise Unanswered(f"{address} does not answer, or with nothing{withheld}")
         envelope = parse(reply)
         fault = read_fault(envelope)
         if fault is not None:
             raise RemoteError(fault)
         return envelope
 
+    async def _post(self, to: Address, frame: Frame, authorization: str) -> Frame | None:
+        answered: asyncio.Future[Frame | None] = asyncio.get_running_loop().create_future()
 
-def _post(host: str, to: Address, frame: Frame, authorization: str) -> bytes:
-    """In a thread of its own; the response's body, whatever its status. Raises Unanswered."""
-    headers = {"Content-Type": "application/soap+xml; charset=utf-8"}
-    if authorization:
-        headers["Authorization"] = authorization
-    connection = http.client.HTTPConnection(to.host, to.port, TIMEOUT, (host, 0))
+        def done(reply: Frame | None) -> None:
+            if not answered.done():
+                answered.set_result(reply)
+
+        self._network.request(frame, to, TIMEOUT, done, authorization=authorization)
+        return await answered
+
+
+def _until_renewal(granted: float) -> float:
+    return max(granted / 2, _AGAIN)
+
+
+async def _hosts(uri: str) -> frozenset[str]:
+    """The host that an http URI names, and its addresses. Raises RemoteError when it is none."""
+    to = http_address(Reference(uri))
     try:
-        connection.request("POST", to.path or "/", frame, headers)
-        body = connection.getresponse().read(MAX_ENVELOPE + 1)
-    except (OSError, http.client.HTTPException) as error:
-        raise Unanswered(f"{to} does not answer: {error}") from None
-    finally:
-        connection.close()
-    if not body:
-        raise Unanswered(f"{to} answers with nothing")
-    return body
+        found = await asyncio.get_running_loop().getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
+    except OSError:
+        found = []
+    return frozenset({to.host.lower(), *(str(place[0]) for *_, place in found)})
 
 
 def own_address(towards: str) -> str:

@@ -80,15 +80,26 @@ class HttpClient:
         exchange = Exchange("POST", to, frame, self._limits.body, settle, claimed_priority(frame))
         self._submit(exchange, self._limits.send_timeout)
 
-    def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
-        """POST; `done` gets the response's body whatever its status, which may be empty if it is a 2xx, or None when
-        there is none within `timeout` seconds. It is called once, and never before this returns."""
+    def request(
+        self,
+        frame: Frame,
+        to: Address,
+        timeout: float,
+        done: Callable[[Frame | None], None],
+        *,
+        authorization: str = "",
+    ) -> None:
+        """POST, with `authorization` as the header of that name; `done` gets the response's body whatever its status,
+        which may be empty if it is a 2xx, or None when it is not here, to its last octet, within `timeout` seconds. It
+        is called once, and never before this returns."""
 
         def settle(result: tuple[int, bytes] | None) -> None:
             status, body = result or (0, b"")
             done(body if body or 200 <= status < 300 else None)
 
-        self._submit(Exchange("POST", to, frame, self._limits.body, settle, claimed_priority(frame)), timeout)
+        exchange = Exchange("POST", to, frame, self._limits.body, settle, claimed_priority(frame))
+        exchange.authorization = authorization
+        self._submit(exchange, timeout)
 
     async def get(self, uri: str, within: float = 10.0) -> bytes | None:
         """GET an `http` URI, query included: the body of a 200, or None when there is none `within` seconds.

@@ -33,6 +33,7 @@ class Exchange:
     link: Link | None = None
     retried: bool = False
     settled: bool = False
+    authorization: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -108,6 +109,8 @@ class Link(asyncio.Protocol):
         headers = [("Host", _host_header(exchange.to))]
         if exchange.method == "POST":
             headers += [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(exchange.frame)))]
+        if exchange.authorization:
+            headers.append(("Authorization", exchange.authorization))
         try:
             head = self._h11.send(h11.Request(method=exchange.method, target=exchange.to.path or "/", headers=headers))
             body = self._h11.send(h11.Data(data=exchange.frame)) if exchange.frame else b""

@@ -128,9 +128,18 @@ class DeviceNetwork:
         elif self._udp.send(frame, self._group.beside(self.host), self._group.port):
             self.counters.multicast_sent += 1
 
-    def request(self, frame: Frame, to: Address, timeout: float, done: Callable[[Frame | None], None]) -> None:
+    def request(
+        self,
+        frame: Frame,
+        to: Address,
+        timeout: float,
+        done: Callable[[Frame | None], None],
+        *,
+        authorization: str = "",
+    ) -> None:
+        """`authorization`: see `HttpClient.request`."""
         if self._client is not None and to.binding is Binding.HTTP and frame:
-            self._client.request(frame, to, timeout, done)
+            self._client.request(frame, to, timeout, done, authorization=authorization)
             return
         if self._client is None:
             self.counters.drop(Drop.CLOSED)

@@ -182,7 +182,8 @@ def write_get_status_response(expires: float) -> bytes:
 
 
 def read_subscribe_response(payload: etree._Element | None, asked: float) -> Granted:
-    """`asked` (s) stands for an expiration that is missing or a point in time. Raises RemoteError."""
+    """`asked` (s) stands for an expiration that is missing or a point in time. Raises RemoteError, also where nothing
+    or less is granted."""
     response = _expect(payload, "SubscribeResponse")
     manager = _one(response, "SubscriptionManager")
     if manager is None:
@@ -324,7 +325,11 @@ def _expires(seconds: float | None) -> str:
 def _granted(response: etree._Element, asked: float) -> float:
     element = _one(response, "Expires")
     seconds = read_duration(element.text or "") if element is not None else None
-    return seconds if seconds is not None and seconds > 0 else asked
+    if seconds is None:
+        return asked
+    if seconds <= 0:
+        raise invalid_message(f"a subscription of {seconds:g} seconds is none")
+    return seconds
 
 
 def _local(element: etree._Element) -> str:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import itertools
 import json
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from single_devices import CLI, eventually
 from town import ACTIONS, DEADLINE, SET_TARIFF, Device, Town, operator, plain, tariff, wait_for
 
+from gossip_ws.client import Unanswered
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.events import DEMAND_ALARM, TARIFF_CHANGED
 from gossip_ws.devices.finding import EventSource, find_events
@@ -22,7 +27,10 @@ from gossip_ws.dpws.eventing import BY_GOSSIP, Ending
 from gossip_ws.dpws.subscriptions import SubscriptionManager
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError, RemoteError
-from gossip_ws.kernel.names import TARIFF, qname
+from gossip_ws.kernel.names import TARIFF, WSA, WSE, qname
+from gossip_ws.wire.envelope import parse
+from gossip_ws.wire.eventing import RENEW, SUBSCRIBE, UNSUBSCRIBE
+from gossip_ws.wire.soap import reply_envelope
 
 
 class House(Town):
@@ -66,7 +74,7 @@ class Listening:
             one.payload.findtext(f".//{qname(TARIFF, 'version')}") for one in self.events if one.payload is not None
         ]
 
-    def run(self, story: Callable[[Subscriber], Awaitable[None]]) -> None:
+    def run(self, story: Callable[[Subscriber], Awaitable[object]]) -> None:
         async def main() -> None:
             subscriber = Subscriber("127.0.0.1", self.events.append, self.lines.append, **self.settings)
             await subscriber.open()
@@ -88,8 +96,8 @@ async def fired(house: House, at: Device) -> str:
 
 
 def test_it_renews_at_half_life_for_as_long_as_it_listens(house: House) -> None:
-    """Three renewals of 0.4 s are more than the first subscription would have lasted."""
-    told = Listening(expires=0.4)
+    """Three renewals are more than the first subscription would have lasted."""
+    told = Listening(expires=2.0)
 
     async def story(subscriber: Subscriber) -> None:
         held = await subscriber.subscribe(house.meter.url("/Tariff"), (TARIFF_CHANGED,))
@@ -100,6 +108,117 @@ def test_it_renews_at_half_life_for_as_long_as_it_listens(house: House) -> None:
     told.run(story)
     assert told.lines == []
     assert len(subscriptions(house.meter)) == 0, "and it unsubscribes in the end"
+
+
+class Source:
+    """Speaks WS-Eventing at `host` as it is told to: grants `expires` and names `manager`, or drips its answer."""
+
+    def __init__(self, host: str = "127.0.0.1", expires: str = "PT60S", manager: str = "") -> None:
+        self.asked: list[tuple[str, str | None, float]] = []
+        self.drips = False
+        self.hung_up = threading.Event()
+        source = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked = parse(self.rfile.read(int(self.headers["Content-Length"])))
+                action = asked.addressing.action
+                source.asked.append((action, self.headers["Authorization"], time.monotonic()))
+                if source.drips:
+                    self.drip()
+                    return
+                kind = "SubscribeResponse" if action == SUBSCRIBE else "RenewResponse"
+                to = manager or source.url
+                reply = reply_envelope(
+                    action + "Response",
+                    asked.addressing.message_id,
+                    f'<e:{kind} xmlns:e="{WSE}" xmlns:a="{WSA}"><e:SubscriptionManager><a:Address>{to}</a:Address>'
+                    f"</e:SubscriptionManager><e:Expires>{expires}</e:Expires></e:{kind}>".encode(),
+                )
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+
+            def drip(self) -> None:
+                """An octet each 20 ms, 400 of them, unless the client has enough."""
+                self.send_response(200)
+                self.send_header("Content-Length", "400")
+                self.end_headers()
+                try:
+                    for _ in range(400):
+                        self.wfile.write(b" ")
+                        self.wfile.flush()
+                        time.sleep(0.02)
+                except OSError:
+                    source.hung_up.set()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing on standard error."""
+
+        self.server = ThreadingHTTPServer((host, 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://{host}:{self.server.server_port}/source"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_a_source_that_drips_its_answer_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gossip_ws.devices.subscriber.TIMEOUT", 0.3)
+    told = Listening()
+
+    async def story(subscriber: Subscriber) -> None:
+        for _ in range(3):
+            await subscriber.subscribe(source.url, ())
+        source.drips = True
+        with pytest.raises(Unanswered):
+            await subscriber.subscribe(source.url, ())
+        assert source.hung_up.wait(DEADLINE), "before the answer was whole"
+        source.hung_up.clear()
+
+    with Source() as source:
+        told.run(story)
+        assert source.hung_up.wait(DEADLINE), "at the end, too"
+
+
+def test_the_password_goes_to_the_host_that_was_named_alone() -> None:
+    told = Listening()
+    basic = "Basic dXNlcjpzZWNyZXQ="
+
+    async def story(subscriber: Subscriber) -> None:
+        await subscriber.subscribe(source.url, (), user="user", password="secret")
+        await subscriber.subscribe(source.url, (), user="user", password="secret", named="http://localhost:1/x")
+        await subscriber.subscribe(source.url, (), user="user", password="secret", named="http://127.0.0.3/")
+
+    with Source("127.0.0.2") as manager, Source(manager=manager.url) as source:
+        told.run(story)
+        assert [said for _, said, _ in source.asked] == [basic, basic, None]
+        assert [(action, said) for action, said, _ in manager.asked] == [(UNSUBSCRIBE, None)] * 3
+    with Source() as source:
+        told.run(lambda subscriber: subscriber.subscribe(source.url, (), user="user", password="secret"))
+        assert [said for _, said, _ in source.asked] == [basic, basic]
+
+
+def test_one_that_is_granted_for_no_time_to_speak_of_is_not_renewed_all_the_time() -> None:
+    told = Listening()
+
+    async def story(subscriber: Subscriber) -> None:
+        held = await subscriber.subscribe(source.url, ())
+        await until(lambda: held.renewals == 2, "two renewals")
+
+    with Source(expires="PT0.001S") as source:
+        told.run(story)
+        times = [at for action, _, at in source.asked if action in (SUBSCRIBE, RENEW)]
+        assert all(after - before > 0.9 for before, after in itertools.pairwise(times))
+    for nothing in ("PT0S", "-PT5S"):
+        with Source(expires=nothing) as source, pytest.raises(RemoteError, match="seconds is none"):
+            told.run(lambda subscriber: subscriber.subscribe(source.url, ()))
 
 
 def test_it_is_back_when_the_device_is(house: House) -> None:
