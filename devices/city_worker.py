@@ -54,9 +54,10 @@ ACTIONS = frozenset(
 """What the information system of the city may originate; nobody else may originate anything."""
 OPENED_AT_ONCE = 50
 """Devices opened before the loop turns to those that are open already."""
-CROWDED = {"probe_quiet": 30.0, "shuffle_period": 60.0}
+CROWDED = {"probe_quiet": 30.0, "shuffle_period": 60.0, "lease": 300.0}
 """Hundreds of devices share a processor here. At their own pace, made for a processor each, they would take half of one
-to ask one another whether they are there. A death is noticed after half a minute instead of six seconds."""
+to ask one another whether they are there, and to renew their registrations. A death is noticed after half a minute
+instead of six seconds."""
 NEWS_UNDER_LOSS = 2.0
 """Seconds, as `pull_period`, where datagrams are lost: the demo waits for what repair brings."""
 QUARTER = 48

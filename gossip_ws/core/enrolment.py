@@ -22,6 +22,9 @@ _STRANGER_WAIT = 1.0
 """Seconds between two questions to the Peer Service because of strangers: they may be forged."""
 _FIRST_RETRY = 0.5
 _LONGEST_RETRY = 30.0
+_PATIENCE = 3
+"""Times that a registrar which took this device in may leave a refresh unanswered. The registration holds meanwhile:
+one lost answer, or a busy substation, is no reason to move to another place in the tree."""
 _NONCE_BITS = 128
 _CHALLENGES = 5
 """Challenges sent before an address counts as one that does not answer: 0.01 % at 10 % loss each way."""
@@ -197,8 +200,9 @@ class Enrolment:
         """No answer, or a fault: the next one, later each time."""
         self._failures += 1
         self._asking = self._hurrying = False
-        self._unsure.add(self._services[self._next % len(self._services)])
-        self._next += 1
+        if not self.is_enrolled or self._failures >= _PATIENCE:
+            self._unsure.add(self._services[self._next % len(self._services)])
+            self._next += 1
         if self._failures >= 2 * len(self._services):
             self.registrar = None
         wait = min(_FIRST_RETRY * 2.0 ** min(self._failures - 1, 8), _LONGEST_RETRY)

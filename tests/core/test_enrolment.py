@@ -274,3 +274,19 @@ def test_each_is_named_the_address_that_suits_it():
     named = {host: ssc.own_towards(Address(Binding.HTTP, host, 80)).http.host for host in askers}
     assert named == {"10.0.1.9": "10.0.1.7", "10.9.9.9": "10.0.0.7", "fd00::9": "fd00::7"}
     assert ssc.self_peer.http.host == "10.0.0.7"
+
+
+def test_a_registration_that_holds_is_not_given_up_for_one_lost_answer():
+    """A busy substation, or an answer lost: the tree stays as it is. One that is silent three times is turned from."""
+    other = address("ssc2")
+    meter = node("sm1", seeds=(SEED, other))
+    meter.start(NOW)
+    meter.enrolled(90.0, peer("ssc1"), NOW)
+    asked = []
+    for turn in range(3):
+        (wait,) = meter.enrol_failed(at(30 + turn))
+        (enrol,) = meter.timer(wait.timer, at(30.5 + turn))
+        asked.append(enrol.service)
+    assert asked == [SEED, SEED, other]
+    left = [effect for effect in meter.enrolled(90.0, peer("ssc2"), at(34)) if isinstance(effect, Leave)]
+    assert left == [Leave(SEED)]
