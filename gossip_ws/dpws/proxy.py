@@ -49,7 +49,7 @@ class ProxyConfig:
     """Devices that are held; those that left are forgotten first, then those unheard of for longest. Choose twice the
     devices of the segment: what strangers make up takes places."""
     per_host: int = 256
-    """Devices of one host, once half of the places are taken."""
+    """Devices of one host, once half of the places are taken; as many that name no address yet."""
     suppressions: int = 64
     """Hellos a second that answer multicast requests. A request's source may be forged, so this caps what it draws."""
     check_after: float = 150.0
@@ -59,7 +59,7 @@ class ProxyConfig:
     checks: int = 16
     """Devices asked at a time."""
     misses: int = 2
-    """Checks without an answer after which a device has left."""
+    """Checks without an answer after which a device has left; one of several addresses is asked at each of them."""
     lease: float = 600.0
     """A device without an HTTP address cannot be asked: it is held for so long after it was heard of."""
 
@@ -170,7 +170,9 @@ class DiscoveryProxy:
                     # The last word of who may have moved; as many wait as are asked at a time.
                     self._moving[target.device] = (message, source)
                 return [Dropped("held at another address"), *asking]
-            if held is None and self._is_crowded(source):
+            if held is None and not target.xaddrs:
+                self._make_room()
+            elif held is None and self._is_crowded(source):
                 return [Dropped("too many devices of one host")]
         return self.seeker.receive(message, source, now)
 
@@ -202,7 +204,7 @@ class DiscoveryProxy:
         record = self.seeker.record(device)
         if record is not None and not alive:
             self._misses[device] = self._misses.get(device, 0) + 1
-            if self._misses[device] < self.config.misses:
+            if self._misses[device] < max(self.config.misses, len(record.target.http)):
                 return self._check(record)
         moving = self._moving.pop(device, None)
         self._misses.pop(device, None)
@@ -227,7 +229,18 @@ class DiscoveryProxy:
         held = tuple(self.seeker.records)
         if 2 * len(held) < self.config.registered:
             return False
-        return sum(_names(record.target, source) for record in held) >= self.config.per_host
+        # One that names no address yet is at no host: it counts against nobody's.
+        at_host = (record for record in held if record.target.xaddrs and _names(record.target, source))
+        return sum(1 for _ in at_host) >= self.config.per_host
+
+    def _make_room(self) -> None:
+        """Those without addresses share one host's places: anybody can make them up. A new one takes the place of the
+        longest unheard of, as it is only held until it is resolved."""
+        held = tuple(self.seeker.records)
+        if 2 * len(held) >= self.config.registered:
+            nowhere = [record.target.device for record in held if not record.target.xaddrs]
+            for device in nowhere[: max(len(nowhere) - self.config.per_host + 1, 0)]:
+                self.seeker.forget(device)
 
     def _suppress(self, request: Request, source: Address, now: Instant) -> list[Effect]:
         if self._suppressions.is_spent(now.monotonic):
@@ -264,7 +277,7 @@ class DiscoveryProxy:
         if not addresses or device in self._checking or len(self._checking) >= self.config.checks:
             return []
         self._checking.add(device)
-        return [Check(device, addresses[0])]
+        return [Check(device, addresses[self._misses.get(device, 0) % len(addresses)])]
 
     def _forget(self, device: DeviceId) -> list[Effect]:
         self.seeker.forget(device)

@@ -251,6 +251,22 @@ def test_the_dead_leave_and_the_quiet_stay() -> None:
     assert one.timer(SweepDue(1), at(167)) == [SetTimer(SweepDue(1), 15.0)]
 
 
+def test_one_that_is_alive_at_any_of_its_addresses_stays() -> None:
+    one = started()
+    there = target(xaddrs=(f"http://{host(7)}:8080/gone", f"http://{host(1)}:8080/a", f"http://{host(1)}:8080/b"))
+    one.hear(Hello(there, app(1), "urn:m:1"), source(), at(0))
+    asked, _ = one.timer(SweepDue(1), at(151))
+    assert asked == Check(there.device, there.http[0])
+    assert one.checked(there.device, False, at(156)) == [Check(there.device, there.http[1])]
+    assert one.checked(there.device, True, at(157)) == []
+    assert one.registered == (there,)
+    # It has left once none of them answers.
+    one.timer(SweepDue(1), at(400))
+    assert one.checked(there.device, False, at(405)) == [Check(there.device, there.http[1])]
+    assert one.checked(there.device, False, at(410)) == [Check(there.device, there.http[2])]
+    assert one.checked(there.device, False, at(415)) == [Lost(there.device)]
+
+
 def test_one_that_cannot_be_asked_stays_for_its_lease() -> None:
     one = started()
     unasked = target(xaddrs=(f"https://{host(1)}:8443/device",))
@@ -275,6 +291,21 @@ def test_the_registry_is_bounded_and_no_host_fills_it() -> None:
     assert effects[3] == [Found(target(3, **same))]
     assert effects[4:] == [[Dropped("too many devices of one host")]] * 6
     assert crowd.hear(hello(77), source(77), at(1)) == [Found(target(77))]
+
+
+def test_entries_without_addresses_lock_nobody_out() -> None:
+    one = started(registered=16, per_host=4)
+    for number in range(100, 140):
+        one.hear(hello(number, xaddrs=()), source(number), at(0))
+    # Who says nothing of addresses comes in still, in the place of another such one.
+    one.hear(hello(1, xaddrs=()), source(1), at(1))
+    assert target(1, xaddrs=()) in one.registered
+    assert len(one.registered) < 16
+    # And so does who names them, up to the share of his host.
+    for number in range(2, 6):
+        assert one.hear(hello(number), source(number), at(2)) == [Found(target(number))]
+    answer = one.hear(hello(1, sequence=2), source(1), at(3))
+    assert answer == [Found(target(1))]
 
 
 @pytest.mark.parametrize("generation", Generation)
