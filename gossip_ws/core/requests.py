@@ -27,7 +27,7 @@ from gossip_ws.core.messages import Content, DeviceReply, Gossip, Hop, Partial, 
 from gossip_ws.core.peers import Peer, PeerTable, Relation
 from gossip_ws.core.replies import REFUSED, Inbox, Outbox, Replies, own_reply, size
 from gossip_ws.core.request import MAX_COVER, Asked, Request, Stage
-from gossip_ws.core.spread import binding_for, plan
+from gossip_ws.core.spread import binding_for, may_ask, plan
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -124,6 +124,9 @@ class Requests:
         """Ask one more peer, that missed the request, while it is still open."""
         request = self._open[id]
         if peer.device in request.asked or len(request.asked) >= MAX_COVER:
+            return []
+        if not may_ask(self._table, self._table.relation_of(peer), request.content.terms):
+            # A slow copy is on its way from the parent.
             return []
         effects = self._ask(request, (peer,), replace(hop, receipt=True), now)
         return [*effects, SetTimer(AskAgain(id, 1), self._config.retry_first)]

@@ -47,9 +47,7 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
     parents = table.related(Relation.PARENT)
 
     equals: tuple[Peer, ...] = ()
-    # A request that makes a tree is not sampled where a parent serves the whole roster: the tree below one parent is
-    # then exactly the registered one, and no child can claim more than its registered subtree.
-    if rounds > 0 and not (terms.makes_tree and parents):
+    if rounds > 0 and may_ask(table, Relation.EQUAL, terms):
         candidates = table.up(Relation.EQUAL, terms.scopes)
         equals = tuple(sample(dice, candidates, min(budget.fanout, config.max_fanout), sender))
     sampled = Leg(own_tier, rounds - 1, equals)
@@ -69,6 +67,15 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
         if up:
             served.append(Leg(own_tier, rounds, up))
     return Plan(sampled, tuple(served))
+
+
+def may_ask(table: PeerTable, kind: Relation, terms: Terms) -> bool:
+    """May a device pass this message on to peers of this kind at all, whoever has not got it yet?
+
+    A request that makes a tree does not go to equals where a parent serves the whole roster: the tree below one parent
+    is then exactly the registered one, and no child can claim more than its registered subtree.
+    """
+    return kind is not Relation.EQUAL or not (terms.makes_tree and table.related(Relation.PARENT))
 
 
 def _inside(config: NodeConfig, scope: str) -> bool:

@@ -5,7 +5,7 @@ from builders import ACTION, NOW, address, at, content, device, gossip, node, pe
 
 from gossip_ws.core.account import device_digest
 from gossip_ws.core.effects import Answer, AskAgain, Combine, Deadline, Input, Invoke, ReplyAgain
-from gossip_ws.core.messages import Gossip, Hop, Partial, Receipt, Standing, Tally
+from gossip_ws.core.messages import Digest, Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
 from gossip_ws.kernel.names import GOSSIP, qname
@@ -55,6 +55,20 @@ def test_a_meter_asks_its_appliances_only_and_replies_when_all_have():
     ]
     meter.receive(Receipt(ask.id, device("ssc1"), Standing.TAKEN), address("ssc1"), at(0.6))
     assert meter.timer(ReplyAgain(ask.id, 2), at(1.0)) == []
+
+
+def test_a_meter_does_not_ask_an_equal_that_lacks_the_request_its_parent_serves_that_one():
+    ask = request()
+    lacks = Digest(device("sm2"), ())
+    meter = node("sm1", peer("ssc1"), peer("sm2"), peer("ied1"))
+    meter.receive(gossip("ssc1", ask, Tier.FAN, 1), address("ssc1"), NOW)
+    assert meter.receive(lacks, address("sm2"), at(2)) == []
+    # Where nobody stands above, equals are who the request spreads among.
+    substation = node("ssc1", peer("ssc2"))
+    substation.originate(ask, NOW)
+    asked = Digest(device("ssc3"), ())
+    assert substation.peers.put(peer("ssc3"), 1e9, proven=True)
+    assert [type(effect) for effect in substation.receive(asked, address("ssc3"), at(2))] == [Send, SetTimer]
 
 
 def test_a_second_asker_is_told_at_once_that_we_are_counted_elsewhere():
