@@ -18,9 +18,9 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("gossip_ws needs Python 3.11 or newer: make PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,lab]"
 	@# Clients of other people. The tests of one that is not to be had are skipped, and say so.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,peers]" || echo "no outside peers from pip" >&2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,lab,peers]" || echo "no outside peers from pip" >&2
 	npm install --silent --no-fund --no-audit --prefix $(VENV)/npm soap@1 || echo "no outside peers from npm" >&2
 	touch $@
 
