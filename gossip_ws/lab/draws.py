@@ -1,0 +1,42 @@
+"""Whom devices send to: distinct others, uniform over all of them, for many senders at once.
+
+Knows numbers from 0 to n - 1 and chance; nothing of messages, loss or who is off.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int32]
+
+_WIDE: Final = 256
+"""Targets of one sender above which a loop over the senders is quicker than comparing each pair of targets."""
+
+
+def distinct(rng: np.random.Generator, n: int, senders: Numbers, fanout: int) -> Numbers:
+    """`fanout` targets of each sender among the n - 1 others: shape (fanout, senders), no two in a column alike.
+
+    senders: numbers below n, n >= 2. 0 <= fanout < n. Every set of `fanout` others is equally likely, exactly, by
+    Floyd's method (Bentley and Floyd, 1987): with j drawn, one more is drawn among the first N - fanout + j + 1 of N;
+    if it is there already, the last of those, which cannot be, is taken. The order of a column's targets is not
+    uniform, which no one sees as long as all of them are treated alike.
+    """
+    others = n - 1
+    drawn = np.empty((fanout, len(senders)), np.int32)
+    if fanout > _WIDE:
+        for column in range(len(senders)):
+            drawn[:, column] = rng.choice(others, fanout, replace=False, shuffle=False)
+    else:
+        for j in range(fanout):
+            last = others - fanout + j
+            row = rng.integers(0, last, size=len(senders), dtype=np.int32, endpoint=True)
+            if j:
+                row[(drawn[:j] == row).any(axis=0)] = last
+            drawn[j] = row
+    # Drawn from 0 to n - 2: a sender's own number stands for n - 1, which is otherwise left out. That is one to one
+    # between what is drawn and the others.
+    drawn[drawn == senders] = others
+    return drawn

@@ -1,0 +1,56 @@
+"""The population engine: what becomes of a message among many devices, drawn with NumPy for all of them at once.
+
+Devices are numbers, a hop is a round for all of them. It knows the variants as the core carries them out, and nothing
+of addresses, envelopes' contents, clocks, membership or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.terms import Variant
+from gossip_ws.lab import push
+from gossip_ws.lab.trial import Outcomes, Trial
+
+MOST_REPEAT: Final = 10_000_000
+_CELLS: Final = 2**21
+"""Devices of all repetitions that are drawn together: what they know, an octet each, then stays in the cache."""
+
+Draw = Callable[[Trial, int, np.random.Generator], Outcomes]
+"""Some repetitions of a trial."""
+
+_DRAWS: Final[dict[Variant, Draw]] = {Variant.EAGER_PUSH: push.draw}
+
+
+def run(trial: Trial, repeat: int, seed: int, progress: Callable[[int], None] | None = None) -> Outcomes:
+    """`repeat` independent repetitions of `trial`; the same for the same arguments.
+
+    progress: told how many repetitions are done, now and then. Memory is some 30 octets a device of one repetition,
+    however many there are. Raises LocalError for a variant that it does not have, or numbers out of bounds.
+    """
+    draw = _DRAWS.get(trial.variant)
+    if draw is None:
+        raise LocalError(f"the population engine has no {trial.variant}: {', '.join(_DRAWS)}")
+    if not 1 <= repeat <= MOST_REPEAT:
+        raise LocalError(f"1 to {MOST_REPEAT} repetitions, not {repeat}")
+    if seed < 0:
+        raise LocalError(f"a seed is not negative: {seed}")
+    rng = np.random.default_rng(seed)
+    most = max(1, _CELLS // trial.nodes)
+    parts: list[Outcomes] = []
+    for done in range(0, repeat, most):
+        some = min(most, repeat - done)
+        parts.append(draw(trial, some, rng))
+        if progress is not None:
+            progress(done + some)
+    return Outcomes(
+        np.concatenate([part.live for part in parts]),
+        np.concatenate([part.reached for part in parts]),
+        np.concatenate([part.rounds for part in parts]),
+        np.concatenate([part.envelopes for part in parts]),
+        np.concatenate([part.payloads for part in parts]),
+    )
