@@ -87,6 +87,7 @@ _VERBS: Final = {
     "push-tariff": Verb("gossip_ws.devices.cli_tariff:push_tariff", "Push a tariff to all devices of an area."),
     "pull-demand": Verb("gossip_ws.devices.cli_demand:pull_demand", "Pull the demand of an area, aggregated."),
     "subscribe": Verb("gossip_ws.devices.cli_subscribe:subscribe", "Print the events of a device as they come."),
+    "simulate": Verb("gossip_ws.devices.cli_simulate:simulate", "Simulate how a message spreads among many devices."),
     "key": Verb("gossip_ws.devices.cli:key", key.help or ""),
     "grid": Verb("gossip_ws.devices.cli:grid", grid.help or ""),
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,6 +72,18 @@ def type_name(name: str) -> str:
         return clark(name if name.startswith("{") else qname(GRID, name))
     except RemoteError as error:
         raise LocalError(f"--type: {error}") from None
+
+
+@contextmanager
+def laboratory() -> Iterator[None]:
+    """Around imports that need the extra `lab`. Raises LocalError, which names it, where one of its packages is
+    missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("gossip_ws"):
+            raise
+        raise LocalError(f"no {error.name}: this needs the laboratory: pip install 'gossip-ws[lab]'") from None
 
 
 def say_json(value: Any) -> None:

@@ -6,7 +6,7 @@ Data and arithmetic. Runs nothing, prints nothing, writes nothing.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from gossip_ws.kernel.terms import Variant
 from gossip_ws.theory.tiers import MOST_DEVICES
 
 Counts = NDArray[np.int64]
+MOST_ROUNDS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Trial:
             raise LocalError(f"1 to {MOST_DEVICES} nodes, not {self.nodes}")
         if not 0 <= self.fanout < max(self.nodes, 2):
             raise LocalError(f"a fanout below the number of nodes, not {self.fanout}")
-        if not 0 <= self.rounds <= 10_000:
-            raise LocalError(f"0 to 10000 rounds, not {self.rounds}")
+        if not 0 <= self.rounds <= MOST_ROUNDS:
+            raise LocalError(f"0 to {MOST_ROUNDS} rounds, not {self.rounds}")
         if not 0 <= self.loss < 1 or not 0 <= self.crashed < 1:
             raise LocalError(f"loss and crashed lie in [0, 1): loss={self.loss}, crashed={self.crashed}")
 

@@ -1,0 +1,88 @@
+"""`gossip-ws simulate`: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import builtins
+import json
+
+import pytest
+
+from gossip_ws.devices.cli import call
+
+
+def simulate(capsys, *arguments):
+    assert call(["simulate", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_json_has_the_trial_and_the_summary(capsys):
+    told = json.loads(
+        simulate(capsys, "--nodes", 1000, "--fanout", 11, "--rounds", 20, "--loss", 0.1, "--seed", 5, "--json")
+    )
+    assert told["trial"] == {
+        "nodes": 1000,
+        "fanout": 11,
+        "rounds": 20,
+        "loss": 0.1,
+        "crashed": 0.0,
+        "variant": "eager-push",
+    }
+    assert told["seed"] == 5
+    assert told["repeat"] == 1000
+    assert set(told["coverage"]) == {"mean", "p1", "minimum"}
+    assert 0.92 < told["all_reached"] < 0.98
+    assert set(told["rounds"]) == {"median", "p99"}
+    assert 10.9 < told["envelopes_per_delivery"] < 11.1
+    assert told["rmr"] == pytest.approx(told["envelopes_per_delivery"] - 1)
+    assert told["seconds"] > 0
+
+
+def test_without_fanout_and_rounds_the_planner_chooses(capsys):
+    told = json.loads(simulate(capsys, "--nodes", 200, "--loss", 0.1, "--crashed", 0.1, "--repeat", 500, "--json"))
+    assert told["all_reached"] > 0.98
+    assert told["rounds"]["p99"] <= told["trial"]["rounds"] < 20
+
+
+def test_people_get_lines(capsys):
+    told = simulate(capsys, "--nodes", 50, "--fanout", 49, "--rounds", 2, "--repeat", 3).splitlines()
+    assert told[0] == "50 devices, 50 live: eager-push, fanout 49, 2 rounds, loss 0"
+    assert told[2].split(maxsplit=2) == ["everyone", "reached", "100.00% of 3 repetitions"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--nodes", "10", "--loss", "1"),
+        ("--nodes", "10", "--loss", "nan"),
+        ("--nodes", "10", "--crashed", "1"),
+        ("--nodes", "10", "--crashed", "-0.1"),
+        ("--nodes", "10", "--fanout", "10"),
+        ("--nodes", "10", "--fanout", "-1"),
+        ("--nodes", "10", "--rounds", "-1"),
+        ("--nodes", "10", "--variant", "shouting"),
+        ("--nodes", "10", "--variant", "adaptive"),
+        ("--nodes", "10", "--repeat", "0"),
+        ("--nodes", "10", "--seed", "-1"),
+        ("--nodes", "0"),
+        ("--nodes", "1000000000000"),
+        (),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_2(capsys, arguments):
+    assert call(["simulate", *arguments]) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert len(told.err.splitlines()) == 1
+
+
+def test_without_numpy_the_extra_is_named(capsys, monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *arguments):
+        if name.startswith("gossip_ws.lab"):
+            raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
+        return real(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    assert call(["simulate", "--nodes", "10"]) == 2
+    assert "gossip-ws[lab]" in capsys.readouterr().err
