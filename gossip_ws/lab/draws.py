@@ -1,19 +1,33 @@
 """Whom devices send to: distinct others, uniform over all of them, for many senders at once.
 
-Knows numbers from 0 to n - 1 and chance; nothing of messages, loss or who is off.
+Knows numbers from 0 to n - 1 and chance; nothing of messages or of who is off.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int32]
+Cells = NDArray[np.int64]
+"""Devices of several repetitions: `repetition * n + device`."""
 
 _WIDE: Final = 256
 """Targets of one sender above which a loop over the senders is quicker than comparing each pair of targets."""
+_AT_ONCE: Final = 2**17
+"""Targets: a megabyte of them, which the cache holds."""
+
+
+def targets(rng: np.random.Generator, n: int, senders: Cells, fanout: int) -> Iterator[Cells]:
+    """The cells that `senders` send to, `fanout` each in its own repetition: some at a time, shape (fanout, some)."""
+    step = max(1, _AT_ONCE // fanout)
+    for start in range(0, len(senders), step):
+        some = senders[start : start + step]
+        own = some % n
+        yield distinct(rng, n, own.astype(np.int32), fanout) + (some - own)
 
 
 def distinct(rng: np.random.Generator, n: int, senders: Numbers, fanout: int) -> Numbers:
@@ -40,3 +54,8 @@ def distinct(rng: np.random.Generator, n: int, senders: Numbers, fanout: int) ->
     # between what is drawn and the others.
     drawn[drawn == senders] = others
     return drawn
+
+
+def arrived(rng: np.random.Generator, loss: float, sent: Cells) -> Cells:
+    """What is left of messages to these cells, or from them, each lost with probability `loss`; flat."""
+    return sent[rng.random(sent.shape) >= loss] if loss else sent.reshape(-1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Variant
-from gossip_ws.lab import push
+from gossip_ws.lab import adverts, digests, push
 from gossip_ws.lab.trial import Outcomes, Trial
 
 MOST_REPEAT: Final = 10_000_000
@@ -23,7 +23,13 @@ _CELLS: Final = 2**21
 Draw = Callable[[Trial, int, np.random.Generator], Outcomes]
 """Some repetitions of a trial."""
 
-_DRAWS: Final[dict[Variant, Draw]] = {Variant.EAGER_PUSH: push.draw}
+_DRAWS: Final[dict[Variant, Draw]] = {
+    Variant.EAGER_PUSH: push.draw,
+    Variant.LAZY_PUSH: adverts.draw,
+    Variant.EAGER_PULL: digests.draw,
+    Variant.LAZY_PULL: digests.draw,
+    Variant.PUSH_PULL: push.draw,
+}
 
 
 def run(trial: Trial, repeat: int, seed: int, progress: Callable[[int], None] | None = None) -> Outcomes:
@@ -34,7 +40,10 @@ def run(trial: Trial, repeat: int, seed: int, progress: Callable[[int], None] | 
     """
     draw = _DRAWS.get(trial.variant)
     if draw is None:
-        raise LocalError(f"the population engine has no {trial.variant}: {', '.join(_DRAWS)}")
+        raise LocalError(
+            f"the population engine has no {trial.variant}, whose tree is made of links that stay: use the real core; "
+            f"it has {', '.join(_DRAWS)}"
+        )
     if not 1 <= repeat <= MOST_REPEAT:
         raise LocalError(f"1 to {MOST_REPEAT} repetitions, not {repeat}")
     if seed < 0:

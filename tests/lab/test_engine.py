@@ -65,10 +65,10 @@ def test_the_course_of_a_push_is_that_of_the_mean_field():
 def test_eventual_coverage_and_everyone_reached():
     outcomes = run(Trial(100_000, 3, 100, 0.1, 0.2), 15, seed=5)
     assert near(outcomes.coverage, coverage.eventual_coverage(3, 0.1, 0.2), allow=1e-4)
-    small = run(Trial(1000, 11, 999, 0.1), 4000, seed=6)
+    small = run(Trial(1000, 11, 999, 0.1), 2500, seed=6)
     everyone = (small.reached == small.live).mean()
     # The formula gives .951, which is for many devices; simulations elsewhere gave up to .958.
-    assert 0.951 - 0.01 < everyone < 0.958 + 0.01
+    assert 0.951 - 0.013 < everyone < 0.958 + 0.012
 
 
 def test_costs_are_counted():
@@ -89,12 +89,12 @@ def test_who_has_nobody_to_tell():
 
 
 def test_a_seed_gives_one_result():
-    trial = Trial(3000, 5, 12, 0.1, 0.1)
-    one, same, other = run(trial, 900, 7), run(trial, 900, 7), run(trial, 900, 8)
+    trial = Trial(30_000, 5, 12, 0.1, 0.1)
+    one, same, other = run(trial, 90, 7), run(trial, 90, 7), run(trial, 90, 8)
     assert (one.reached == same.reached).all()
     assert (one.envelopes == same.envelopes).all()
     assert (one.reached != other.reached).any()
-    assert len(one.reached) == 900
+    assert len(one.reached) == 90
 
 
 def test_progress_is_told():
