@@ -17,6 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAPPED = {"services", "devices", "wsdl"}
 DATA = {
     "gossip_ws/py.typed",
+    "gossip_ws/consensus/instance.schema.json",
     "gossip_ws/wsdl/tariff.wsdl",
     "gossip_ws/wsdl/metering.wsdl",
     "gossip_ws/wsdl/peering.wsdl",

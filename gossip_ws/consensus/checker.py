@@ -1,0 +1,232 @@
+"""Do the devices' logs keep what was promised? Recomputed from the logs alone, by none of the protocol's own code.
+
+Finds violations and says them; changes nothing and trusts no sum that a device has told.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.log import AgreementId, Kind, Log, Record
+from gossip_ws.consensus.vector import Vector, minus, plus, zero
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that is broken, by name, and where."""
+
+    rule: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """From `since` to before `until` (s) only devices of one island hear one another; who is in none is in one more."""
+
+    since: float
+    until: float
+    islands: tuple[frozenset[str], ...]
+
+    def island(self, device: str) -> int:
+        return next((number for number, island in enumerate(self.islands, 1) if device in island), 0)
+
+    def parts(self, one: str, other: str, at: float) -> bool:
+        """Are two devices out of each other's hearing at `at` (s)?"""
+        return self.since <= at < self.until and self.island(one) != self.island(other)
+
+
+Residuals = Mapping[int, Mapping[str, Vector]]
+"""What clusters say that they have left, by level and cluster."""
+
+
+def violations(
+    logs: Mapping[str, Log],
+    *,
+    cuts: Sequence[Cut] = (),
+    hierarchy: Hierarchy | None = None,
+    claimed: Residuals | None = None,
+    settled: bool = False,
+) -> list[Violation]:
+    """Everything that is wrong; empty when all promises are kept.
+
+    cuts: when who could not hear whom. With `hierarchy` also what clusters claim to have left is recomputed, and, when
+    all is `settled` and no cut lasts, that nothing is left that some could give and others need.
+    """
+    found = _sequences(logs)
+    found += _identities(logs)
+    found += _fates(logs)
+    found += _commitments(logs)
+    found += _order(logs)
+    found += _cut(logs, cuts)
+    if hierarchy is not None:
+        found += _residuals(logs, hierarchy, claimed or {})
+    if settled:
+        found += _signs(logs)
+    return found
+
+
+def _sequences(logs: Mapping[str, Log]) -> list[Violation]:
+    return [
+        Violation("log", f"{device} has number {record.number} of {record.device} at place {place}")
+        for device, log in logs.items()
+        for place, record in enumerate(log)
+        if (record.device, record.number) != (device, place)
+    ]
+
+
+def _records(logs: Mapping[str, Log], *kinds: Kind) -> Iterable[Record]:
+    return (record for log in logs.values() for record in log if record.kind in kinds)
+
+
+def _identities(logs: Mapping[str, Log]) -> list[Violation]:
+    """An identity is of one agreement: one seller, one buyer, one schedule."""
+    found = []
+    committed: dict[AgreementId, Record] = {}
+    for record in _records(logs, Kind.COMMITTED):
+        if record.agreement in committed:
+            found.append(Violation("identity", f"{record.agreement} was made twice"))
+        committed[record.agreement] = record
+        if not record.watts or min(record.watts) < 0 or not any(record.watts) or record.peer == record.device:
+            found.append(Violation("identity", f"{record.agreement} is about nothing"))
+    return found
+
+
+def _fates(logs: Mapping[str, Log]) -> list[Violation]:
+    """Both sides say the same of an agreement, and what one gives the other takes."""
+    found = []
+    committed = {record.agreement: record for record in _records(logs, Kind.COMMITTED)}
+    promised: dict[AgreementId, list[Record]] = defaultdict(list)
+    for record in _records(logs, Kind.PREPARED, Kind.SETTLED, Kind.RELEASED):
+        promised[record.agreement].append(record)
+    for id, sold in committed.items():
+        bought = [one for one in promised.get(id, ()) if one.kind is Kind.PREPARED and one.device == sold.peer]
+        if not bought:
+            found.append(Violation("atomic", f"{id}: {sold.peer} has promised nothing"))
+        elif (bought[-1].watts, bought[-1].peer, bought[-1].day) != (sold.watts, sold.device, sold.day):
+            found.append(Violation("zero sum", f"{id}: what is given is not what is taken"))
+    for id, records in promised.items():
+        kinds = [record.kind for record in records]
+        if len({record.device for record in records}) > 1:
+            found.append(Violation("identity", f"{id} is of two buyers"))
+        if Kind.SETTLED in kinds and id not in committed:
+            found.append(Violation("atomic", f"{id} is settled and was never made"))
+        if Kind.RELEASED in kinds and id in committed:
+            found.append(Violation("atomic", f"{id} was made and is released"))
+        if kinds[0] is not Kind.PREPARED or kinds.count(Kind.PREPARED) > 1:
+            found.append(Violation("atomic", f"{id} was promised {kinds.count(Kind.PREPARED)} times"))
+        if Kind.SETTLED in kinds and Kind.RELEASED in kinds:
+            found.append(Violation("atomic", f"{id} is both settled and released"))
+    return found
+
+
+def _commitments(logs: Mapping[str, Log]) -> list[Violation]:
+    """Nobody promises more than it has offered at that time, in any period; a promise counts until it is released."""
+    found = []
+    for device, log in logs.items():
+        offers: dict[int, Vector] = {}
+        held: dict[tuple[int, bool], Vector] = {}
+        for record in log:
+            sells = record.kind is Kind.COMMITTED
+            key = record.day, sells
+            if record.kind is Kind.OFFERED:
+                offers[record.day] = record.watts
+            elif sells or record.kind is Kind.PREPARED:
+                held[key] = plus(held.get(key, zero(len(record.watts))), record.watts)
+                offer = offers.get(record.day, zero(len(record.watts)))
+                most = [max(0, watts if sells else -watts) for watts in offer]
+                if any(watts and sum_ > top for watts, sum_, top in zip(record.watts, held[key], most, strict=True)):
+                    found.append(Violation("over-commitment", f"{device} at {record.number}: {record.agreement}"))
+            elif record.kind is Kind.RELEASED:
+                held[key] = minus(held.get(key, zero(len(record.watts))), record.watts)
+    return found
+
+
+def _order(logs: Mapping[str, Log]) -> list[Violation]:
+    """The logs together are a partial order: nothing comes, by any way, before its own cause."""
+    waits: dict[tuple[str, int], int] = {}
+    frees: dict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
+    found = []
+    for device, log in logs.items():
+        for place, record in enumerate(log):
+            key = (device, place)
+            causes = [(device, place - 1)] if place else []
+            if record.cause is not None:
+                causes.append((record.cause.device, record.cause.number))
+                if not 0 <= record.cause.number < len(logs.get(record.cause.device, ())):
+                    found.append(Violation("order", f"{device} at {place}: its cause is nowhere"))
+                    causes.pop()
+            waits[key] = len(causes)
+            for cause in causes:
+                frees[cause].append(key)
+    ready = [key for key, count in waits.items() if not count]
+    for key in ready:
+        for after in frees[key]:
+            waits[after] -= 1
+            if not waits[after]:
+                ready.append(after)
+    if len(ready) < len(waits):
+        stuck = min(key for key, count in waits.items() if count)
+        found.append(Violation("order", f"{len(waits) - len(ready)} records come before themselves, as {stuck}"))
+    return found
+
+
+def _cut(logs: Mapping[str, Log], cuts: Sequence[Cut]) -> list[Violation]:
+    """Who made an agreement heard the other side when it did."""
+    return [
+        Violation("partition", f"{record.agreement} was made across a cut")
+        for record in _records(logs, Kind.COMMITTED)
+        if any(cut.parts(record.device, record.peer, record.at) for cut in cuts)
+    ]
+
+
+def left_over(logs: Mapping[str, Log], hierarchy: Hierarchy) -> dict[int, dict[str, Vector]]:
+    """What clusters have left on the last day, by level and cluster: what the devices below have offered, without what
+    they have agreed at that level or below. Level 0: the devices, before any agreement."""
+    offers: dict[str, Vector] = {}
+    last = max((record.day for record in _records(logs, Kind.OFFERED)), default=0)
+    for record in _records(logs, Kind.OFFERED):
+        if record.day == last:
+            offers[record.device] = record.watts
+    length = len(next(iter(offers.values()), ()))
+    traded: dict[int, dict[str, Vector]] = defaultdict(dict)
+    for record in _records(logs, Kind.COMMITTED):
+        if record.day == last:
+            at = traded[record.level]
+            at[record.device] = plus(at.get(record.device, zero(length)), record.watts)
+            at[record.peer] = minus(at.get(record.peer, zero(length)), record.watts)
+    found: dict[int, dict[str, Vector]] = {0: dict(offers)}
+    below = offers
+    for level in range(1, hierarchy.depth + 1):
+        below = {device: minus(rest, traded[level].get(device, zero(length))) for device, rest in below.items()}
+        sums: dict[str, Vector] = {}
+        for device, rest in below.items():
+            if device in hierarchy.home:
+                cluster = hierarchy.above(device, level).id
+                sums[cluster] = plus(sums.get(cluster, zero(length)), rest)
+        found[level] = sums
+    return found
+
+
+def _residuals(logs: Mapping[str, Log], hierarchy: Hierarchy, claimed: Residuals) -> list[Violation]:
+    truth = left_over(logs, hierarchy)
+    return [
+        Violation("residual", f"{cluster} of level {level} says that it has {told} left")
+        for level, clusters in claimed.items()
+        for cluster, told in clusters.items()
+        if truth.get(level, {}).get(cluster) != told
+    ]
+
+
+def _signs(logs: Mapping[str, Log]) -> list[Violation]:
+    """When all is done, what is left anywhere is of one sign in each period, so nothing more can be agreed."""
+    last = max((record.day for record in _records(logs, Kind.OFFERED)), default=0)
+    rests = {one.device: one.watts for one in _records(logs, Kind.OFFERED) if one.day == last}
+    for record in _records(logs, Kind.COMMITTED):
+        if record.day == last:
+            rests[record.device] = minus(rests[record.device], record.watts)
+            rests[record.peer] = plus(rests[record.peer], record.watts)
+    mixed = [period for period, column in enumerate(zip(*rests.values(), strict=True)) if min(column) < 0 < max(column)]
+    return [Violation("one sign", f"in period {period} some can still give and some still need") for period in mixed]
