@@ -191,8 +191,11 @@ class Repair:
 
     def _hop(self, peer: Peer, kept: Kept, now: Instant) -> Hop:
         """As this node would have sent it on, had the peer been among those that it chose."""
-        own = self._config.own_tier
-        below = self._table.relation_of(peer) is Relation.CHILD
-        tier = LOWER_TIER.get(self._config.role, own) if below else own
+        config = self._config
+        tier, rounds = config.own_tier, kept.rounds
+        if self._table.relation_of(peer) is Relation.CHILD:
+            # It enters the tier below here: whatever is left of this tier's budget is none of that one's.
+            tier = LOWER_TIER.get(config.role, tier)
+            rounds = min(kept.content.terms.budget(tier).rounds, config.max_rounds)
         age = kept.age + now.monotonic - kept.since
-        return Hop(self._config.device, tier, kept.rounds, kept.hops, age, ancestors=(self._config.device,))
+        return Hop(config.device, tier, rounds, kept.hops, age, ancestors=(config.device,))

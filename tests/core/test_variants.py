@@ -5,7 +5,7 @@ from builders import ACTION, NOW, address, at, befriend, content, device, gossip
 from gossip_ws.core.effects import FetchAgain, Invoke, PullNews
 from gossip_ws.core.messages import Advert, Digest, Fetch, Gossip, Prune
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
-from gossip_ws.kernel.terms import Variant
+from gossip_ws.kernel.terms import Budget, Tier, Variant
 
 
 def sends(effects, kind):
@@ -82,6 +82,17 @@ def test_who_holds_nothing_has_just_started_and_is_given_that_too():
     ssc = node("ssc1", peer("ssc2"))
     ssc.originate(content(), NOW)
     assert len(ssc.receive(Digest(device("ssc2"), ()), address("ssc2"), at(0.1))) == 1
+
+
+def test_a_child_that_asks_late_is_given_its_own_tiers_rounds():
+    # What is left of the meter's own tier would be over the budget of the appliance's: refused there as junk.
+    meter = node("sm1", peer("ssc1"), peer("ied1"))
+    what = content(budgets=(Budget(Tier.FAN, 2, 5), Budget(Tier.HAN, 0, 0)))
+    meter.receive(gossip("ssc1", what, Tier.FAN, 5), address("ssc1"), NOW)
+    (given,) = meter.receive(Digest(device("ied1"), ()), address("ied1"), at(2))
+    assert (given.message.hop.tier, given.message.hop.rounds) == (Tier.HAN, 0)
+    (fetched,) = meter.receive(Fetch(device("ied1"), (what.id[:8],)), address("ied1"), at(2))
+    assert (fetched.message.hop.tier, fetched.message.hop.rounds) == (Tier.HAN, 0)
 
 
 def test_a_link_that_brings_a_duplicate_turns_lazy_on_both_sides():
