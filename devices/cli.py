@@ -90,6 +90,7 @@ _VERBS: Final = {
     "simulate": Verb("gossip_ws.devices.cli_simulate:simulate", "Simulate how a message spreads among many devices."),
     "key": Verb("gossip_ws.devices.cli:key", key.help or ""),
     "grid": Verb("gossip_ws.devices.cli:grid", grid.help or ""),
+    "what-if": Verb("gossip_ws.devices.cli_what_if:what_if_", "What a tariff would make of a grid's day."),
 }
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +17,11 @@ from gossip_ws.devices.cli_entry import client_for, report_client
 from gossip_ws.devices.cli_receipt import WITHIN, ask_receipt, receipt_object, say_receipt
 from gossip_ws.devices.config import minute_of_day
 from gossip_ws.devices.reports import Receipt
+from gossip_ws.devices.tariff_file import Pushed, read_price, read_tariff, read_time
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import TARIFF, qname
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.net.multicast import Group
-
-_KEYS = frozenset(("id", "version", "start", "end", "bands"))
-_BAND_KEYS = frozenset(("fromMinute", "toMinute", "price"))
-_MAX_FILE = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """A tariff as SetTariff takes it. What it means is judged by the device."""
-
-    id: str
-    version: int
-    start: datetime
-    end: datetime
-    bands: tuple[tuple[int, int, Decimal], ...]
-
-    def parameter(self) -> dict[str, Any]:
-        """As zeep takes it."""
-        return {
-            "id": self.id,
-            "version": self.version,
-            "start": self.start,
-            "end": self.end,
-            "band": [{"fromMinute": start, "toMinute": end, "price": f"{price:f}"} for start, end, price in self.bands],
-        }
 
 
 @click.command(
@@ -118,7 +92,9 @@ def push_tariff(
     if not url and not scopes:
         raise LocalError("a URL, or a --scope in which a device is looked for")
     inline = {"id": id_, "version": version, "start": start, "end": end, "bands": list(bands)}
-    tariff = _from_options(inline) if file is None else _from_file(file, inline)
+    if file is not None and any(inline.values()):
+        raise LocalError("a tariff is in a file or in options, not in both")
+    tariff = _from_options(inline) if file is None else read_tariff(file)
     asked = wanted(
         scopes=scopes,
         types=map(output.type_name, types),
@@ -171,39 +147,9 @@ def _say_accepted(accepted: Mapping[str, Any]) -> None:
 def _from_options(given: Mapping[str, Any]) -> Pushed:
     if not given["id"] or not given["version"] or not given["bands"]:
         raise LocalError("a tariff is a --tariff FILE, or --id, --version and at least one --band")
-    start = _when("--start", given["start"]) if given["start"] else datetime.now(UTC).replace(microsecond=0)
-    end = _when("--end", given["end"]) if given["end"] else start + timedelta(days=1)
+    start = read_time("--start", given["start"]) if given["start"] else datetime.now(UTC).replace(microsecond=0)
+    end = read_time("--end", given["end"]) if given["end"] else start + timedelta(days=1)
     return Pushed(given["id"], given["version"], start, end, tuple(map(_band, given["bands"])))
-
-
-def _from_file(file: Path, given: Mapping[str, Any]) -> Pushed:
-    if any(given.values()):
-        raise LocalError("a tariff is in a file or in options, not in both")
-    try:
-        with file.open("rb") as stream:
-            held = json.loads(stream.read(_MAX_FILE), parse_float=Decimal)
-    except OSError as error:
-        raise LocalError(f"{file}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise LocalError(f"{file}: not JSON: {error}") from None
-    where = str(file)
-    if not isinstance(held, dict) or held.keys() != _KEYS or not isinstance(held["bands"], list):
-        raise LocalError(f"{where}: a tariff is an object with {', '.join(sorted(_KEYS))}")
-    for name, kind in (("id", str), ("version", int), ("start", str), ("end", str)):
-        if not isinstance(held[name], kind) or isinstance(held[name], bool):
-            raise LocalError(f"{where}: {name} is not a {'whole number' if kind is int else 'string'}")
-    bands = tuple(_band_object(f"{where}: bands {number}", band) for number, band in enumerate(held["bands"], 1))
-    start, end = (_when(f"{where}: {name}", held[name]) for name in ("start", "end"))
-    return Pushed(held["id"], held["version"], start, end, bands)
-
-
-def _band_object(where: str, band: Any) -> tuple[int, int, Decimal]:
-    if not isinstance(band, dict) or band.keys() != _BAND_KEYS:
-        raise LocalError(f"{where}: a band is an object with {', '.join(sorted(_BAND_KEYS))}")
-    minutes = band["fromMinute"], band["toMinute"]
-    if not all(isinstance(minute, int) and not isinstance(minute, bool) for minute in minutes):
-        raise LocalError(f"{where}: minutes are whole numbers")
-    return *minutes, _price(where, str(band["price"]))
 
 
 def _band(written: str) -> tuple[int, int, Decimal]:
@@ -211,24 +157,4 @@ def _band(written: str) -> tuple[int, int, Decimal]:
     start, dash, end = times.partition("-")
     if not equals or not dash:
         raise LocalError(f"--band: not HH:MM-HH:MM=PRICE: {written!r}")
-    return minute_of_day(start), minute_of_day(end), _price("--band", price)
-
-
-def _price(where: str, written: str) -> Decimal:
-    try:
-        price = Decimal(written)
-    except InvalidOperation:
-        raise LocalError(f"{where}: not a price: {written!r}") from None
-    if not price.is_finite():
-        raise LocalError(f"{where}: not a price: {written!r}")
-    return price
-
-
-def _when(where: str, written: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(written)
-    except ValueError:
-        raise LocalError(f"{where}: not a time in ISO 8601: {written!r}") from None
-    if found.tzinfo is None:
-        raise LocalError(f"{where}: a time without its zone: {written!r}")
-    return found.astimezone(UTC)
+    return minute_of_day(start), minute_of_day(end), read_price("--band", price)

@@ -40,6 +40,11 @@ class Jitter:
         dice = Random(f"jitter/{seed}/{scope}")
         return cls(1000 + dice.randint(-permille, permille), dice.randint(-quarters, quarters))
 
+    def turned(self, day: array[int]) -> array[int]:
+        """A day's values, shifted in time."""
+        k = -self.quarters % QUARTERS
+        return day[k:] + day[:k]
+
 
 NONE: Final = Jitter()
 
@@ -89,9 +94,7 @@ class Profiles:
 
         Summed in whole numbers and rounded once, half up, so the same on every machine; never negative.
         """
-        values = self.day(name, day)
-        k = -jitter.quarters % QUARTERS
-        turned = values[k:] + values[:k]
+        turned = jitter.turned(self.day(name, day))
         # A quarter hour of one step is rated / (4 * resolution) Wh.
         unit = 4 * 1000 * self.resolution
         length = QUARTERS // PERIODS

@@ -18,6 +18,7 @@ from typing import Final
 
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.tariff import DAY, PERIOD, PERIODS, Prices, Tariff
+from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import LocalError
 
 Periods = tuple[int, int, int]
@@ -107,15 +108,41 @@ def place(tasks: Iterable[Task], tariff: Tariff | None) -> Periods:
 
 def placed(task: Task, prices: Prices | None) -> Periods:
     """Where one task goes; never dearer than its own periods."""
-    if prices is None:
-        return task.own
-    best, least = task.own, cost(task.own, prices)
-    for start in task.starts():
-        candidate = task.run(start)
-        price = cost(candidate, prices)
-        if price < least:
-            best, least = candidate, price
-    return best
+    spans = cheapest(task, prices) if prices is not None else ()
+    return task.run(spans[0].start) if spans else task.own
+
+
+def cheapest(task: Task, prices: Prices) -> tuple[range, ...]:
+    """The minutes of the day at which it is cheapest to start a task, earliest first; none if it gains nothing by that
+    and stays where it is."""
+    if task.ready // PERIOD == (task.finish_by - 1) // PERIOD:
+        # Its window lies in one period: wherever it runs, that is where its energy is.
+        return ()
+    starts = tuple(task.starts())
+    costs = [cost(task.run(start), prices) for start in starts]
+    least = min(costs)
+    if least >= cost(task.own, prices):
+        return ()
+    spans = []
+    for number, start in enumerate(starts):
+        if costs[number] == least:
+            # The cost is a straight line up to the next start: where both ends are cheapest, so is all between them.
+            is_level = number + 1 < len(starts) and costs[number + 1] == least
+            spans.append(range(start, starts[number + 1] if is_level else start + 1))
+    return tuple(spans)
+
+
+def drawn(task: Task, prices: Prices, spans: tuple[range, ...], dice: Dice) -> int:
+    """One minute of those that `cheapest` found, each as likely as another: so that not everybody starts at once where
+    the cheap hours begin."""
+    number = int(dice.random() * sum(map(len, spans)))
+    for span in spans:
+        if number < len(span):
+            break
+        number -= len(span)
+    # A run over two boundaries rounds down a Wh at each: between two cheapest starts it may be dearer by that.
+    least = cost(task.run(spans[0].start), prices)
+    return span[number] if cost(task.run(span[number]), prices) == least else spans[0].start
 
 
 def tasks_of(kind: Kind, energy: Periods, power: int) -> tuple[Task, ...]:

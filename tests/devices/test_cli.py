@@ -28,6 +28,7 @@ VERBS = [
     ("key", "password"),
     ("grid", "import"),
     ("grid", "list"),
+    ("what-if",),
 ]
 
 
