@@ -9,12 +9,11 @@ the calls, of timers, or of devices that come and go.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import exp, lgamma, log, log1p
+from math import exp
 
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.theory.draws import NEGLIGIBLE, binomial
 
-_NEGLIGIBLE = 1e-16
-"""Below it, a probability is left out of a sum."""
 _FEW = 64
 
 
@@ -52,7 +51,7 @@ def _newly(n: int, informed: int, push: float, pull: float) -> Iterator[tuple[in
     others = n - informed
     asks = pull * informed / (n - 1)
     if informed > _FEW or push == 0:
-        yield from _binomial(others, 1 - (1 - asks) * (1 - push / (n - 1)) ** informed)
+        yield from binomial(others, 1 - (1 - asks) * (1 - push / (n - 1)) ** informed)
         return
     told = [1.0]
     for _ in range(informed):
@@ -63,37 +62,9 @@ def _newly(n: int, informed: int, push: float, pull: float) -> Iterator[tuple[in
             for k in range(len(told) + 1)
         ]
     for k, likely in enumerate(told):
-        if likely >= _NEGLIGIBLE:
-            for more, then in _binomial(others - k, asks):
+        if likely >= NEGLIGIBLE:
+            for more, then in binomial(others - k, asks):
                 yield k + more, likely * then
-
-
-def _binomial(trials: int, hit: float) -> Iterator[tuple[int, float]]:
-    """(k, P(k)) of those that are not negligible."""
-    if hit >= 1 or hit == 0 or trials == 0:
-        yield trials if hit >= 1 else 0, 1.0
-        return
-    mode = min(int((trials + 1) * hit), trials)
-    odds = hit / (1 - hit)
-    top = exp(
-        lgamma(trials + 1)
-        - lgamma(mode + 1)
-        - lgamma(trials - mode + 1)
-        + mode * log(hit)
-        + (trials - mode) * log1p(-hit)
-    )
-    likely = top
-    for k in range(mode, trials + 1):
-        if likely < _NEGLIGIBLE:
-            break
-        yield k, likely
-        likely *= odds * (trials - k) / (k + 1)
-    likely = top
-    for k in range(mode, 0, -1):
-        likely *= k / (trials - k + 1) / odds
-        if likely < _NEGLIGIBLE:
-            break
-        yield k - 1, likely
 
 
 def _check(n: int, push: float, pull: float) -> None:

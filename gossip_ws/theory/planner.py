@@ -1,4 +1,4 @@
-"""Which fanout and how many rounds a population needs: what the core's defaults are taken from.
+"""Which fanout and how many rounds a population needs: what the core's defaults are taken from, and any plan.
 
 The core may not compute this while it runs: it is handed a table as plain data and looks its population
 up, rounded up. A push is planned for the loss and the crashes that repair must not be needed for.
@@ -6,14 +6,15 @@ up, rounded up. A push is planned for the loss and the crashes that repair must 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from fractions import Fraction
 from math import ceil
 from typing import Final
 
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.theory import coverage, exact
+from gossip_ws.theory import coverage
+from gossip_ws.theory.exact import exactly
+from gossip_ws.theory.reach import LIMIT, Push, reach, timely
 
 
 class Goal(StrEnum):
@@ -29,6 +30,11 @@ POPULATIONS: Final = tuple(2**k for k in range(21))
 """1 to 1,048,576 devices."""
 MARGIN: Final = 1
 """Rounds added to the mean field's, for the runs whose first hops met with bad luck."""
+LATE: Final = 0.01
+"""Of the pushes that may fail, so many may fail for want of rounds: rounds beyond those needed cost nothing."""
+_SURE: Final = 1e-6
+"""What fails no more often than that is not improved by further rounds."""
+_FEW: Final = 64
 
 Row = tuple[int, int, int]
 """(population, fanout, rounds)."""
@@ -37,22 +43,29 @@ Row = tuple[int, int, int]
 def fanout_for_all(n: int, loss: float = 0.0, crashed: float = 0.0, target: float = 0.999) -> int:
     """The smallest fanout that reaches every live device with probability `target`; at most n - 1.
 
-    Up to `exact.LIMIT` devices by the exact chain, which the closed form overestimates there. n - 1 even
-    if that falls short of the target: two devices cannot do better than 1 - loss without a retry.
+    n - 1 even if that falls short of the target: two devices cannot do better than 1 - loss without a retry.
     """
-    if n > exact.LIMIT:
-        return min(n - 1, coverage.fanout_all_reached(n, loss, crashed, target))
-    return _smallest(n, loss, crashed, target, Goal.ALL)
+    return fanout_of(n, dead(n, crashed), loss, target)
+
+
+def fanout_of(n: int, gone: int, loss: float, target: float, more: float = 0.0) -> int:
+    """The same, of a push as `reach.Push` has it: `gone` devices are off, one message `more` may arrive."""
+    if n == 1:
+        return 0
+    likely = coverage.fanout_all_reached(n, loss, gone / n, target)
+    return _least(n, likely, lambda fanout: reach(Push(n, gone, fanout, loss, more)).all_reached >= target)
 
 
 def fanout_for_coverage(n: int, loss: float = 0.0, crashed: float = 0.0, target: float = 0.99) -> int:
     """The smallest fanout whose expected coverage of the live devices is `target`; at most n - 1.
 
-    Up to `exact.LIMIT` devices by the exact chain; above, by the coverage of a push that takes off.
+    Up to `reach.LIMIT` devices by the chain; above, by the coverage of a push that takes off.
     """
-    if n > exact.LIMIT:
-        return min(n - 1, coverage.fanout_covering(loss, crashed, target))
-    return _smallest(n, loss, crashed, target, Goal.COVERAGE)
+    likely = min(n - 1, coverage.fanout_covering(loss, crashed, target))
+    if n > LIMIT:
+        return likely
+    gone = dead(n, crashed)
+    return _least(n, likely, lambda fanout: reach(Push(n, gone, fanout, loss)).coverage >= target)
 
 
 def rounds_for(n: int, fanout: int, loss: float = 0.0, crashed: float = 0.0) -> int:
@@ -62,9 +75,21 @@ def rounds_for(n: int, fanout: int, loss: float = 0.0, crashed: float = 0.0) -> 
     return min(n - 1, coverage.rounds_to_stop(n, fanout, loss, crashed) + MARGIN)
 
 
+def rounds_of(push: Push) -> int:
+    """The rounds that a push needs for its promise: what a limit of so many takes from the probability that everyone
+    is reached is less than `LATE` of what that lacks of 1. At most n - 1."""
+    if push.live == 1 or push.fanout == 0:
+        return 0
+    late = LATE * max(1 - reach(push).all_reached, _SURE)
+    for rounds, share in enumerate(timely(push)):
+        if 1 - share <= late:
+            return min(rounds, push.live - 1)
+    return push.live - 1
+
+
 def dead(n: int, crashed: float) -> int:
-    """Crashed devices among n in the exact chain: rounded up, to be on the safe side, but two always live."""
-    return min(ceil(n * exact.exactly(crashed)), max(0, n - 2))
+    """Crashed devices among n, as a simulation counts them: the nearest number, but one always lives."""
+    return min(round(n * crashed), n - 1)
 
 
 def defaults(
@@ -77,30 +102,32 @@ def defaults(
 ) -> tuple[Row, ...]:
     """The table for `populations`: fanout for `goal` and `target`, and the rounds that fanout needs.
 
-    Neither column falls as the population grows, so a population that is rounded up gets no less than it
-    needs. Raises LocalError when a probability is none.
+    Crashed devices are rounded up, to be on the safe side, but two always live. Neither column falls as the population
+    grows, so a population that is rounded up gets no less than it needs. Raises LocalError when a probability is none.
     """
     if not (0 < target < 1 and 0 <= loss < 1 and 0 <= crashed < 1):
         raise LocalError(f"not probabilities: target={target}, loss={loss}, crashed={crashed}")
-    choose = fanout_for_all if goal is Goal.ALL else fanout_for_coverage
     rows: list[Row] = []
     fanout = rounds = 0
     for n in sorted(populations):
-        fanout = max(fanout, choose(n, loss, crashed, target))
-        rounds = max(rounds, rounds_for(n, fanout, loss, crashed))
+        gone = min(ceil(n * exactly(crashed)), max(0, n - 2))
+        if goal is Goal.ALL:
+            fanout = max(fanout, fanout_of(n, gone, loss, target))
+            # Among few devices, where fewer are off than planned, some are reached by longer ways.
+            off = 0 if n <= _FEW else gone
+            rounds = max(rounds, rounds_of(Push(n, gone, fanout, loss)), rounds_of(Push(n, off, fanout, loss)))
+        else:
+            fanout = max(fanout, fanout_for_coverage(n, loss, gone / n, target))
+            rounds = max(rounds, rounds_for(n, fanout, loss, crashed))
         rows.append((n, fanout, rounds))
     return tuple(rows)
 
 
-def _smallest(n: int, loss: float, crashed: float, target: float, goal: Goal) -> int:
-    gone = dead(n, crashed)
-    measure = exact.all_reached if goal is Goal.ALL else exact.mean_coverage
-    wanted: Fraction = exact.exactly(target)
-    low, high = 0, n - 1
-    while low < high:
-        middle = (low + high) // 2
-        if measure(n, middle, loss, gone) >= wanted:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def _least(n: int, likely: int, suffices: Callable[[int], bool]) -> int:
+    """The smallest fanout that does, at most n - 1; `likely` is where the search begins."""
+    fanout = min(max(likely, 0), n - 1)
+    while fanout < n - 1 and not suffices(fanout):
+        fanout += 1
+    while fanout > 0 and suffices(fanout - 1):
+        fanout -= 1
+    return fanout
