@@ -32,8 +32,6 @@ NAMES: Final = (*WHOLE, *SHARES, "variant")
 
 _LONGEST: Final = 4_096
 """Characters of one axis."""
-_FAR: Final = Decimal(10) ** 9
-"""Beyond every number that a Trial takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +180,9 @@ def _number(name: str, text: str) -> Decimal:
     except DecimalException:
         raise LocalError(f"--sweep {name}: {_short(text)} is no number") from None
     # So the 28 digits of a Decimal hold every sum of a range exactly.
-    if not number.is_finite() or abs(number) > _FAR or (number and number.adjusted() < -9) or len(text) > 20:
-        raise LocalError(f"--sweep {name}: {_short(text)} is no number between 0 and {_FAR}")
-    return number
+    if not number.is_finite() or (number and not -9 <= number.adjusted() <= 9) or len(text) > 20:
+        raise LocalError(f"--sweep {name}: {_short(text)} is no number that a trial could take")
+    return number if number else Decimal(0)
 
 
 def _value(name: str, number: Decimal) -> Value:
