@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from gossip_ws.devices.cli_output import Progress, as_json, laboratory, say_json
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Variant
 
 if TYPE_CHECKING:
+    from gossip_ws.lab.sweep import Sweep, Value
     from gossip_ws.lab.trial import Summary, Trial
 
-_TARGET: Final = 0.999
-"""Probability that everyone is reached for which a fanout is chosen where none is given."""
 _TOGETHER: Final = 10_000_000
 _MOST: Final = 1_000
-_PULLS: Final = (Variant.EAGER_PULL, Variant.LAZY_PULL)
-_AMPLE: Final = 1_000
-"""Periods of a pull, which ends by itself when everyone has the message."""
 
 
 @click.command(
@@ -28,13 +28,14 @@ _AMPLE: Final = 1_000
     epilog="""\b
 Example:
   gossip-ws simulate --nodes 10000 --fanout 7 --rounds 12 --loss 0.1 --repeat 100
+  gossip-ws simulate --nodes 10000 --sweep fanout=2:16 --sweep loss=0:0.4:0.05 --output sweep.csv --plot sweep.png
 """,
 )
-@click.option("--nodes", type=int, required=True, help="Devices, the origin among them.")
+@click.option("--nodes", type=int, help="Devices, the origin among them.")
 @click.option(
     "--fanout",
     type=int,
-    help=f"Others that a device sends to; without, for everyone with probability {_TARGET}. A pull asks one a round.",
+    help="Others that a device sends to; without, for everyone with probability 0.999. A pull asks one a round.",
 )
 @click.option("--rounds", type=int, help="Hops at most, or periods of a pull; without, ample.")
 @click.option("--loss", type=float, default=0.0, help="Probability that a datagram is lost.")
@@ -51,9 +52,22 @@ Example:
     help=f"Repetitions; without, {_MOST}, or so many that their devices together are {_TOGETHER}.",
 )
 @click.option("--seed", type=int, default=1, help="The same gives the same (default: 1).")
+@click.option(
+    "--sweep",
+    "axes",
+    multiple=True,
+    help="NAME=FROM:TO, NAME=FROM:TO:STEP or NAME=VALUE,VALUE of an option above; several: their product.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Of a sweep: a table (CSV). While it runs, FILE.part has what is done: a stopped sweep goes on from there.",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Of a sweep of one or two names: a picture, PNG or SVG.")
+@click.option("--scheduler", default="", help="Of a sweep: a Dask scheduler's address; without, all cores here.")
 @as_json
 def simulate(
-    nodes: int,
+    nodes: int | None,
     fanout: int | None,
     rounds: int | None,
     loss: float,
@@ -61,6 +75,10 @@ def simulate(
     variant: str,
     repeat: int | None,
     seed: int,
+    axes: tuple[str, ...],
+    output: Path | None,
+    plot: Path | None,
+    scheduler: str,
     as_json: bool,
 ) -> None:
     """Simulate how a message spreads among devices that know one another, drawn with NumPy: a million in a moment.
@@ -69,10 +87,29 @@ def simulate(
     """
     with laboratory():
         from gossip_ws.lab.engine import run
+        from gossip_ws.lab.sweep import trial_of
         from gossip_ws.lab.trial import summarise
-    trial = _trial(nodes, fanout, rounds, loss, crashed, Variant(variant))
+    given = {
+        "nodes": nodes,
+        "fanout": fanout,
+        "rounds": rounds,
+        "loss": loss,
+        "crashed": crashed,
+        "variant": Variant(variant),
+    }
+    if axes:
+        with laboratory():
+            from gossip_ws.devices.cli_sweep import sweep
+        task = _sweep(axes, given, repeat, seed)
+        sweep(task, run, output=output, plot=plot, scheduler=scheduler, as_json=as_json)
+        return
+    if output is not None or plot is not None or scheduler:
+        raise LocalError("--output, --plot and --scheduler go with --sweep")
+    if nodes is None:
+        raise LocalError("--nodes is missing")
+    trial = trial_of({name: value for name, value in given.items() if value is not None})
     if repeat is None:
-        repeat = max(1, min(_MOST, _TOGETHER // nodes))
+        repeat = _repeat(trial.nodes)
     progress = Progress()
     begin = time.perf_counter()
     try:
@@ -86,21 +123,30 @@ def simulate(
         _say(trial, summary)
 
 
-def _trial(nodes: int, fanout: int | None, rounds: int | None, loss: float, crashed: float, variant: Variant) -> Trial:
-    """The trial, with the planner's fanout and rounds where none are given. Raises LocalError."""
-    from gossip_ws.lab.trial import MOST_ROUNDS, Trial
-    from gossip_ws.theory import planner
+def _sweep(axes: Sequence[str], given: Mapping[str, Value | None], repeat: int | None, seed: int) -> Sweep:
+    """What is swept, and what is given beside it. Raises LocalError."""
+    from gossip_ws.lab.sweep import Sweep, parse
 
-    # Whatever is out of bounds is refused before anything is planned with it.
-    Trial(nodes, 0, 0, loss, crashed)
-    if fanout is None:
-        fanout = min(1, nodes - 1) if variant in _PULLS else planner.fanout_for_all(nodes, loss, crashed, _TARGET)
-    if rounds is None and variant in _PULLS:
-        rounds = _AMPLE
-    elif rounds is None:
-        Trial(nodes, fanout, 0)
-        rounds = min(planner.rounds_for(nodes, fanout, loss, crashed), MOST_ROUNDS)
-    return Trial(nodes, fanout, rounds, loss, crashed, variant)
+    swept = {axis.name: axis for axis in map(parse, axes)}
+    if len(swept) < len(axes):
+        raise LocalError("--sweep: a name is swept twice")
+    context = click.get_current_context()
+    for name in swept:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise LocalError(f"--sweep: {name} is swept and given as well")
+    fixed = {name: value for name, value in given.items() if value is not None and name not in swept}
+    if "nodes" not in swept and "nodes" not in fixed:
+        raise LocalError("--nodes is missing")
+    if repeat is None:
+        repeat = _repeat(
+            max(int(value) for value in (swept["nodes"].values if "nodes" in swept else (fixed["nodes"],)))
+        )
+    return Sweep(tuple(swept.values()), fixed, "population", repeat, seed)
+
+
+def _repeat(nodes: int) -> int:
+    """Repetitions where none are asked for, so many that they take a moment."""
+    return max(1, min(_MOST, _TOGETHER // max(nodes, 1)))
 
 
 def _say(trial: Trial, summary: Summary) -> None:

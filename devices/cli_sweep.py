@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from gossip_ws.devices.cli_output import Progress, say_json
+from gossip_ws.devices.cli_output import Progress, laboratory, say_json
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.lab import drawing, journal, runs, sweep_picture
+from gossip_ws.lab import journal, runs
 from gossip_ws.lab.sweep import Point, Sweep
 from gossip_ws.lab.trial import Summary
 
@@ -35,6 +35,8 @@ def sweep(
     anything is written: nobody at `scheduler`, a file that cannot be, or the journal of another sweep.
     """
     if plot is not None:
+        with laboratory():
+            from gossip_ws.lab import drawing, sweep_picture
         sweep_picture.check(task.axes)
         drawing.check(plot)
     begin, kept = time.monotonic(), 0

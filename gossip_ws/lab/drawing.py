@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from gossip_ws.kernel.errors import LocalError
 
@@ -28,7 +30,7 @@ BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = COLOURS = (
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 GREY: Final = "#555555"
 _DPI: Final = 100
-_STYLE: Final = {
+_STYLE: Final[Any] = {
     "font.size": 11.0,
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -40,41 +42,32 @@ _STYLE: Final = {
 }
 
 
-def matplotlib(part: str = "matplotlib") -> Any:
-    """A module of matplotlib. Raises LocalError where it is not installed."""
-    try:
-        return import_module(part)
-    except ImportError:
-        raise LocalError("a picture needs the laboratory: pip install 'gossip-ws[lab]'") from None
-
-
 def check(path: Path) -> None:
     """Can a picture be written there? Raises LocalError, before anything long is begun."""
-    matplotlib()
     if path.suffix.lower() not in FORMATS:
         raise LocalError(f"{path}: a picture is a file that ends in {' or '.join(FORMATS)}")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise LocalError(f"{path}: cannot be written")
 
 
-def canvas(title: str, caption: str, panels: int = 1, width: float = 8.0, height: float = 5.0) -> tuple[Any, Any]:
+def canvas(title: str, caption: str, panels: int = 1, height: float = 5.0) -> tuple[Figure, Any]:
     """A Figure of 800 pixels across, and its axes: one, or a sequence of `panels` side by side.
 
     caption: what was run, in small letters below: devices, loss, repetitions, seed.
     """
-    with matplotlib().rc_context(_STYLE):
-        figure = matplotlib("matplotlib.figure").Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(8.0, height), dpi=_DPI, layout="constrained")
         axes = figure.subplots(1, panels)
         figure.suptitle(title, fontsize=13)
         figure.supxlabel(caption, fontsize=9, color=GREY)
         return figure, axes
 
 
-def save(figure: Any, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Write the file, whole or not at all: the same octets for the same figure. Raises LocalError."""
     drawn = BytesIO()
     form = path.suffix.lower().removeprefix(".")
-    with matplotlib().rc_context(_STYLE):
+    with rc_context(_STYLE):
         figure.savefig(drawn, format=form, metadata={"Software": None} if form == "png" else {"Date": None})
     whole = path.with_name(path.name + ".new")
     try:

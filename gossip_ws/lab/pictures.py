@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 
-from gossip_ws.kernel.terms import Variant
 from gossip_ws.lab import engine
-from gossip_ws.lab.drawing import BLACK, COLOURS, MARKERS, canvas, matplotlib, series, thousands
+from gossip_ws.lab.drawing import BLACK, COLOURS, MARKERS, canvas, thousands
 from gossip_ws.lab.sweep import seed_of
 from gossip_ws.lab.trial import Trial
 from gossip_ws.theory import coverage, planner
@@ -35,12 +36,12 @@ class Picture:
     """What it shows, in one line, how it is drawn, and at which scale unless somebody asks for another."""
 
     shows: str
-    draw: Callable[[Scale], Any]
+    draw: Callable[[Scale], Figure]
     nodes: int
     repeat: int
 
 
-def spread(scale: Scale) -> Any:
+def spread(scale: Scale) -> Figure:
     """Devices reached after each round, simulated and as the mean field has it.
 
     The repetitions of each round are runs of their own, which end there."""
@@ -77,12 +78,13 @@ def spread(scale: Scale) -> Any:
     return figure
 
 
-def chosen(scale: Scale) -> Any:
+def chosen(scale: Scale) -> Figure:
     """Coverage by fanout and loss, and what the planner chooses."""
     fanouts, losses = range(1, 25), np.round(np.arange(0, 0.41, 0.025), 3)
     figure, axes = canvas(
         "Coverage of a push by fanout and loss, and the planner's choice",
-        f"{thousands(scale.nodes)} devices, rounds by the planner, {scale.repeat} repetitions a point, seed {scale.seed}",
+        f"{thousands(scale.nodes)} devices, rounds by the planner, {scale.repeat} repetitions a point, "
+        f"seed {scale.seed}",
     )
     missed = np.zeros((len(losses), len(fanouts)))
     for i, loss in enumerate(losses):
@@ -91,13 +93,12 @@ def chosen(scale: Scale) -> Any:
             trial = Trial(scale.nodes, fanout, rounds, float(loss))
             missed[i, j] = 1 - engine.run(trial, scale.repeat, seed_of(scale.seed, trial)).coverage.mean()
     least = 1 / (scale.nodes * scale.repeat)
-    colours = matplotlib("matplotlib.colors")
     drawn = axes.imshow(
         np.maximum(missed, least),
         origin="lower",
         aspect="auto",
         cmap="cividis_r",
-        norm=colours.LogNorm(least, 1),
+        norm=LogNorm(least, 1),
         extent=(fanouts[0] - 0.5, fanouts[-1] + 0.5, -1.25, 41.25),
     )
     axes.grid(visible=False)

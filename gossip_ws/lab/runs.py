@@ -10,9 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from itertools import islice
 from typing import Any, Final
+
+import distributed
+from dask.system import CPU_COUNT
 
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.lab.sweep import Point
@@ -31,31 +33,22 @@ WINDOW: Final = 1_000
 _DEAF: Final = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
-def dask(part: str) -> Any:
-    """A module of Dask. Raises LocalError where it is not installed."""
-    try:
-        return import_module(part)
-    except ImportError:
-        raise LocalError("a sweep needs the laboratory: pip install 'gossip-ws[lab]'") from None
-
-
 @contextmanager
 def cluster(scheduler: str = "") -> Iterator[Any]:
     """A dask.distributed Client of the scheduler at this address, or of one process a core of this machine.
 
     Raises LocalError: no scheduler answers there, or it has no worker.
     """
-    distributed = dask("distributed")
     # It logs, in its own words and several lines, what is told here in one.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    for name in ("distributed", "distributed.client", "distributed.gc"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if scheduler:
-        with _remote(distributed, scheduler) as client:
+        with _remote(scheduler) as client:
             yield client
         return
-    cores = dask("dask.system").CPU_COUNT
     with (
         distributed.LocalCluster(
-            n_workers=cores,
+            n_workers=CPU_COUNT,
             threads_per_worker=1,
             dashboard_address=None,
             host="127.0.0.1",
@@ -74,7 +67,6 @@ def run(client: Any, points: Sequence[Point], simulator: Simulator, repeat: int)
     Raises LocalError when the simulator refuses a point, when a point has killed several workers, or when the scheduler
     has gone.
     """
-    distributed = dask("distributed")
     waiting = iter(points)
     by_key: dict[str, Point] = {}
 
@@ -103,12 +95,14 @@ def measure(simulator: Simulator, trial: Trial, repeat: int, seed: int) -> Summa
 
 
 def _result(future: Any, point: Point) -> Summary:
-    distributed = dask("distributed")
     try:
         summary = future.result()
     except distributed.scheduler.KilledWorker:
         raise LocalError(f"{point.trial}: its workers died, one after another; too little memory?") from None
-    except distributed.CancelledError:
+    except (distributed.CancelledError, OSError):
+        # The latter while a result is on its way here; what the simulator itself raised is no loss of the scheduler.
+        if future.status == "error":
+            raise
         raise LocalError("the scheduler has gone") from None
     except ImportError as error:
         raise LocalError(f"a worker has another gossip_ws than this, or none: {error}") from None
@@ -118,7 +112,7 @@ def _result(future: Any, point: Point) -> Summary:
 
 
 @contextmanager
-def _remote(distributed: Any, scheduler: str) -> Iterator[Any]:
+def _remote(scheduler: str) -> Iterator[Any]:
     try:
         client = distributed.Client(scheduler, timeout=CONNECT)
     # Dask takes what a stranger answers for its own words: anything may come of that, MemoryError among the first.

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Variant
-from gossip_ws.lab.trial import Trial
+from gossip_ws.lab.trial import MOST_ROUNDS, Trial
 from gossip_ws.theory import planner
 
 Value = int | float | Variant
@@ -30,6 +30,12 @@ SHARES: Final = ("loss", "crashed")
 NAMES: Final = (*WHOLE, *SHARES, "variant")
 """What can be swept: the fields of a Trial."""
 
+TARGET: Final = 0.999
+"""Probability that everyone is reached for which a fanout is chosen where none is given."""
+
+_PULLS: Final = (Variant.EAGER_PULL, Variant.LAZY_PULL)
+_AMPLE: Final = 1_000
+"""Periods of a pull, which ends by itself when everyone has the message."""
 _LONGEST: Final = 4_096
 """Characters of one axis."""
 
@@ -101,19 +107,23 @@ class Sweep:
 
 
 def trial_of(values: Mapping[str, Any]) -> Trial:
-    """The Trial of these fields. A fanout that is not there is the planner's for every live device with 0.999, and
-    rounds that are not there are those which that fanout needs. Raises LocalError."""
+    """The Trial of these fields, of which only `nodes` has to be there.
+
+    A push without a fanout has the planner's, for everyone with probability TARGET; a pull asks one a period. Rounds
+    that are not there are ample. Raises LocalError.
+    """
     nodes, loss, crashed = values["nodes"], values.get("loss", 0.0), values.get("crashed", 0.0)
-    # Judged before the planner sees them.
+    fanout, rounds, variant = values.get("fanout"), values.get("rounds"), values.get("variant", Variant.EAGER_PUSH)
+    # Whatever is out of bounds is refused before anything is planned with it.
     Trial(nodes, 0, 0, loss, crashed)
-    fanout = values.get("fanout")
     if fanout is None:
-        fanout = planner.fanout_for_all(nodes, loss, crashed)
-    Trial(nodes, fanout, 0, loss, crashed)
-    rounds = values.get("rounds")
-    if rounds is None:
-        rounds = planner.rounds_for(nodes, fanout, loss, crashed)
-    return Trial(nodes, fanout, rounds, loss, crashed, values.get("variant", Variant.EAGER_PUSH))
+        fanout = min(1, nodes - 1) if variant in _PULLS else planner.fanout_for_all(nodes, loss, crashed, TARGET)
+    if rounds is None and variant in _PULLS:
+        rounds = _AMPLE
+    elif rounds is None:
+        Trial(nodes, fanout, 0)
+        rounds = min(planner.rounds_for(nodes, fanout, loss, crashed), MOST_ROUNDS)
+    return Trial(nodes, fanout, rounds, loss, crashed, variant)
 
 
 def seed_of(base: int, trial: Trial) -> int:

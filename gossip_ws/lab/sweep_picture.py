@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
+from matplotlib.figure import Figure
+
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.lab import drawing
 from gossip_ws.lab.journal import Row
@@ -29,7 +31,7 @@ def check(axes: Sequence[Axis]) -> None:
         raise LocalError(f"--plot draws a sweep of one or two names, not of {len(axes)}")
 
 
-def draw(sweep: Sweep, rows: Sequence[Row]) -> Any:
+def draw(sweep: Sweep, rows: Sequence[Row]) -> Figure:
     """A Figure of all rows of the sweep, in their order."""
     if len(sweep.axes) == 1:
         return _lines(sweep, rows)
@@ -38,7 +40,7 @@ def draw(sweep: Sweep, rows: Sequence[Row]) -> Any:
     return _map(sweep, rows)
 
 
-def _lines(sweep: Sweep, rows: Sequence[Row]) -> Any:
+def _lines(sweep: Sweep, rows: Sequence[Row]) -> Figure:
     (axis,) = sweep.axes
     figure, axes = drawing.canvas(f"Coverage by {axis.name}", _caption(sweep))
     x = [_place(row[axis.name]) for row in rows]
@@ -53,7 +55,7 @@ def _lines(sweep: Sweep, rows: Sequence[Row]) -> Any:
     return figure
 
 
-def _families(sweep: Sweep, rows: Sequence[Row]) -> Any:
+def _families(sweep: Sweep, rows: Sequence[Row]) -> Figure:
     """A line a variant over the other axis."""
     (other,) = (axis for axis in sweep.axes if axis.name != "variant")
     figure, axes = drawing.canvas(f"Coverage by {other.name} and variant", _caption(sweep))
@@ -68,7 +70,7 @@ def _families(sweep: Sweep, rows: Sequence[Row]) -> Any:
     return figure
 
 
-def _map(sweep: Sweep, rows: Sequence[Row]) -> Any:
+def _map(sweep: Sweep, rows: Sequence[Row]) -> Figure:
     across, up = sweep.axes
     columns, lines = (sorted(float(value) for value in axis.values) for axis in (across, up))
     at = {(float(row[across.name]), float(row[up.name])): row for row in rows}

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from gossip_ws.devices.cli import call
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.lab import journal
@@ -131,6 +132,40 @@ def test_the_seed_of_a_point_is_its_own_and_depends_on_no_other():
     assert seed_of(2, Trial(50, 2, 4)) != seed_of(1, Trial(50, 2, 4))
     # In a table that somebody has made, it says how to repeat that point: it stays what it is.
     assert seed_of(1, Trial(50, 2, 4, 0.1)) == 5_547_795_364_550_080_846
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--sweep", "fanout=2:3"],
+        ["--nodes", "50", "--sweep", "fanout=3:2"],
+        ["--nodes", "50", "--sweep", "fanout=2:3", "--fanout", "4"],
+        ["--nodes", "50", "--sweep", "loss=0:0.2:0.1", "--loss", "0"],
+        ["--nodes", "50", "--sweep", "fanout=2:3", "--sweep", "fanout=4:5"],
+        ["--nodes", "50", "--sweep", "colour=1:2"],
+        ["--nodes", "50", "--sweep", "fanout=2:3", "--repeat", "0"],
+        ["--nodes", "50", "--sweep", "fanout=2:3", "--plot", "picture.txt"],
+        ["--nodes", "50", "--sweep", "fanout=2:3", "--plot", "nowhere/picture.png"],
+        [
+            "--nodes",
+            "50",
+            *("--sweep", "fanout=2:3", "--sweep", "loss=0,0.1", "--sweep", "rounds=2:3"),
+            "--plot",
+            "p.png",
+        ],
+        ["--nodes", "50", "--sweep", "fanout=2:3", "--output", "nowhere/out.csv"],
+        ["--nodes", "50", "--output", "out.csv"],
+        ["--nodes", "50", "--scheduler", "127.0.0.1:1"],
+    ],
+)
+def test_bad_usage_is_one_line_and_writes_nothing(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call(["simulate", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("gossip-ws: ")
+    assert told.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- the journal -----------------------------------------------------------------------------------
