@@ -6,6 +6,7 @@ instead of importing Spyne, whose import has to be mended first.
 
 from gossip_ws.services._spyne import (
     AnyUri,
+    AnyXml,
     Array,
     Boolean,
     ByteArray,
@@ -41,6 +42,7 @@ from gossip_ws.services.shape import reading
 
 __all__ = [
     "AnyUri",
+    "AnyXml",
     "Array",
     "Boolean",
     "ByteArray",

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     def srpc(*types: Any, **options: Any) -> Callable[[F], F]: ...
 
     AnyUri: Any
+    AnyXml: Any
     Array: Any
     Boolean: Any
     ByteArray: Any
@@ -199,6 +200,7 @@ else:
     from spyne.model.fault import Fault
     from spyne.model.primitive import (
         AnyUri,
+        AnyXml,
         Boolean,
         Date,
         DateTime,

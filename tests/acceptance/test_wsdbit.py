@@ -13,12 +13,14 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal as Exact
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lxml import etree
 from test_device import client
 from test_soap_over_udp import CLIENT, SCOPE, Ear, device, eventually, free_group
 from town import Device, Town
@@ -29,6 +31,7 @@ from gossip_ws.dpws.messages import Bye, Generation, Hello, Probe, ProbeMatches,
 from gossip_ws.kernel.names import DEVICE, DeviceId, qname
 from gossip_ws.net.multicast import Group
 from gossip_ws.services import (
+    AnyXml,
     Boolean,
     ComplexModel,
     DateTime,
@@ -49,6 +52,7 @@ HERE = "acceptance/test_wsdbit.py"
 EVENTING = "devices/test_eventing.py"
 SINGLE = "devices/test_single.py"
 NS = "urn:acceptance:simple"
+TYPE = {"Content-Type": "application/soap+xml; charset=utf-8"}
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ SCENARIOS = {
     "2.1": Scenario("OneWay", (), (f"{HERE}::test_one_way",), "zeep plays the client: ours is zeep, with gossip"),
     "2.2": Scenario("TwoWay", (), (f"{HERE}::test_two_way",), "as 2.1"),
     "2.3": Scenario("TypeCheck", (), (f"{HERE}::test_type_check",), "as 2.1"),
-    "2.4": Scenario("AnyCheck", missing="no operation here has xs:any in its schema, and none is offered to vendors"),
+    "2.4": Scenario("AnyCheck", (), (f"{HERE}::test_any_check",), "as 2.1"),
     "3": Scenario("attachments", missing="no MTOM: DPWS has it as a MAY (R0022); it is answered 415"),
     "4.1": Scenario(
         "subscribe, fire, renew, fire, unsubscribe, silence",
@@ -279,6 +283,10 @@ class SimpleService(Service):
     def TypeCheck(ctx: Any, values: Any) -> Any:
         return values
 
+    @rpc(AnyXml, _returns=AnyXml)
+    def AnyCheck(ctx: Any, content: Any) -> Any:
+        return content
+
 
 TAKEN: list[int] = []
 
@@ -314,3 +322,20 @@ def test_type_check(simple: Device) -> None:
     service = client(simple, "/SimpleService").service
     back = service.TypeCheck(values=sent)
     assert {name: back[name] for name in sent} == sent
+
+
+def test_any_check(simple: Device) -> None:
+    """WSDBIT 2.4: an element of somebody else's schema comes back as it was sent."""
+    sent = etree.fromstring(
+        '<o:other xmlns:o="urn:acceptance:other" plain="1" o:own="a &amp; b">'
+        "mixed <o:in/>\u00fc<bare>&lt;</bare> text</o:other>"
+    )
+    asking = client(simple, "/SimpleService")
+    # zeep writes anyType as text; the element is put into the envelope that it made.
+    message = asking.create_message(asking.service, "AnyCheck", content="")
+    (content,) = message.iter(f"{{{NS}}}content")
+    content.append(deepcopy(sent))
+    answer = asking.transport.post_xml(asking.service._binding_options["address"], message, TYPE)
+    (back,) = etree.fromstring(answer.content).iter(f"{{{NS}}}AnyCheckResult")
+    (back,) = back
+    assert etree.tostring(back, method="c14n", exclusive=True) == etree.tostring(sent, method="c14n", exclusive=True)
