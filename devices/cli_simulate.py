@@ -29,9 +29,14 @@ _MOST: Final = 1_000
 Example:
   gossip-ws simulate --nodes 10000 --fanout 7 --rounds 12 --loss 0.1 --repeat 100
   gossip-ws simulate --nodes 10000 --sweep fanout=2:16 --sweep loss=0:0.4:0.05 --output sweep.csv --plot sweep.png
+  gossip-ws simulate --grid 1-LV-rural1--2-sw --loss 0.1 --crashed 0.05
 """,
 )
 @click.option("--nodes", type=int, help="Devices, the origin among them.")
+@click.option(
+    "--tiers", type=click.Path(path_type=Path), help="Instead: a TOML file of tiers, one below the other (eager push)."
+)
+@click.option("--grid", help="Instead: the tiers of a grid, by its code or its file (eager push).")
 @click.option(
     "--fanout",
     type=int,
@@ -68,6 +73,8 @@ Example:
 @as_json
 def simulate(
     nodes: int | None,
+    tiers: Path | None,
+    grid: str | None,
     fanout: int | None,
     rounds: int | None,
     loss: float,
@@ -85,6 +92,29 @@ def simulate(
 
     Needs the laboratory: pip install 'gossip-ws[lab]'.
     """
+    if [nodes, tiers, grid].count(None) < 2:
+        raise LocalError("one of --nodes, --tiers and --grid says what is simulated")
+    if not axes and (output is not None or plot is not None or scheduler):
+        raise LocalError("--output, --plot and --scheduler go with --sweep")
+    if tiers is not None or grid is not None:
+        from gossip_ws.devices.cli_simulate_tiers import simulate_tiers
+
+        if axes:
+            raise LocalError("--sweep goes with --nodes")
+        if variant != Variant.EAGER_PUSH.value:
+            raise LocalError(f"--variant {variant}: tiers are simulated with an eager push")
+        simulate_tiers(
+            tiers=tiers,
+            grid=grid,
+            fanout=fanout,
+            rounds=rounds,
+            loss=loss,
+            crashed=crashed,
+            repeat=repeat,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
     with laboratory():
         from gossip_ws.lab.engine import run
         from gossip_ws.lab.sweep import trial_of
@@ -103,10 +133,8 @@ def simulate(
         task = _sweep(axes, given, repeat, seed)
         sweep(task, run, output=output, plot=plot, scheduler=scheduler, as_json=as_json)
         return
-    if output is not None or plot is not None or scheduler:
-        raise LocalError("--output, --plot and --scheduler go with --sweep")
     if nodes is None:
-        raise LocalError("--nodes is missing")
+        raise LocalError("--nodes, --tiers or --grid is missing")
     trial = trial_of({name: value for name, value in given.items() if value is not None})
     if repeat is None:
         repeat = _repeat(trial.nodes)

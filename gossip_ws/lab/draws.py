@@ -11,14 +11,28 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gossip_ws.kernel.errors import LocalError
+
 Numbers = NDArray[np.int32]
 Cells = NDArray[np.int64]
 """Devices of several repetitions: `repetition * n + device`."""
 
+MOST_REPEAT: Final = 10_000_000
+CELLS: Final = 2**21
+"""Devices of all repetitions that are drawn together: what they know, an octet each, then stays in the cache."""
 _WIDE: Final = 256
 """Targets of one sender above which a loop over the senders is quicker than comparing each pair of targets."""
 _AT_ONCE: Final = 2**17
 """Targets: a megabyte of them, which the cache holds."""
+
+
+def generator(repeat: int, seed: int) -> np.random.Generator:
+    """The chance that `repeat` repetitions are drawn with. Raises LocalError for numbers out of bounds."""
+    if not 1 <= repeat <= MOST_REPEAT:
+        raise LocalError(f"1 to {MOST_REPEAT} repetitions, not {repeat}")
+    if seed < 0:
+        raise LocalError(f"a seed is not negative: {seed}")
+    return np.random.default_rng(seed)
 
 
 def targets(rng: np.random.Generator, n: int, senders: Cells, fanout: int) -> Iterator[Cells]:

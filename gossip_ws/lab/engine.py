@@ -14,11 +14,8 @@ import numpy as np
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.lab import adverts, digests, push
+from gossip_ws.lab.draws import CELLS, generator
 from gossip_ws.lab.trial import Outcomes, Trial
-
-MOST_REPEAT: Final = 10_000_000
-_CELLS: Final = 2**21
-"""Devices of all repetitions that are drawn together: what they know, an octet each, then stays in the cache."""
 
 Draw = Callable[[Trial, int, np.random.Generator], Outcomes]
 """Some repetitions of a trial."""
@@ -44,22 +41,12 @@ def run(trial: Trial, repeat: int, seed: int, progress: Callable[[int], None] | 
             f"the population engine has no {trial.variant}, whose tree is made of links that stay: use the real core; "
             f"it has {', '.join(_DRAWS)}"
         )
-    if not 1 <= repeat <= MOST_REPEAT:
-        raise LocalError(f"1 to {MOST_REPEAT} repetitions, not {repeat}")
-    if seed < 0:
-        raise LocalError(f"a seed is not negative: {seed}")
-    rng = np.random.default_rng(seed)
-    most = max(1, _CELLS // trial.nodes)
+    rng = generator(repeat, seed)
+    most = max(1, CELLS // trial.nodes)
     parts: list[Outcomes] = []
     for done in range(0, repeat, most):
         some = min(most, repeat - done)
         parts.append(draw(trial, some, rng))
         if progress is not None:
             progress(done + some)
-    return Outcomes(
-        np.concatenate([part.live for part in parts]),
-        np.concatenate([part.reached for part in parts]),
-        np.concatenate([part.rounds for part in parts]),
-        np.concatenate([part.envelopes for part in parts]),
-        np.concatenate([part.payloads for part in parts]),
-    )
+    return Outcomes.joined(parts)

@@ -5,7 +5,8 @@ Data and arithmetic. Runs nothing, prints nothing, writes nothing.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -69,6 +70,11 @@ class Outcomes:
     def coverage(self) -> NDArray[np.float64]:
         return self.reached / self.live
 
+    @classmethod
+    def joined(cls, parts: Sequence[Outcomes]) -> Outcomes:
+        """Those of several lots of repetitions, in order."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -106,10 +112,10 @@ class Summary:
         return asdict(self)
 
 
-def summarise(outcomes: Outcomes, seconds: float) -> Summary:
-    """`seconds`: wall time that the repetitions took."""
+def summarise(outcomes: Outcomes, seconds: float, origins: int = 1) -> Summary:
+    """`seconds`: wall time that the repetitions took. `origins`: devices that had the message to begin with."""
     coverage = outcomes.coverage
-    delivered = np.maximum(outcomes.reached - 1, 1)
+    delivered = np.maximum(outcomes.reached - origins, 1)
     return Summary(
         Coverage(float(coverage.mean()), float(np.percentile(coverage, 1)), float(coverage.min())),
         float((outcomes.reached == outcomes.live).mean()),

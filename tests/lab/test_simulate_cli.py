@@ -49,9 +49,68 @@ def test_people_get_lines(capsys):
     assert told[2].split(maxsplit=2) == ["everyone", "reached", "100.00% of 3 repetitions"]
 
 
+TIERS = """
+[[tier]]
+name = "WAN"
+nodes = 11
+delay = 0.03
+[[tier]]
+name = "FAN"
+nodes = 500
+groups = 10
+loss = 0.2
+bandwidth = 1_000_000
+"""
+
+
+def test_tiers_from_a_file(capsys, tmp_path):
+    file = tmp_path / "tiers.toml"
+    file.write_text(TIERS)
+    told = json.loads(simulate(capsys, "--tiers", file, "--loss", 0.1, "--repeat", 20, "--json"))
+    wan, fan = told["tiers"]
+    assert wan["tier"] == {
+        "name": "WAN",
+        "nodes": 11,
+        "groups": 1,
+        "fanout": wan["tier"]["fanout"],
+        "rounds": wan["tier"]["rounds"],
+        "loss": 0.1,
+        "crashed": 0.0,
+        "delay": 0.03,
+        "bandwidth": None,
+    }
+    assert (fan["tier"]["groups"], fan["tier"]["loss"], fan["tier"]["bandwidth"]) == (10, 0.2, 1e6)
+    assert wan["time"]["median"] < fan["time"]["median"] == told["time"]["median"]
+    assert fan["all_reached"] > 0.8
+    assert (told["nodes"], told["seed"], told["repeat"]) == (511, 1, 20)
+    assert told["coverage"]["mean"] > 0.999
+    lines = simulate(capsys, "--tiers", file, "--fanout", 3, "--rounds", 2, "--repeat", 2).splitlines()
+    assert lines[1].split()[:5] == ["WAN", "11", "1", "3", "2"]
+    assert lines[3].split()[:2] == ["all", "511"]
+
+
+def test_the_tiers_of_a_grid(capsys):
+    told = json.loads(simulate(capsys, "--grid", "1-LV-rural1--2-sw", "--repeat", 5, "--json"))
+    assert [(one["tier"]["name"], one["tier"]["nodes"]) for one in told["tiers"]] == [
+        ("WAN", 2),
+        ("FAN", 13),
+        ("HAN", 28),
+    ]
+    assert told["all_reached"] == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("--nodes", "10", "--grid", "1-LV-rural1--2-sw"),
+        ("--tiers", "nowhere.toml"),
+        ("--grid", "nowhere"),
+        ("--grid", "pyproject.json.gz"),
+        ("--grid", "1-LV-rural1--2-sw", "--variant", "lazy-push"),
+        ("--grid", "1-LV-rural1--2-sw", "--loss", "1"),
+        ("--grid", "1-LV-rural1--2-sw", "--fanout", "-1"),
+        ("--grid", "1-LV-rural1--2-sw", "--rounds", "20000"),
+        ("--grid", "1-LV-rural1--2-sw", "--repeat", "0"),
         ("--nodes", "10", "--loss", "1"),
         ("--nodes", "10", "--loss", "nan"),
         ("--nodes", "10", "--crashed", "1"),
