@@ -7,6 +7,7 @@ verified, and what it returns is carried out by `endpoint`.
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Final
 
 from gossip_ws.core.account import Known, Lack
 from gossip_ws.core.config import NodeConfig
@@ -64,6 +65,8 @@ from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId, GossipId
 from gossip_ws.kernel.scopes import any_covers
 from gossip_ws.kernel.terms import Gathering, Style, Variant
+
+_DUPLICATE: Final = Dropped("duplicate")
 
 
 class Node:
@@ -297,14 +300,12 @@ class Node:
 
     def _gossip(self, gossip: Gossip, source: Address, now: Instant) -> list[Effect]:
         content, hop = gossip.content, gossip.hop
+        if content.id in self._seen:
+            return self._again(gossip)
         if content.id in self._requests:
             if self._from_peer(hop.sender, source):
                 return [Dropped("unknown sender"), *self._enrolment.stranger(now)]
-            return [*self._requests.again(gossip, now), Dropped("duplicate")]
-        if content.id in self._seen:
-            late = self._in_force.is_superseded(content)
-            receipt = self._receipt_for(gossip, Standing.LATE if late else Standing.TAKEN)
-            return [*receipt, *self._push.duplicate(gossip), Dropped("duplicate")]
+            return [*self._requests.again(gossip, now), _DUPLICATE]
         if content.terms.expires <= now.wall:
             return [Dropped("expired")]
         if content.terms.expires - content.terms.issued > self.config.max_lifetime:
@@ -335,6 +336,13 @@ class Node:
             self._seen.refuse(content.id)
             return [*self._receipt_for(gossip, Standing.LATE), Dropped("superseded")]
         return [*self._receipt_for(gossip, Standing.TAKEN), *self._accept(content, hop, now)]
+
+    def _again(self, gossip: Gossip) -> list[Effect]:
+        """Seen before: who waits for a receipt gets one, and who brought it learns that nobody needed it."""
+        if gossip.hop.receipt:
+            late = self._in_force.is_superseded(gossip.content)
+            return [*self._receipt_for(gossip, Standing.LATE if late else Standing.TAKEN), _DUPLICATE]
+        return [*self._push.duplicate(gossip), _DUPLICATE]
 
     def _accept(self, content: Content, hop: Hop | None, now: Instant, *, delivered: bool = False) -> list[Effect]:
         self._allowance.spend()

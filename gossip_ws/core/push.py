@@ -84,9 +84,11 @@ class Push:
                 return [*effects, self._advert(content, lazy)] if lazy else effects
 
     def duplicate(self, gossip: Gossip) -> list[Effect]:
-        """A payload that was here already: its link is not needed for payloads."""
+        """A payload that was here already, and of which no receipt is due: its link is not needed for payloads."""
+        if gossip.content.terms.variant is not Variant.ADAPTIVE:
+            return []
         peer = self._table.get(gossip.hop.sender)
-        if gossip.content.terms.variant is not Variant.ADAPTIVE or gossip.hop.receipt or peer is None:
+        if peer is None:
             return []
         self._overlay.prune(peer.device)
         return [Send(Prune(self._config.device), (peer.address(Binding.UDP),))]

@@ -120,17 +120,21 @@ class Carrier:
 
     def carry_out(self, effects: Iterable[Effect]) -> None:
         """Completions that come back at once are queued behind: effects of one input stay together."""
-        self._work.append(effects)
         if self._working:
+            self._work.append(effects)
             return
         self._working = True
         try:
+            self._do_all(effects)
             while self._work:
-                self._behind = 0.0
-                for effect in self._work.popleft():
-                    self._do(effect)
+                self._do_all(self._work.popleft())
         finally:
             self._working = False
+
+    def _do_all(self, effects: Iterable[Effect]) -> None:
+        self._behind = 0.0
+        for effect in effects:
+            self._do(effect)
 
     def _do(self, effect: Effect) -> None:
         match effect:
@@ -163,12 +167,13 @@ class Carrier:
             statement = alive_statement(message.sender, message.incarnation)
             message = replace(message, signature=self.world.verifier.attest(statement))
         frame = self.world.codec.encode(message)
+        targets = effect.to
+        if len(frame) > MAX_UDP_ENVELOPE:
+            targets = tuple(to for to in targets if to.binding is not Binding.UDP)
+            self._counters["too large for a datagram"] += len(effect.to) - len(targets)
+        self._counters["sent"] += len(targets)
         send = self.world.network.send
-        for to in effect.to:
-            if to.binding is Binding.UDP and len(frame) > MAX_UDP_ENVELOPE:
-                self._counters["too large for a datagram"] += 1
-                continue
-            self._counters["sent"] += 1
+        for to in targets:
             send(frame, to)
         self._behind = max(self._behind, self.world.network.backlog(claimed_priority(frame)))
 

@@ -184,7 +184,7 @@ class SoapServer:
                 frame = request.frame if is_legacy(request.content_type) else None
         if frame is None:
             return request, respond
-        return replace(request, frame=frame), lambda response: respond(_in_soap11(response))
+        return request._replace(frame=frame), lambda response: respond(_in_soap11(response))
 
     def _post(self, request: Request, respond: Respond) -> None:
         relates_to = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Final
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Answer
@@ -18,7 +19,7 @@ from gossip_ws.filters.runner import BlockingRunner
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
 from gossip_ws.kernel.terms import Wanted
-from gossip_ws.ports import Codec, Combiner, HostedService, Request, Respond, Response, Verifier
+from gossip_ws.ports import Caller, Codec, Combiner, Frame, HostedService, Request, Respond, Response, Verifier
 from gossip_ws.security.development import DevelopmentVerifier
 from gossip_ws.sim.parcels import (
     ObjectCodec,
@@ -31,6 +32,8 @@ from gossip_ws.sim.parcels import (
     Unregistered,
 )
 from gossip_ws.sim.world import HostClock, HostNetwork, World
+
+_ACCEPTED: Final = Response(202)
 
 
 class SimDevice:
@@ -74,22 +77,22 @@ class SimDevice:
     def handle(self, request: Request, respond: Respond) -> None:
         """What the world calls: gossip by the codec, registration by parcels."""
         try:
-            told = self._enrolment(request)
+            told = self._enrolment(request.frame, request.caller) if request.method else None
             if told is not None:
                 respond(Response(200, Parcel.of(told)))
                 return
             message = self._codec.decode(request.frame)
             if message is not None:
                 self.endpoint.gossip(message, request.caller)
-                respond(Response(202))
+                respond(_ACCEPTED)
         except RemoteError as error:
             self.endpoint.counters[error.fault.subcode] += 1
             respond(Response(400))
 
-    def _enrolment(self, request: Request) -> Registered | PeersTold | None:
-        match request.frame.content if isinstance(request.frame, Parcel) else None:
+    def _enrolment(self, frame: Frame, caller: Caller) -> Registered | PeersTold | None:
+        match frame.content if isinstance(frame, Parcel) else None:
             case Registration(peer):
-                return Registered(self.endpoint.register(peer, request.caller.source), self.peer)
+                return Registered(self.endpoint.register(peer, caller.source), self.peer)
             case Unregistered(device):
                 self.endpoint.forget(device)
                 return PeersTold(())

@@ -5,10 +5,10 @@ The same nodes and endpoints as on sockets; only Clock, Network and, if wished, 
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Final
 
@@ -17,6 +17,7 @@ from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.terms import Priority
 from gossip_ws.ports import Caller, Frame, Handle, Request, Respond, Response
+from gossip_ws.sim.agenda import Agenda, Due
 
 EPOCH = 1_800_000_000.0
 """Wall time at the start of every simulation: signed times are the same in every run."""
@@ -68,8 +69,7 @@ class World:
         self.time = 0.0
         self.frames = 0
         self.trace: list[Passage] | None = [] if trace else None
-        self._due: list[tuple[float, int, str, int, Callable[[], None]]] = []
-        self._count = 0
+        self._agenda = Agenda()
         self.handler_errors = 0
         self.heard: list[tuple[Frame, Address]] = []
         self._hosts: dict[str, Handle] = {}
@@ -101,27 +101,19 @@ class World:
     def send(self, frame: Frame, source: Address, to: Address) -> None:
         """One frame on its way, or lost. What is posted by HTTP is lost to crashes and partitions only."""
         self.frames += 1
-        arrives = self._connected(source.host, to.host) and not self._is_lost(to)
+        weather = self.weather
+        is_datagram = to.binding is Binding.UDP
+        lost = self._cut(source.host, to.host) or (is_datagram and self.dice.random() < weather.loss)
         if self.trace is not None:
-            self.trace.append(Passage(self.time, source.host, to.host, arrives))
-        if not arrives:
+            self.trace.append(Passage(self.time, source.host, to.host, not lost))
+        if lost:
             return
-        if to.binding is Binding.UDP:
-            request = Request(frame, Caller(source, to.host))
-
-            def respond(response: Response) -> None:
-                if response.body:
-                    self.send(response.body, to, source)
-
-        else:
-            request = _post(frame, source, to)
-
-            def respond(response: Response) -> None:
-                """The answer to what was only sent goes to nobody."""
-
-        self._pass(request, respond, to)
-        if to.binding is Binding.UDP and self._happens(self.weather.twice):
-            self._pass(request, respond, to)
+        if not is_datagram:
+            self._pass(_post(frame, source, to), _to_nobody, to)
+            return
+        self._agenda.put(self._arrival(weather), to.host, _ANY_BOOT, self._arrive, frame, source, to)
+        if weather.twice and self.dice.random() < weather.twice:
+            self._agenda.put(self._arrival(weather), to.host, _ANY_BOOT, self._arrive, frame, source, to)
 
     def multicast(self, frame: Frame, source: Address) -> None:
         """To whoever listens to the group, `heard`: simulated devices find one another by seeds."""
@@ -132,6 +124,7 @@ class World:
     ) -> None:
         """A request-response exchange over a stream: no loss, but partitions and crashes count."""
         open_ = True
+        responded = False
 
         def finish(reply: Frame | None) -> None:
             nonlocal open_
@@ -140,14 +133,15 @@ class World:
                 done(reply)
 
         def respond(response: Response) -> None:
+            nonlocal responded
             reply = response.body if response.body or 200 <= response.status < 300 else None
-            if self._connected(source.host, to.host):
+            if not responded and not self._cut(source.host, to.host):
                 self.call_later(self._delay(), lambda: finish(reply), owner=source.host)
+            responded = True
 
         self.call_later(timeout, lambda: finish(None), owner=source.host)
-        if self._connected(source.host, to.host):
-            request = _post(frame, source, to)
-            self._pass(request, respond, to)
+        if not self._cut(source.host, to.host):
+            self._pass(_post(frame, source, to), respond, to)
 
     # -- the clock -----------------------------------------------------------------------------
 
@@ -156,70 +150,81 @@ class World:
 
     def call_later(self, delay: float, callback: Callable[[], None], *, owner: str) -> None:
         """`owner`: the host whose crash takes the callback with it, even if it restarts before it is due."""
-        self._push(delay, owner, self._boots[owner], callback)
+        self._agenda.put(self.time + delay, owner, self._boots[owner], callback)
 
     def step(self) -> bool:
         """Let the next thing happen; False when nothing is due ever again."""
-        if not self._due:
+        due = next(self._agenda.until(inf), None)
+        if due is None:
             return False
-        self.time, _, owner, boot, callback = heapq.heappop(self._due)
-        if owner in self._hosts and boot in (_ANY_BOOT, self._boots[owner]):
-            callback()
+        self._happen(due)
         return True
 
     def run(self, until: float) -> None:
         """Advance to `until` (s)."""
-        while self._due and self._due[0][0] <= until:
-            self.step()
+        for due in self._agenda.until(until):
+            self._happen(due)
         self.time = max(self.time, until)
 
     def run_until(self, reached: Callable[[], bool], limit: float) -> bool:
         """Advance until `reached`, at most to `limit` (s). Was it reached?"""
+        agenda = self._agenda.until(limit)
         while not reached():
-            if not self._due or self._due[0][0] > limit:
+            due = next(agenda, None)
+            if due is None:
                 return False
-            self.step()
+            self._happen(due)
         return True
 
     # -- small steps ---------------------------------------------------------------------------
 
-    def _push(self, delay: float, owner: str, boot: int, callback: Callable[[], None]) -> None:
-        self._count += 1
-        heapq.heappush(self._due, (self.time + delay, self._count, owner, boot, callback))
+    def _happen(self, due: Due) -> None:
+        self.time, _, owner, boot, callback, arguments = due
+        if owner in self._hosts and (boot == _ANY_BOOT or boot == self._boots[owner]):
+            callback(*arguments)
 
     def _pass(self, request: Request, respond: Respond, to: Address) -> None:
-        """A frame on the wire: it finds whoever is at the host when it arrives."""
-        delay = self._delay()
-        if to.binding is Binding.UDP and self._happens(self.weather.held):
-            delay += self.dice.uniform(0.0, self.weather.hold)
-        self._push(delay, to.host, _ANY_BOOT, lambda: self._hand(to.host, request, respond))
+        """A posted frame on its way: it finds whoever is at the host when it arrives."""
+        self._agenda.put(self.time + self._delay(), to.host, _ANY_BOOT, self._hand, to.host, request, respond)
 
-    def _happens(self, share: float) -> bool:
-        # Nothing is thrown for what never happens: a calm world's trace is the same as ever.
-        return share > 0 and self.dice.random() < share
+    def _arrive(self, frame: Frame, source: Address, to: Address) -> None:
+        """A datagram is there: it finds whoever is at the host by now."""
+        answered = False
 
-    def _connected(self, a: str, b: str) -> bool:
-        return self._islands.get(a, 0) == self._islands.get(b, 0)
+        def respond(response: Response) -> None:
+            nonlocal answered
+            if response.body and not answered:
+                self.send(response.body, to, source)
+            answered = True
 
-    def _is_lost(self, to: Address) -> bool:
-        return to.binding is Binding.UDP and self.dice.random() < self.weather.loss
+        self._hand(to.host, Request(frame, Caller(source, to.host)), respond)
+
+    def _cut(self, a: str, b: str) -> bool:
+        """Does a partition lie between the two?"""
+        islands = self._islands
+        return bool(islands) and islands.get(a, 0) != islands.get(b, 0)
 
     def _delay(self) -> float:
-        return self.dice.uniform(self.weather.least, self.weather.most)
+        # As Random.uniform, without the call: it is thrown for every frame.
+        weather = self.weather
+        return weather.least + (weather.most - weather.least) * self.dice.random()
+
+    def _arrival(self, weather: Weather) -> float:
+        """When a datagram arrives that is sent now. Nothing is thrown for what never happens."""
+        due = self.time + self._delay()
+        if weather.held and self.dice.random() < weather.held:
+            due += self.dice.uniform(0.0, weather.hold)
+        return due
 
     def _hand(self, host: str, request: Request, respond: Respond) -> None:
-        responded = False
-
-        def once(response: Response) -> None:
-            nonlocal responded
-            if not responded:
-                responded = True
-                respond(response)
-
         try:
-            self._hosts[host](request, once)
+            self._hosts[host](request, respond)
         except Exception:  # noqa: BLE001 - as on sockets, one frame's trouble ends with that frame
             self.handler_errors += 1
+
+
+def _to_nobody(response: Response) -> None:
+    """The answer to what was only sent goes nowhere."""
 
 
 def _post(frame: Frame, source: Address, to: Address) -> Request:

@@ -7,10 +7,10 @@ import asyncio
 import json
 import sys
 
-from tests.benchmarks import burst, hop, process, swarm
+from tests.benchmarks import burst, core, hop, process, swarm
 from tests.benchmarks.figures import Figure, table
 
-PARTS = ("hop", "swarm", "process", "burst")
+PARTS = ("hop", "core", "swarm", "process", "burst")
 
 
 def main() -> int:
@@ -28,6 +28,8 @@ def main() -> int:
             figures += process.measure(starts=7)
         elif part == "hop":
             figures += hop.measure(rounds=12, messages=400)
+        elif part == "core":
+            figures += core.measure(1000, pushes=20)
         elif part == "burst":
             figures += asyncio.run(burst.measure(arguments.crowd, messages=100))
         else:

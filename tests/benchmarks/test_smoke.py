@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 
-from tests.benchmarks import hop, process, repair, swarm
+from tests.benchmarks import core, hop, process, repair, swarm
 from tests.benchmarks.figures import compared, limited, table
 
 
@@ -19,6 +19,12 @@ def test_a_hop_is_measured_unsigned_and_signed():
         "duplicate, signed",
     ]
     assert all(figure.ratio is not None for figure in figures)
+
+
+def test_a_storm_of_frames_is_measured():
+    compared_, quickest = core.measure(30, pushes=2)
+    assert compared_.ratio is not None
+    assert 0 < quickest.value <= compared_.value
 
 
 def test_a_swarm_is_reached_and_pulled_exactly():
