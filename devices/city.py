@@ -18,9 +18,9 @@ from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gossip_ws.devices.city_faults import Fate, contributions
 from gossip_ws.devices.city_worker import Assignment
 from gossip_ws.devices.legacy import LegacyClient, Pulled
+from gossip_ws.grid.faults import Fate, contributions
 from gossip_ws.grid.population import Population, choose, load
 from gossip_ws.kernel.errors import GossipError, LocalError
 from gossip_ws.security.keys import PrivateKey

@@ -22,12 +22,12 @@ from random import Random
 from typing import Any
 
 from gossip_ws.core.peers import Role
-from gossip_ws.devices.city_faults import Fate, places
 from gossip_ws.devices.host import Host, HostSettings
 from gossip_ws.devices.load import Load, no_tasks
 from gossip_ws.endpoint.discovery import Listener
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import AsyncRunner
+from gossip_ws.grid.faults import Fate, places
 from gossip_ws.grid.measurement import Measurement, measure
 from gossip_ws.grid.population import Appliance, Meter, choose, load
 from gossip_ws.grid.profiles import Jitter, Profiles
@@ -156,7 +156,7 @@ class Worker:
         self._crashed += down
 
     def contributed(self, id: str) -> dict[int, tuple[list[int] | None, list[int]]]:
-        """What the devices here say themselves of the request `id` (hexadecimal): `city_faults.Own` of each that took
+        """What the devices here say themselves of the request `id` (hexadecimal): `grid.faults.Own` of each that took
         part, the own value as the device announces it now."""
         day = date.fromisoformat(self._assignment.day)
         found: dict[int, tuple[list[int] | None, list[int]]] = {}

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from gossip_ws.devices.city import DAY, GRID, PRICES, CityReport, PullReport, PushReport
-from gossip_ws.devices.city_faults import Fate, contributions, places
+from gossip_ws.grid.faults import Fate, contributions, places
 from gossip_ws.grid.population import choose, load
 from gossip_ws.grid.profiles import Jitter
 from gossip_ws.grid.tariff import Band, Tariff

@@ -1,5 +1,5 @@
-"""Who of a city goes down, and who is cut off by that: decided from the population and a seed, the same in every
-process. Knows no sockets and no messages."""
+"""Who of a population goes down, and who is cut off by that: decided from a seed, the same in every process. And whose
+values an answer holds. Knows no sockets and no messages."""
 
 from __future__ import annotations
 
