@@ -88,6 +88,7 @@ _VERBS: Final = {
     "pull-demand": Verb("gossip_ws.devices.cli_demand:pull_demand", "Pull the demand of an area, aggregated."),
     "subscribe": Verb("gossip_ws.devices.cli_subscribe:subscribe", "Print the events of a device as they come."),
     "simulate": Verb("gossip_ws.devices.cli_simulate:simulate", "Simulate how a message spreads among many devices."),
+    "plot": Verb("gossip_ws.devices.cli_plot:plot", "Draw what simulations say: spread, coverage, redundancy, load."),
     "key": Verb("gossip_ws.devices.cli:key", key.help or ""),
     "grid": Verb("gossip_ws.devices.cli:grid", grid.help or ""),
     "what-if": Verb("gossip_ws.devices.cli_what_if:what_if_", "What a tariff would make of a grid's day."),

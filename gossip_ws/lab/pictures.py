@@ -14,10 +14,11 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from gossip_ws.kernel.terms import Variant
 from gossip_ws.lab import engine
-from gossip_ws.lab.drawing import BLACK, COLOURS, MARKERS, canvas, thousands
-from gossip_ws.lab.sweep import seed_of
-from gossip_ws.lab.trial import Trial
+from gossip_ws.lab.drawing import BLACK, COLOURS, MARKERS, ORANGE, SKY, canvas, series, thousands
+from gossip_ws.lab.sweep import TARGET, seed_of, trial_of
+from gossip_ws.lab.trial import Trial, summarise
 from gossip_ws.theory import coverage, planner
 
 
@@ -48,8 +49,8 @@ def spread(scale: Scale) -> Figure:
     fanout, rounds, losses = 4, 14, (0.0, 0.2, 0.4)
     figure, axes = canvas(
         "Spread of a push, simulated and in theory",
-        f"{thousands(scale.nodes)} devices, fanout {fanout}, {scale.repeat} repetitions a point, seed {scale.seed}; "
-        "bars: least and most of the repetitions",
+        f"{thousands(scale.nodes)} devices, fanout {fanout}, loss 0 to 40 %, {scale.repeat} repetitions a point, "
+        f"seed {scale.seed}; bars: from the 5th to the 95th percentile",
     )
     for number, loss in enumerate(losses):
         theory = np.array(coverage.mean_field(scale.nodes, fanout, rounds, loss)) / scale.nodes
@@ -57,8 +58,9 @@ def spread(scale: Scale) -> Figure:
         ends = [Trial(scale.nodes, fanout, end, loss) for end in range(rounds + 1)]
         shares = np.array([engine.run(end, scale.repeat, seed_of(scale.seed, end)).coverage for end in ends])
         mean = shares.mean(axis=1)
-        # A mean of equal shares may differ from them in its last digit.
-        bars = np.maximum([mean - shares.min(axis=1), shares.max(axis=1) - mean], 0)
+        low, high = np.percentile(shares, (5, 95), axis=1)
+        # A few repetitions that end at once may draw the mean below either of them.
+        bars = np.maximum([mean - low, high - mean], 0)
         axes.errorbar(
             range(rounds + 1),
             mean,
@@ -74,7 +76,7 @@ def spread(scale: Scale) -> Figure:
     axes.set_xlabel("rounds (hops)")
     axes.set_ylabel("live devices reached (share)")
     axes.set_ylim(-0.02, 1.02)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     return figure
 
 
@@ -83,8 +85,8 @@ def chosen(scale: Scale) -> Figure:
     fanouts, losses = range(1, 25), np.round(np.arange(0, 0.41, 0.025), 3)
     figure, axes = canvas(
         "Coverage of a push by fanout and loss, and the planner's choice",
-        f"{thousands(scale.nodes)} devices, rounds by the planner, {scale.repeat} repetitions a point, "
-        f"seed {scale.seed}",
+        f"{thousands(scale.nodes)} devices, loss 0 to 40 %, ample rounds, {scale.repeat} repetitions a "
+        f"point, seed {scale.seed}",
     )
     missed = np.zeros((len(losses), len(fanouts)))
     for i, loss in enumerate(losses):
@@ -124,11 +126,93 @@ def chosen(scale: Scale) -> Figure:
     axes.set_xlim(fanouts[0] - 0.5, fanouts[-1] + 0.5)
     axes.set_xlabel("fanout (peers a relay sends to)")
     axes.set_ylabel("loss of datagrams (%)")
-    axes.legend(loc="lower right", frameon=True)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+def redundancy(scale: Scale) -> Figure:
+    """What a delivery costs in each variant: payloads too many, and messages of any kind."""
+    fanout, loss = 7, 0.1
+    variants = [variant for variant in Variant if variant is not Variant.ADAPTIVE]
+    figure, axes = canvas(
+        "Redundancy by variant",
+        f"{thousands(scale.nodes)} devices, loss {loss:.0%}, {scale.repeat} repetitions, seed {scale.seed}\n"
+        f"pushes: fanout {fanout}, ample rounds; pulls: each asks one a period, until all have it",
+    )
+    told = []
+    for row, variant in enumerate(variants):
+        fixed = {} if variant in (Variant.EAGER_PULL, Variant.LAZY_PULL) else {"fanout": fanout}
+        trial = trial_of({"nodes": scale.nodes, "loss": loss, "variant": variant, **fixed})
+        summary = summarise(engine.run(trial, scale.repeat, seed_of(scale.seed, trial)), 0.0)
+        first = row == 0
+        for offset, value, colour, hatch, label in (
+            (0.2, summary.envelopes_per_delivery, SKY, "", "messages of any kind a delivery"),
+            (-0.2, 1 + summary.rmr, ORANGE, "//", "payloads a delivery (RMR + 1)"),
+        ):
+            axes.barh(
+                row + offset, value, 0.38, color=colour, hatch=hatch, edgecolor="white", label=label if first else None
+            )
+            axes.annotate(
+                f"{value:.2f}", (value, row + offset), (3, 0), textcoords="offset points", va="center", size=9
+            )
+        told.append(f"{variant}\nreaches {summary.coverage.mean:.2%}")
+    axes.set_yticks(range(len(variants)), told)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("messages for each device that was reached")
+    axes.margins(x=0.1)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return figure
+
+
+def load(scale: Scale) -> Figure:
+    """What the initiator itself sends, by gossip and to one after another."""
+    loss, most = 0.1, 10_000_000
+    counts = sorted({round(n) for k in range(2, 13) if (n := 10 ** (k / 2)) < scale.nodes} | {scale.nodes})
+    gossip, single, missed = [], [], 0
+    rng = np.random.default_rng(scale.seed)
+    for n in counts:
+        repeat = max(1, min(scale.repeat, most // n))
+        whole = trial_of({"nodes": n, "loss": loss})
+        outcomes = engine.run(whole, repeat, seed_of(scale.seed, whole))
+        missed += int((outcomes.reached < outcomes.live).sum())
+        # In the first hop only the initiator sends.
+        own = Trial(n, whole.fanout, 1, loss)
+        gossip.append(float(engine.run(own, repeat, seed_of(scale.seed, own)).envelopes.mean()))
+        # Each message and each receipt may be lost: it is sent again until a receipt comes.
+        sent = [rng.negative_binomial(n - 1, (1 - loss) ** 2) + n - 1 for _ in range(repeat)]
+        single.append(float(np.mean(sent)))
+    figure, axes = canvas(
+        "Envelopes that the initiator itself sends",
+        f"10 to {thousands(scale.nodes)} devices, loss {loss:.0%}, up to {scale.repeat} repetitions "
+        f"({max(1, min(scale.repeat, most // scale.nodes))} at {thousands(scale.nodes)}), seed {scale.seed}\n"
+        f"fanout by the planner, everyone with probability {TARGET} ({missed} of all repetitions missed somebody)",
+    )
+    series(axes, counts, single, 1, "one by one, each until its receipt comes")
+    axes.plot(counts, [n - 1 for n in counts], color=COLOURS[1], linestyle=":", label="one by one, nothing lost")
+    series(axes, counts, gossip, 0, "gossip: the fanout")
+    for figures, below in ((single, False), (gossip, True)):
+        for at in (0, len(counts) // 2, -1):
+            axes.annotate(
+                thousands(figures[at]),
+                (counts[at], figures[at]),
+                (0, -16 if below else 9),
+                textcoords="offset points",
+                ha="right" if at == -1 else "center",
+                size=9,
+            )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=1)
+    axes.set_xlabel("devices")
+    axes.set_ylabel("envelopes sent by the initiator")
+    axes.legend(loc="upper left")
     return figure
 
 
 PICTURES: Final[Mapping[str, Picture]] = {
     "spread": Picture("Spread over the rounds of a push, against theory.", spread, 10_000, 100),
     "coverage": Picture("Coverage against fanout and loss, and what the planner chooses.", chosen, 1_000, 200),
+    "redundancy": Picture("Payloads and messages a delivery takes, by variant.", redundancy, 1_000, 200),
+    "load": Picture("What the initiator sends, by gossip and one by one, as the devices grow.", load, 1_000_000, 100),
 }

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal, DecimalException
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import product
 from math import prod
@@ -117,13 +118,19 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     # Whatever is out of bounds is refused before anything is planned with it.
     Trial(nodes, 0, 0, loss, crashed)
     if fanout is None:
-        fanout = min(1, nodes - 1) if variant in _PULLS else planner.fanout_for_all(nodes, loss, crashed, TARGET)
+        fanout = min(1, nodes - 1) if variant in _PULLS else _planned(nodes, loss, crashed)
     if rounds is None and variant in _PULLS:
         rounds = _AMPLE
     elif rounds is None:
         Trial(nodes, fanout, 0)
         rounds = min(planner.rounds_for(nodes, fanout, loss, crashed), MOST_ROUNDS)
     return Trial(nodes, fanout, rounds, loss, crashed, variant)
+
+
+@lru_cache(maxsize=4_096)
+def _planned(nodes: int, loss: float, crashed: float) -> int:
+    """A tenth of a second for a large population; a sweep of something else asks for the same at each point."""
+    return planner.fanout_for_all(nodes, loss, crashed, TARGET)
 
 
 def seed_of(base: int, trial: Trial) -> int:
