@@ -7,10 +7,10 @@ import asyncio
 import json
 import sys
 
-from tests.benchmarks import burst, core, hop, process, swarm
+from tests.benchmarks import burst, core, hop, population, process, swarm
 from tests.benchmarks.figures import Figure, table
 
-PARTS = ("hop", "core", "swarm", "process", "burst")
+PARTS = ("hop", "core", "swarm", "process", "burst", "population")
 
 
 def main() -> int:
@@ -30,6 +30,8 @@ def main() -> int:
             figures += hop.measure(rounds=12, messages=400)
         elif part == "core":
             figures += core.measure(1000, pushes=20)
+        elif part == "population":
+            figures += population.measure(1_000_000, 10_000_000, rounds=5)
         elif part == "burst":
             figures += asyncio.run(burst.measure(arguments.crowd, messages=100))
         else:

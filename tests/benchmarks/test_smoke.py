@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 
-from tests.benchmarks import core, hop, process, repair, swarm
+from tests.benchmarks import core, hop, population, process, repair, swarm
 from tests.benchmarks.figures import compared, limited, table
 
 
@@ -38,6 +38,14 @@ def test_a_meter_is_started_asked_and_measured():
     alone, pair, ready = process.measure(starts=1)
     assert 0 < alone.value < pair.value
     assert ready.unit == "s"
+
+
+def test_a_population_is_simulated_by_us_and_without_care():
+    both, memory, more, long = population.measure(2_000, 20_000, rounds=1)
+    assert both.ratio is not None
+    assert 10 < memory.value < population.MEMORY
+    assert {memory.note[:2], more.note[:2]} <= {"99", "10"}, "of a hundred"
+    assert long.unit == "s"
 
 
 def test_repair_reaches_everybody_and_sums_are_over_whom_they_name():
