@@ -70,6 +70,11 @@ Example:
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Of a sweep of one or two names: a picture, PNG or SVG.")
 @click.option("--scheduler", default="", help="Of a sweep: a Dask scheduler's address; without, all cores here.")
+@click.option(
+    "--pull/--no-pull",
+    default=True,
+    help="Of a grid: also pull its demand through the real devices, 2 ms for each (default: do).",
+)
 @as_json
 def simulate(
     nodes: int | None,
@@ -86,6 +91,7 @@ def simulate(
     output: Path | None,
     plot: Path | None,
     scheduler: str,
+    pull: bool,
     as_json: bool,
 ) -> None:
     """Simulate how a message spreads among devices that know one another, drawn with NumPy: a million in a moment.
@@ -112,6 +118,7 @@ def simulate(
             crashed=crashed,
             repeat=repeat,
             seed=seed,
+            pull=pull,
             as_json=as_json,
         )
         return

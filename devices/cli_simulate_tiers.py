@@ -1,4 +1,4 @@
-"""`gossip-ws simulate --tiers` and `--grid`: a message through tiers, to rosters and among equals."""
+"""`gossip-ws simulate --tiers` and `--grid`: a message through tiers, to rosters and among equals; a grid's demand."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gossip_ws.devices.cli_output import Progress, laboratory, say_json
+from gossip_ws.devices.cli_simulate_pull import demand, demand_object, say_demand
 from gossip_ws.theory.tiers import Segment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gossip_ws.grid.population import Population
     from gossip_ws.lab.levels import Level
     from gossip_ws.lab.roster import Seconds
     from gossip_ws.lab.tiered import TierOutcomes
@@ -32,15 +36,21 @@ def simulate_tiers(
     crashed: float,
     repeat: int | None,
     seed: int,
+    pull: bool,
     as_json: bool,
 ) -> None:
-    """One of `tiers` and `grid` is given. Raises LocalError."""
+    """One of `tiers` and `grid` is given. pull: pull a grid's demand too; the exit code is 1 if that is not exact.
+    Raises LocalError."""
     with laboratory():
         from gossip_ws.lab.levels import levels
         from gossip_ws.lab.tiered import run_tiers, total
         from gossip_ws.lab.trial import summarise
+    population = None
     if grid is not None:
-        made = _of_grid(grid, fanout, rounds, loss, crashed)
+        from gossip_ws.grid.population import load
+
+        population = load(grid)
+        made = _of_grid(population, fanout, rounds, loss, crashed)
     else:
         from gossip_ws.devices.tiers_file import load_tiers
 
@@ -51,6 +61,13 @@ def simulate_tiers(
     if repeat is None:
         repeat = max(1, min(_MOST, _TOGETHER // devices))
     progress = Progress()
+    pulled = None
+    if pull and population is not None:
+        progress.say(f"pulling the demand of {devices} devices")
+        try:
+            pulled = demand(population, loss, crashed, seed)
+        finally:
+            progress.clear()
     begin = time.perf_counter()
     try:
         found = run_tiers(made, repeat, seed, progress=lambda done: progress.say(f"{done} of {repeat} repetitions"))
@@ -63,8 +80,21 @@ def simulate_tiers(
     whole = summarise(outcomes, seconds, origins)
     if as_json:
         record = whole.record() | {"time": _times(times), "seed": seed, "nodes": devices}
+        if population is not None and pulled is not None:
+            record["demand"] = demand_object(population, pulled)
         say_json({"tiers": [_object(one, summary) for one, summary in parts], **record})
-        return
+    else:
+        _say(parts, whole, times, repeat, seconds)
+        if population is not None and pulled is not None:
+            click.echo("")
+            say_demand(population, pulled)
+    if pulled is not None and not pulled.is_exact:
+        click.get_current_context().exit(1)
+
+
+def _say(
+    parts: Sequence[tuple[TierOutcomes, Summary]], whole: Summary, times: Seconds, repeat: int, seconds: float
+) -> None:
     click.echo(
         f"{'tier':10}{'devices':>10}{'groups':>8}{'fanout':>8}{'rounds':>8}{'coverage':>11}{'everyone':>10}"
         f"{'time to all':>22}"
@@ -75,6 +105,7 @@ def simulate_tiers(
             f"{segment.name:10.10}{segment.nodes:>10}{segment.groups:>8}{one.level.fanout:>8}{one.level.rounds:>8}"
             f"{_shares(summary)}{_span(one.seconds)}"
         )
+    devices = sum(one.level.segment.nodes for one, _ in parts)
     click.echo(f"{'all':10}{devices:>10}{'':24}{_shares(whole)}{_span(times)}")
     click.echo(
         f"{whole.envelopes_per_delivery:.2f} envelopes a delivery, RMR {whole.rmr:.2f}; {repeat} repetitions in "
@@ -82,11 +113,11 @@ def simulate_tiers(
     )
 
 
-def _of_grid(code: str, fanout: int | None, rounds: int | None, loss: float, crashed: float) -> tuple[Level, ...]:
-    from gossip_ws.grid.population import load
+def _of_grid(
+    population: Population, fanout: int | None, rounds: int | None, loss: float, crashed: float
+) -> tuple[Level, ...]:
     from gossip_ws.lab.levels import of_population
 
-    population = load(code)
     largest = max([1, *(len(substation.meters) for substation in population.substations)])
     budgets = [
         _budget(0, 1 + len(population.substations), fanout, rounds),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from gossip_ws.devices.cli import call
 from gossip_ws.grid.faults import Fate
 from gossip_ws.grid.population import Grid, Population, choose, load
 from gossip_ws.grid.profiles import Jitter
@@ -113,3 +115,35 @@ def test_too_many_devices_are_refused(village: Grid, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lab, "MOST_DEVICES", 42)
     with pytest.raises(LocalError, match=r"at most 42 devices .* has 43"):
         pull(village, DAY, 1)
+
+
+VILLAGE = ("--grid", "1-LV-rural1--2-sw", "--repeat", "2")
+
+
+def test_the_command_tells_what_was_pulled(village: Grid, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["simulate", *VILLAGE, "--seed", "3", "--loss", "0.1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["demand"]
+    assert told["pulled"] == told["truth"] == told["total"]
+    assert (told["contributors"], told["expected"], told["missing"], told["exact"]) == (43, 43, 0, True)
+    assert told["pulled"] == [*(pull(village, told["day"], 3).value or ())]
+
+
+def test_a_person_reads_it_beside_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["simulate", *VILLAGE, "--crashed", "0.1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[-4:]] == ["pulled", "truth", "all", "exact:"]
+    assert "37 contributed of 43 expected, 6 missing" in lines[-1]
+
+
+def test_a_pull_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(["simulate", *VILLAGE, "--no-pull", "--json"]) == 0
+    assert "demand" not in json.loads(capsys.readouterr().out)
+
+
+def test_what_is_not_exact_is_a_bad_answer(
+    village: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = replace(pull(village, DAY, 1), counted=42)
+    monkeypatch.setattr(lab, "pull", lambda *_, **__: wrong)
+    assert call(["simulate", *VILLAGE]) == 1
+    assert "NOT EXACT" in capsys.readouterr().out
