@@ -5,9 +5,11 @@
 #   make bench    what is measured
 #   make soak     random schedules of faults by the thousand; SCHEDULES=N, SEED=S
 # PYTHON=python3.13 chooses the interpreter, VENV=DIR where the environment goes. The package index is pip's.
+# WORKERS=N runs the tests in N processes, 0 in this one.
 PYTHON ?= python3
 VENV ?= .venv
 SCHEDULES ?= 20000
+WORKERS ?= 2
 SEED ?= 0
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -34,7 +36,8 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/python -m pytest
+	@# In the order of the folders: the short files come last, so that no process waits long for the other.
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks

@@ -7,6 +7,7 @@ Devices of the README get free ports instead of 8080, so that whatever uses that
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -83,37 +84,35 @@ class Town:
         return done.stdout
 
     def start(self, code):
-        """A block that leaves devices running: they end with its shell's process group."""
+        """A block that leaves devices running, once each has said that it is ready: they end with its shell's process
+        group."""
         assert code.count("&\n") == code.count("\n"), "only devices in the background"
-        output = self.folder / "devices.log"
-        with output.open("wb") as log:
-            self.devices = subprocess.Popen(
-                ["bash", "-euc", self.here(code) + "wait"],
-                cwd=self.folder,
-                env=self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        eventually(lambda: len(re.findall("^ready ", output.read_text(), re.MULTILINE)) == code.count("&\n"))
+        self.devices = subprocess.Popen(
+            ["bash", "-euc", self.here(code) + "wait"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        until, said = time.monotonic() + DEADLINE, b""
+        while len(re.findall(rb"^ready .*\n", said, re.MULTILINE)) < code.count("&\n"):
+            more, _, _ = select.select([self.devices.stdout], [], [], until - time.monotonic())
+            assert more, f"not in time: {said}"
+            part = os.read(self.devices.stdout.fileno(), 65_536)
+            assert part, f"gone: {said}"
+            said += part
 
     def stop(self):
         if self.devices is not None:
             os.killpg(self.devices.pid, signal.SIGTERM)
-            self.devices.wait(DEADLINE)
+            self.devices.communicate(timeout=DEADLINE)
 
 
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def eventually(condition):
-    until = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < until, "not in time"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +124,9 @@ def town(tmp_path_factory):
         town.run(files.code)
         town.start(devices.code)
         ask = "gossip-ws pull-demand http://127.1.0.1:8080 --user dispatcher --password-file password.txt --json"
-        eventually(lambda: json.loads(town.run(ask))["expected"] == 2)
+        until = time.monotonic() + DEADLINE
+        while json.loads(town.run(ask))["expected"] != 2:
+            assert time.monotonic() < until, "the meter has not registered in time"
         yield town
     finally:
         town.stop()

@@ -85,7 +85,8 @@ def free_port() -> int:
 
 
 def eventually(condition: Callable[[], Any], within: float = DEADLINE) -> Any:
-    """The first true value of `condition`, asked again and again until the deadline."""
+    """The first true value of `condition`, asked again and again until the deadline. It is about another process, which
+    tells nobody when it has changed: the pause between two questions leaves it the processor."""
     until = time.monotonic() + within
     while True:
         found = condition()

@@ -22,6 +22,8 @@ from gossip_ws.kernel.errors import GossipError
 
 DAY = date(2026, 11, 21)
 TIERS = ("is", "ssc", "sm", "ied")
+BRIEFLY = "--timeout", "3"
+"""Of a pull by exchange: it goes on for half of that, and four neighbours agree within a second."""
 TARIFF_FILE = {
     "id": "night",
     "version": 7,
@@ -192,7 +194,7 @@ def test_a_table_says_what_the_value_is_worth(street: Street) -> None:
 
 
 def test_by_exchange_a_maximum_is_found_and_told_apart_from_an_exact_one(street: Street) -> None:
-    arguments = street.entry, "--day", DAY, "--gathering", "spread", *street.login
+    arguments = street.entry, "--day", DAY, "--gathering", "spread", *BRIEFLY, *street.login
     # The answer of a machine so slow that not all have replied is right, and not yet the one.
     eventually(lambda: max(pulled(*arguments, "--filter", "max")["rows"][0]["value_wh"]) == 8000)
     told = pulled(*arguments, "--filter", "max")
@@ -205,7 +207,7 @@ def test_by_exchange_a_maximum_is_found_and_told_apart_from_an_exact_one(street:
 
 def test_an_estimate_is_printed_with_its_error(street: Street) -> None:
     file = street.folder / "estimate.csv"
-    arguments = street.entry, "--day", DAY, "--gathering", "spread", *street.login
+    arguments = street.entry, "--day", DAY, "--gathering", "spread", *BRIEFLY, *street.login
 
     def off(told: Any) -> float:
         (group,) = told["estimate"]["groups"]

@@ -66,7 +66,8 @@ GET_TARIFF_REQUEST = f'<GetTariff xmlns="{TARIFF}"/>'.encode()
 
 
 def wait_for(condition: Callable[[], T], what: str = "") -> T:
-    """Until it holds. Raises AssertionError after the deadline."""
+    """Until it holds. Raises AssertionError after the deadline. It is about devices in a thread of their own, whose
+    states tell nobody when they change: the pause between two looks leaves that thread the interpreter."""
     due = time.monotonic() + DEADLINE
     while not (found := condition()):
         assert time.monotonic() < due, f"not in time: {what or condition}"
