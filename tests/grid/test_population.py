@@ -185,7 +185,9 @@ def test_a_spoiled_file_is_no_grid(tmp_path: Path, spoil: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", [b"", b"junk", gzip.compress(b"[1]"), gzip.compress(b"{}")[:-9], gzip.compress(b"{}")[:10] + b"\xff" * 20]
+    "octets",
+    [b"", b"junk", gzip.compress(b"[1]"), gzip.compress(b"{}")[:-9], gzip.compress(b"{}")[:10] + b"\xff" * 20],
+    ids=["empty", "no gzip", "a list", "cut off", "spoiled"],  # gzip writes the time; two processes need the same names
 )
 def test_junk_is_no_grid(tmp_path: Path, octets: bytes) -> None:
     path = tmp_path / "junk.json.gz"

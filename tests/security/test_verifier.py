@@ -328,6 +328,8 @@ def test_a_device_attests_by_its_own_key_whoever_may_originate_what() -> None:
         (STATEMENT, {"value": KEY.sign(STATEMENT)}, KEY.public.raw),
         (STATEMENT, {}, bytes(32)),
     ],
+    # The keys are new in each process, and two processes need the same names.
+    ids=["another statement", "another key", "another key's name", "zeros", "no digest", "no key"],
 )
 def test_what_another_attests_is_not_believed(statement: bytes, signature: dict[str, object], key: bytes) -> None:
     made = TrustVerifier(Trust(), KEY, Clock()).attest(STATEMENT)
