@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gossip_ws.devices.cli_output import as_json, say_json
-from gossip_ws.devices.finding import probing_hosts
+from gossip_ws.devices.config import WATCH
+from gossip_ws.devices.finding import followed
 from gossip_ws.net.multicast import Group
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ Example:
 """
 )
 @click.option("--interface", "interfaces", multiple=True, help="A name or an address; all without it.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(0.1, 3_600.0),
+    default=WATCH,
+    show_default=True,
+    help="Seconds between two looks at which of them are there.",
+)
 @click.option("--http-port", type=click.IntRange(0, 65_535), default=0, help="Where it is asked; 0: any.")
 @click.option("--udp-port", type=click.IntRange(0, 65_535), default=0, help="Where it multicasts from; 0: any.")
 @click.option("--scope", "scopes", multiple=True, help="Its own place: clients may look for proxies by it.")
@@ -34,6 +42,7 @@ Example:
 @as_json
 def run(
     interfaces: Sequence[str],
+    watch: float,
     http_port: int,
     udp_port: int,
     scopes: Sequence[str],
@@ -44,13 +53,16 @@ def run(
 ) -> None:
     """Run a discovery proxy: it knows the devices of its segments, answers for them, and quiets multicast.
 
-    Prints one line when it takes messages. SIGINT and SIGTERM make it say Bye and end with exit code 0.
+    It is on the interfaces that there are, and on those that come later. Prints one line when it takes messages.
+    SIGINT and SIGTERM make it say Bye and end with exit code 0.
     """
     from gossip_ws.devices.proxy import ProxySettings
     from gossip_ws.devices.proxy import run as run_proxy
 
-    addresses = probing_hosts(interfaces)
-    settings = ProxySettings(addresses, http_port, udp_port, Group(group, port), tuple(scopes), store)
+    choice = followed(interfaces)
+    settings = ProxySettings(
+        choice.literals, choice.interfaces, watch, http_port, udp_port, Group(group, port), tuple(scopes), store
+    )
 
     def ready(proxy: RunningProxy) -> None:
         device = proxy.server.proxy.service.device

@@ -13,8 +13,8 @@ import click
 from lxml import etree
 
 from gossip_ws.devices import cli_output as output
-from gossip_ws.devices.finding import EventSource, find_events
-from gossip_ws.devices.subscriber import EXPIRES, Event, Subscriber, own_address
+from gossip_ws.devices.finding import EventSource, find_again, find_events
+from gossip_ws.devices.subscriber import EXPIRES, Elsewhere, Event, Subscriber, own_address
 from gossip_ws.dpws.eventing import BY_GOSSIP
 from gossip_ws.kernel.errors import LocalError
 
@@ -51,7 +51,8 @@ def subscribe(
 ) -> None:
     """Print the events of the device at URL (its address, or a hosted service's), a line each, until interrupted.
 
-    The subscription is renewed in time, and made again when the device has been away.
+    The subscription is renewed in time, and made again when the device has been away, or is at another address of the
+    same link. Given a hosted service's URL it is looked for there only.
     """
     if scopes and not via:
         raise LocalError("--scope says where gossip goes: it needs --via")
@@ -97,14 +98,14 @@ async def _subscribe(
     sources = await find_events(url, names)
     if not via:
         for one in sources:
-            await subscriber.subscribe(one.address, _actions(one))
+            await subscriber.subscribe(one.address, _actions(one), elsewhere=_elsewhere(one, url))
         return
     events = tuple(name for one in sources for name in one.events)
     for one in await find_events(via, events):
         if not one.shadow:
             raise LocalError(f"gossip brings no events to {one.address}: name a device by its address")
         # First where they come in: nothing that is gossiped from now on is missed.
-        await subscriber.subscribe(one.shadow, _actions(one))
+        await subscriber.subscribe(one.shadow, _actions(one), elsewhere=_elsewhere(one, via, shadow=True))
     for one in sources:
         await subscriber.subscribe(
             one.address,
@@ -114,7 +115,18 @@ async def _subscribe(
             user=user,
             password=password,
             named=url,
+            elsewhere=_elsewhere(one, url),
         )
+
+
+def _elsewhere(source: EventSource, url: str, *, shadow: bool = False) -> Elsewhere | None:
+    """Where the source, or its shadow, is later on; None when nobody knows whose it is."""
+
+    async def now() -> str:
+        found = await find_again(source, url, own_address(url))
+        return found.shadow if shadow else found.address
+
+    return now if source.device else None
 
 
 def _actions(source: EventSource) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from random import Random
 from secrets import randbits
 from typing import Any, Final
 
-from gossip_ws.devices.choice import first_of
+from gossip_ws.devices.choice import EVERY, Choice, first_of
 from gossip_ws.devices.multihome import Multihomed
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Multicast, Unicast
@@ -93,6 +93,15 @@ def probing_hosts(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(one.zoned for one in found if not one.is_ipv6 or one.index not in with_ipv4)
 
 
+def followed(names: Sequence[str]) -> Choice:
+    """All of them, for whoever follows what comes and goes: interfaces by name, literal addresses as they are, every
+    interface when none is named. Raises LocalError for what this machine does not have now."""
+    found = _chosen(names)
+    interfaces = {one.interface for one in found}
+    literals = tuple(name for name in names if name not in interfaces)
+    return Choice(literals, tuple(name for name in names if name in interfaces) or (() if literals else (EVERY,)))
+
+
 def _chosen(names: Sequence[str]) -> tuple[Local, ...]:
     known = present()
     interfaces = tuple(dict.fromkeys(one.interface for one in known))
@@ -119,7 +128,7 @@ async def discover(
     `proxy` is asked first, and instead of the group while it answers; one that suppresses the Probe is asked too.
     Raises LocalError when it cannot multicast from any of `addresses`."""
     outward = Multihomed(lambda host: DeviceNetwork(host, http_port=None, group=group))
-    probe = _Probe(outward, within, proxy)
+    probe = _Search(outward, within, proxy)
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def described(target: Target, generation: Generation) -> Found:
@@ -165,11 +174,12 @@ async def find_service(url: str, type: QName) -> str:
 @dataclass(frozen=True, slots=True)
 class EventSource:
     """A hosted service that can be subscribed to. `events`: name -> action. `shadow`: where it is told of the events
-    of others, empty where there is none."""
+    of others, empty where there is none. `device`: whose it is; empty when a hosted service was asked by itself."""
 
     address: str
     shadow: str
     events: dict[str, str]
+    device: str = ""
 
 
 async def find_events(url: str, names: Sequence[str]) -> tuple[EventSource, ...]:
@@ -188,7 +198,9 @@ async def find_events(url: str, names: Sequence[str]) -> tuple[EventSource, ...]
         services = (Service(QName(""), str(address)),) if metadata is None else _services(metadata)
         # Several portTypes may be at one address.
         places = {one.address: one.shadow for one in services}
-        found = [EventSource(place, shadow, await _events(client, place)) for place, shadow in places.items()]
+        host = metadata.relationship.host if metadata is not None and metadata.relationship is not None else None
+        device = host.device if host is not None else ""
+        found = [EventSource(place, shadow, await _events(client, place), device) for place, shadow in places.items()]
     finally:
         await client.close()
     known = {name for source in found for name in source.events}
@@ -198,6 +210,35 @@ async def find_events(url: str, names: Sequence[str]) -> tuple[EventSource, ...]
         raise LocalError(f"no event {missing[0] if missing else ''} at {url}; there are {there}".replace("  ", " "))
     chosen = (replace(one, events={n: a for n, a in one.events.items() if not names or n in names}) for one in found)
     return tuple(one for one in chosen if one.events)
+
+
+async def find_again(source: EventSource, url: str, host: str) -> EventSource:
+    """Where an event source is now that was found at `url`: there, or where its device says that it is when it is
+    asked for by multicast from `host`. Another device that has got its address is not it. Raises LocalError."""
+    places = [url]
+    for place in places:
+        try:
+            found = await find_events(place, tuple(source.events))
+        except LocalError:
+            found = ()
+        for one in found:
+            if (one.device, one.events) == (source.device, source.events):
+                return one
+        if place is url:
+            places += await _resolved(DeviceId(source.device), host)
+    raise LocalError(f"{source.device} is not found")
+
+
+async def _resolved(device: DeviceId, host: str) -> tuple[str, ...]:
+    """The transport addresses that a device tells of now."""
+    outward = Multihomed(lambda host: DeviceNetwork(host, http_port=None))
+    search = _Search(outward, WAIT, None)
+    try:
+        local = locate(host, present())
+        await outward.open((), (local,) if local is not None else (), search.received)
+        return await search.resolve(device)
+    finally:
+        await outward.close(grace=0)
 
 
 async def _events(client: HttpClient, address: str) -> dict[str, str]:
@@ -214,8 +255,8 @@ async def _events(client: HttpClient, address: str) -> dict[str, str]:
         return {}
 
 
-class _Probe:
-    """One Probe out of every address, and what comes back."""
+class _Search:
+    """One Probe out of every address, or one Resolve, and what comes back."""
 
     def __init__(self, outward: Multihomed, within: float, proxy: Address | None) -> None:
         self._dice = Random(randbits(64))
@@ -240,6 +281,13 @@ class _Probe:
             self._carry_out(self._seeker.probe(now, types=types, scopes=scopes, generation=generation))
         await asyncio.sleep(self._within)
         return tuple(self._targets.values())
+
+    async def resolve(self, device: DeviceId) -> tuple[str, ...]:
+        """The addresses of one device, none where it does not answer; `outward` is open."""
+        self._carry_out(self._seeker.resolve(device, Generation.OASIS, self._clock.now()))
+        await asyncio.sleep(self._within)
+        target, _ = self._targets.get(device, (None, None))
+        return target.xaddrs if target is not None else ()
 
     def received(self, request: Request, respond: Respond) -> None:
         try:

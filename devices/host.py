@@ -12,6 +12,7 @@ from typing import Any
 from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Role
+from gossip_ws.devices.addresses import Addresses
 from gossip_ws.devices.choice import Choice
 from gossip_ws.devices.events import TARIFF_CHANGED, DemandWatch, tariff_changed
 from gossip_ws.devices.load import Load
@@ -24,16 +25,16 @@ from gossip_ws.dpws.metadata import Text, ThisDevice, ThisModel
 from gossip_ws.endpoint.carrier import Hosting, World
 from gossip_ws.endpoint.courier import LAST_COPY
 from gossip_ws.endpoint.description import DeviceDescription
-from gossip_ws.endpoint.discovery import Discovery, Listener, Wish, addresses_of
+from gossip_ws.endpoint.discovery import Discovery, Listener, Wish
 from gossip_ws.endpoint.endpoint import Endpoint
 from gossip_ws.endpoint.server import GOSSIP_PATH, SoapServer
+from gossip_ws.endpoint.told import addresses_of
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.homes import Home, Local, told_to_all
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DEVICE, GRID, DeviceId, QName, qname
 from gossip_ws.net.clock import LoopClock
-from gossip_ws.net.interfaces import present
 from gossip_ws.net.loss import Lossy
 from gossip_ws.net.multicast import Group
 from gossip_ws.net.network import DeviceNetwork
@@ -155,9 +156,8 @@ class Host:
             )
         )
         """Speaks for the device, from whatever addresses it has."""
-        self._choice = Choice((settings.host, *settings.also) if settings.host else (), settings.interfaces)
-        self._heard = heard
-        self._watching: asyncio.Task[None] | None = None
+        choice = Choice((settings.host, *settings.also) if settings.host else (), settings.interfaces)
+        self._addresses = Addresses(choice, self.outward, stay=not settings.watch, heard=heard)
         self._store = store
         self._verifier = verifier
         self._combiner = combiner
@@ -199,11 +199,7 @@ class Host:
         network = self._wrap(self.outward)
         # What a handler responds with goes out by the socket that it came in on: past a wrapper of the network.
         handle = network.handling(self._handle) if isinstance(network, Lossy) else self._handle
-        known = self._known()
-        needed = self._choice.named(known)
-        if len(needed) < len(self._choice.literals):
-            raise LocalError(f"not addresses of this machine: {', '.join(self._choice.literals)}")
-        await self.outward.open(needed, self._choice.of(known), handle)
+        await self._addresses.open(handle)
         clock, dice = _Alarms(LoopClock()), Random(randbits(64))
         self._clock = clock
         hosting = Hosting((tariff_service(self.tariffs), metering_service(self.load)))
@@ -250,11 +246,11 @@ class Host:
         if self._discovery is not None:
             self._discovery.start()
         if settings.watch:
-            self._watching = asyncio.create_task(self._watch(settings.watch))
+            self._addresses.watch(settings.watch, self._moved, endpoint.counters)
 
     async def close(self, *, leave: bool = True) -> None:
         """Say Bye, unregister unless `leave` is False (when all go together), stop listening."""
-        await self._look_away()
+        await self._addresses.close()
         if leave and self._endpoint is not None:
             left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._endpoint.down(lambda: left.set_result(None))
@@ -275,7 +271,7 @@ class Host:
             self._clock.stopped = True
         if self._listener is not None:
             self._listener.remove(self.settings.device)
-        await self._look_away()
+        await self._addresses.close()
         await self.outward.close(grace=0)
 
     def _speak(self, endpoint: Endpoint, clock: Clock) -> None:
@@ -322,50 +318,20 @@ class Host:
 
     # -- addresses that come and go -----------------------------------------------------------
 
-    def _known(self) -> tuple[Local, ...]:
-        host, choice = self.settings.host, self._choice
-        if not self.settings.watch and not choice.interfaces and len(choice.literals) == 1:
-            # A process of hundreds of devices would ask the system for all its addresses for each.
-            bare, _, zone = host.partition("%")
-            return (Local(bare, zone, 0, 128 if ":" in bare else 32),)
-        return present()
-
     def _gossiping(self) -> tuple[Home, ...]:
         return tuple(
             replace(home, udp=home.udp and home.udp.at(GOSSIP_PATH), http=home.http and home.http.at(GOSSIP_PATH))
             for home in self.outward.homes
         )
 
-    async def _watch(self, period: float) -> None:
-        while True:
-            await asyncio.sleep(period)
-            try:
-                await self._follow(self._choice.of(present()))
-            except Exception as error:  # noqa: BLE001 - who looks no more is deaf after the next change
-                self.endpoint.counters["addresses not followed"] += 1
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "addresses not followed", "exception": error}
-                )
-
-    async def _follow(self, wanted: tuple[Local, ...]) -> None:
-        """Be where `wanted` says, and tell whoever has to know."""
-        if self._heard is not None:
-            self._heard(wanted)
-        if not await self.outward.follow(wanted):
-            return
+    def _moved(self) -> None:
+        """The device is at home elsewhere: tell whoever has to know."""
         endpoint = self.endpoint
-        endpoint.counters["addresses changed"] += 1
         endpoint.moved(self._gossiping())
         if self._discovery is not None:
             xaddrs = addresses_of(told_to_all(self.outward.homes))
             self._version(endpoint, self._discovery.target.target.types, xaddrs)
             self._discovery.moved(xaddrs)
-
-    async def _look_away(self) -> None:
-        watching, self._watching = self._watching, None
-        if watching is not None:
-            watching.cancel()
-            await asyncio.wait((watching,))
 
     def _handle(self, request: Request, respond: Respond) -> None:
         if self._server is None:

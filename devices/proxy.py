@@ -11,6 +11,8 @@ from random import Random
 from secrets import randbits
 from uuid import uuid4
 
+from gossip_ws.devices.addresses import Addresses
+from gossip_ws.devices.choice import Choice
 from gossip_ws.devices.multihome import Multihomed
 from gossip_ws.devices.single import identity, instance
 from gossip_ws.devices.store import SqliteStore
@@ -20,12 +22,13 @@ from gossip_ws.dpws.messages import Generation, Target
 from gossip_ws.dpws.proxy import DiscoveryProxy, ProxyConfig
 from gossip_ws.endpoint.courier import LAST_COPY
 from gossip_ws.endpoint.proxy import PROXY_PATH, ProxyServer
+from gossip_ws.endpoint.told import addresses_of
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.kernel.homes import is_link_local
+from gossip_ws.kernel.homes import told_to_all
 from gossip_ws.kernel.names import DISCOVERY_PROXY, DeviceId
 from gossip_ws.net.clock import LoopClock
-from gossip_ws.net.interfaces import locate, present, require
+from gossip_ws.net.interfaces import present
 from gossip_ws.net.multicast import Group, Multicast
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Request, Respond, Response
@@ -33,10 +36,13 @@ from gossip_ws.ports import Request, Respond, Response
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """One proxy. `addresses`: this machine's; clients ask at the first. Ports of 0 let the system choose. Without
-    a `store` its identity is new at each start, which costs its clients a Probe."""
+    """One proxy. `addresses`, `interfaces`, `watch`: as of a device (`HostSettings`); clients ask at the address that
+    suits them. Ports of 0 let the system choose. Without a `store` its identity is new at each start, which costs its
+    clients a Probe."""
 
-    addresses: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    watch: float = 0.0
     http_port: int = 0
     udp_port: int = 0
     group: Group = field(default_factory=Group)
@@ -56,7 +62,10 @@ class RunningProxy:
                 host, udp_port=settings.udp_port, http_port=settings.http_port, group=settings.group
             )
         )
-        self._multicast = Multicast(settings.addresses, settings.group)
+        choice = Choice(settings.addresses, settings.interfaces)
+        self._multicast = Multicast([one.zoned for one in choice.of(present())], settings.group)
+        stay, follow = not settings.watch, self._multicast.follow
+        self._addresses = Addresses(choice, self._network, stay=stay, heard=follow)
         self._store: SqliteStore | None = None
         self._server: ProxyServer | None = None
 
@@ -86,6 +95,7 @@ class RunningProxy:
 
     async def close(self) -> None:
         """Say Bye and let go of everything. May be called twice."""
+        await self._addresses.close()
         server, self._server = self._server, None
         if server is not None:
             server.stop()
@@ -99,15 +109,10 @@ class RunningProxy:
     async def _open(self) -> None:
         settings, clock, dice = self.settings, LoopClock(), Random(randbits(64))
         store = self._store = SqliteStore(settings.store) if settings.store is not None else None
-        known = present()
-        for host in settings.addresses:
-            require(host)
-        await self._network.open([one for host in settings.addresses if (one := locate(host, known))], (), self._handle)
-        told_at = (home.http for home in self._network.homes if not is_link_local(home.local.host))
-        xaddrs = tuple(str(http.at(PROXY_PATH)) for http in told_at if http is not None)
-        told = repr((settings.scopes, xaddrs)).encode()
+        await self._addresses.open(self._handle)
+        xaddrs = self._xaddrs()
         device = identity(store) if store is not None else DeviceId(uuid4().urn)
-        target = Target(device, (DISCOVERY_PROXY,), settings.scopes, xaddrs, metadata_version(store, told))
+        target = Target(device, (DISCOVERY_PROXY,), settings.scopes, xaddrs, self._version(xaddrs))
         proxy = DiscoveryProxy(
             target,
             instance_id=instance(store, clock.now().wall),
@@ -115,9 +120,22 @@ class RunningProxy:
             config=settings.config,
             discovery=DiscoveryConfig(announce=settings.announce),
         )
-        self._server = ProxyServer(proxy, self._network, clock, dice)
+        self._server = ProxyServer(proxy, self._network, clock, dice, lambda: self._network.homes)
         self._multicast.open(self._server.receive)
         self._server.start()
+        if settings.watch:
+            self._addresses.watch(settings.watch, self._moved, self._server.counters)
+
+    def _moved(self) -> None:
+        xaddrs = self._xaddrs()
+        self._version(xaddrs)
+        self.server.moved(xaddrs)
+
+    def _xaddrs(self) -> tuple[str, ...]:
+        return addresses_of(told_to_all(self._network.homes), PROXY_PATH)
+
+    def _version(self, xaddrs: tuple[str, ...]) -> int:
+        return metadata_version(self._store, repr((self.settings.scopes, xaddrs)).encode())
 
     def _handle(self, request: Request, respond: Respond) -> None:
         if self._server is None:

@@ -9,7 +9,7 @@ import asyncio
 import socket
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -38,6 +38,8 @@ from gossip_ws.wire.eventing import (
 )
 from gossip_ws.wire.soap import fault_envelope, read_fault
 
+Elsewhere = Callable[[], Awaitable[str]]
+"""The address of an event source as of now. Raises LocalError where that is not known."""
 EXPIRES: Final = 600.0
 """Seconds asked for. Renewed at half of what is granted, but at most once a second: one renewal may be lost."""
 TIMEOUT: Final = 5.0
@@ -60,8 +62,8 @@ class Event:
 
 @dataclass(slots=True, eq=False)
 class Subscription:
-    """One that is kept until it is closed. `renewals` counts those that were granted. `authorization` goes to `trusted`
-    hosts only."""
+    """One that is kept until it is closed. `renewals` counts those that were granted. `elsewhere` says where the source
+    is now, when the subscription was lost. `authorization` goes to `trusted` hosts only."""
 
     source: str
     request: Subscribe
@@ -69,6 +71,7 @@ class Subscription:
     authorization: str
     trusted: frozenset[str]
     granted: Granted
+    elsewhere: Elsewhere | None = None
     renewals: int = 0
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     recent: RecentIds = field(default_factory=lambda: RecentIds(_RECENT))
@@ -117,10 +120,11 @@ class Subscriber:
         user: str = "",
         password: str = "",
         named: str = "",
+        elsewhere: Elsewhere | None = None,
     ) -> Subscription:
-        """To the events of `actions` (none: all) at the hosted service `source`, until `unsubscribe`. The password goes
-        to the host of `named` alone (none: of `source`), by that name or its addresses: what a response says of another
-        host proves nothing.
+        """To the events of `actions` (none: all) at the hosted service `source`, until `unsubscribe`. With `elsewhere`,
+        one that was lost is made again where that says. The password goes to the host of `named` alone (none: of
+        `source`), by that name or its addresses: what a response or discovery says of another host proves nothing.
 
         Raises RemoteError with the source's fault or for an address that is none of http, Unanswered, or LocalError.
         """
@@ -132,7 +136,7 @@ class Subscriber:
         request = Subscribe(sink if mode == PUSH else None, sink, mode, self._expires, actions or None, scopes)
         authorization = "Basic " + b64encode(f"{user}:{password}".encode()).decode() if user else ""
         trusted = await _hosts(named or source) if user else frozenset[str]()
-        held = Subscription(source, request, path, authorization, trusted, Granted(sink, self._expires))
+        held = Subscription(source, request, path, authorization, trusted, Granted(sink, self._expires), elsewhere)
         # An event may be here before the answer is.
         self._held[path] = held
         try:
@@ -212,6 +216,8 @@ class Subscriber:
             # Before the first time, too: a source that shuts down says so while it still listens.
             await asyncio.sleep(pause)
             try:
+                if held.elsewhere is not None:
+                    held.source = await held.elsewhere()
                 granted = await self._asked(held)
             except GossipError:
                 self.counters["not subscribed"] += 1

@@ -118,6 +118,15 @@ class DiscoveryProxy:
         self._life += 1
         return [*joined, *self.seeker.probe(now), SetTimer(SweepDue(self._life), self.config.sweep)]
 
+    def moved(self, xaddrs: tuple[str, ...], now: Instant) -> list[Effect]:
+        """It is asked at these addresses from now on. Who is there is asked again: its links may be others."""
+        try:
+            asking = self.seeker.probe(now)
+        except LocalError:
+            # Addresses that come and go within seconds: what is asked already is as good.
+            asking = [Dropped("too many Probes open")]
+        return [*self.service.metadata_changed(xaddrs=xaddrs), *asking]
+
     def stop(self) -> list[Effect]:
         """Leave: Bye sends the clients back to the group."""
         self._life += 1

@@ -203,6 +203,17 @@ class Seeker:
         asking: list[Effect] = self._ask(opened) if to is None else [Unicast(probe, to)]
         return [*asking, SetTimer(ProbeOver(probe.message_id), self._config.match_timeout)]
 
+    def resolve(self, device: DeviceId, generation: Generation, now: Instant) -> list[Effect]:
+        """Ask where a device is; Found says so when it answers within MATCH_TIMEOUT."""
+        if any(resolve.device == device for resolve in self._resolves.values()):
+            return [Dropped("being resolved")]
+        if len(set(map(id, self._resolves.values()))) >= self._config.resolves:
+            return [Dropped("too many Resolves open")]
+        resolve = Resolve(device, fresh_id(self._dice), generation=generation)
+        opened = _OpenResolve(request=resolve, until=now.monotonic + self._config.match_timeout, device=device)
+        self._resolves[resolve.message_id] = opened
+        return [*self._ask(opened), SetTimer(ResolveOver(resolve.message_id), self._config.match_timeout)]
+
     def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         """A message, however it came. `source` is not believed in: addresses are those the device names."""
         match message:
@@ -299,17 +310,7 @@ class Seeker:
             target = _filled_in(target, app, record)
             app = app or record.app
         self._remember(Record(target, app, now.monotonic))
-        return [Found(target, generation)] if target.xaddrs else self._resolve(target.device, generation, now)
-
-    def _resolve(self, device: DeviceId, generation: Generation, now: Instant) -> list[Effect]:
-        if any(resolve.device == device for resolve in self._resolves.values()):
-            return [Dropped("being resolved")]
-        if len(set(map(id, self._resolves.values()))) >= self._config.resolves:
-            return [Dropped("too many Resolves open")]
-        resolve = Resolve(device, fresh_id(self._dice), generation=generation)
-        opened = _OpenResolve(request=resolve, until=now.monotonic + self._config.match_timeout, device=device)
-        self._resolves[resolve.message_id] = opened
-        return [*self._ask(opened), SetTimer(ResolveOver(resolve.message_id), self._config.match_timeout)]
+        return [Found(target, generation)] if target.xaddrs else self.resolve(target.device, generation, now)
 
     # -- the discovery proxy (WS-Discovery 1.1 section 2.2.2) --------------------------------------
 

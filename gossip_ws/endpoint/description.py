@@ -76,7 +76,7 @@ class DeviceDescription:
         self._metadata("")
 
     def _metadata(self, local: str) -> Metadata:
-        http = self._at(local)
+        http = self.at(local)
         hosted = (
             Hosted((str(http.at(path)),), (page.port_type,), page.service_id) for path, page in self._pages.items()
         )
@@ -101,12 +101,18 @@ class DeviceDescription:
             reply = reply_envelope(GET_METADATA_RESPONSE, relates_to, write_get_metadata_response(told, dialect, names))
             if len(reply) > MAX_ENVELOPE:
                 # R0026: strict clients take no larger envelope; a GET has no limit.
-                location = f"{self._at(caller.local).at(path)}?{_COMPLETE}"
+                location = f"{self.at(caller.local).at(path)}?{_COMPLETE}"
                 told = of_service(relationship, page.service_id, wsdl_location=location)
                 body = write_get_metadata_response(told, dialect, names)
                 reply = reply_envelope(GET_METADATA_RESPONSE, relates_to, body)
             return reply
         return None
+
+    def at(self, local: str) -> Address:
+        """Where HTTP is taken at one of the device's hosts, which may have a zone: each has a port of its own."""
+        host = local.partition("%")[0]
+        found = (home.http for home in self._homes() if home.http is not None and home.http.host == host)
+        return next(found, self._http)
 
     def document(self, path: str, query: str, local: str) -> tuple[bytes, str] | None:
         page, form = self._pages.get(path), _FORMS.get(query.lower())
@@ -119,13 +125,8 @@ class DeviceDescription:
             port_type, service_id = qname(namespace, local + "Gossip"), service_id + ":gossip"
         self._pages[path] = _Page(service, port_type, service_id, is_shadow)
 
-    def _at(self, local: str) -> Address:
-        """Where HTTP is taken at one of the device's hosts."""
-        found = (home.http for home in self._homes() if home.http is not None and home.http.host == local)
-        return next(found, self._http)
-
     def _wsdl(self, page: _Page, local: str, form: Form) -> bytes:
-        service, http = page.service, self._at(local)
+        service, http = page.service, self.at(local)
         plain, gossip = str(http.at(service.path)), str(http.at(service.path + GOSSIP_PATH))
         operations = tuple(service.operations.values())
         addresses = Addresses(plain, gossip)

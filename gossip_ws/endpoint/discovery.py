@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
 from gossip_ws.dpws.discovery import HelloDue, MatchDue, RefreshDue, TargetService
 from gossip_ws.dpws.effects import Effect, For, Found, Lost, Multicast, ProbeEnded, Unicast
 from gossip_ws.dpws.hub import DiscoveryHub
-from gossip_ws.dpws.messages import Message, Probe, ProbeMatches, Resolve, ResolveMatches, Target
+from gossip_ws.dpws.messages import Message, Probe, Resolve, Target
 from gossip_ws.dpws.seeker import ProxySilent, Seeker
 from gossip_ws.endpoint.courier import by_http, repeated
-from gossip_ws.endpoint.paths import DEVICE_PATH
+from gossip_ws.endpoint.told import suited
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
-from gossip_ws.kernel.homes import Home, nearest, told_to
+from gossip_ws.kernel.homes import Home, nearest
 from gossip_ws.kernel.names import PEERS, DeviceId, QName, qname
 from gossip_ws.ports import Clock, Frame, Network
 from gossip_ws.wire.discovery import decode, encode
@@ -134,18 +134,7 @@ class Discovery:
                     self.counters[effect.reason] += 1
 
     def _suited(self, message: Message, asker: str, local: str = "") -> Message:
-        """An answer about this device with its addresses as they suit the asker: first the one that it asked at."""
-        homes = self._homes()
-        told = sorted(told_to(homes, asker), key=lambda home: home.local.host != local) if len(homes) > 1 else ()
-        xaddrs = addresses_of(told)
-        if isinstance(message, ProbeMatches) and xaddrs:
-            return replace(message, matches=tuple(self._at(xaddrs, match) for match in message.matches))
-        if isinstance(message, ResolveMatches) and xaddrs and message.match is not None:
-            return replace(message, match=self._at(xaddrs, message.match))
-        return message
-
-    def _at(self, xaddrs: tuple[str, ...], match: Target) -> Target:
-        return replace(match, xaddrs=xaddrs) if match.device == self.target.device else match
+        return suited(message, self.target.device, self._homes(), asker, local)
 
     def _expired(self, timer: Any) -> None:
         now = self._clock.now()
@@ -248,11 +237,6 @@ class Listener:
                 self._members[effect.owner].carry_out((effect.effect,))
             else:
                 self.counters[effect.reason] += 1
-
-
-def addresses_of(homes: Iterable[Home]) -> tuple[str, ...]:
-    """The transport addresses of a device that is at home there, in that order: none has a zone."""
-    return tuple(str(home.http.at(DEVICE_PATH)) for home in homes if home.http is not None)
 
 
 def _peer_service(reply: Frame | None) -> Address | None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gossip_ws.dpws.eventing import BY_GOSSIP, http_address
 from gossip_ws.dpws.subscriptions import Deliver, Effect, End, Offer, Spread, SubscriptionManager
 from gossip_ws.endpoint.paths import GOSSIP_PATH, SUBSCRIPTIONS_PATH
-from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import RemoteError, sender_fault
 from gossip_ws.kernel.names import WSA
@@ -72,13 +72,13 @@ class EventSources:
         """Is it the manager of a subscription, which there may or may not be?"""
         return path.startswith(SUBSCRIPTIONS_PATH)
 
-    def answer(self, path: str, envelope: Envelope, caller: Caller, port: int) -> bytes | None:
-        """The reply envelope; None when the message is none of WS-Eventing at that path. `port`: where HTTP is taken.
+    def answer(self, path: str, envelope: Envelope, caller: Caller, here: Address) -> bytes | None:
+        """The reply envelope; None when the message is none of WS-Eventing at that path. `here`: where it came in.
         Raises RemoteError."""
         addressing = envelope.addressing
         action, payload, now = addressing.action, envelope.payload, self._clock.now()
         if action == SUBSCRIBE and (offer := self.offer(path)) is not None:
-            body, reply_action = self._subscribe(offer, envelope, caller, port), SUBSCRIBE_RESPONSE
+            body, reply_action = self._subscribe(offer, envelope, caller, here), SUBSCRIBE_RESPONSE
             return reply_envelope(reply_action, addressing.message_id, body)
         if not self.serves(path):
             return None
@@ -131,7 +131,7 @@ class EventSources:
         if not ends:
             done()
 
-    def _subscribe(self, offer: Offer, envelope: Envelope, caller: Caller, port: int) -> bytes:
+    def _subscribe(self, offer: Offer, envelope: Envelope, caller: Caller, here: Address) -> bytes:
         request = read_subscribe(envelope.payload)
         if request.mode == BY_GOSSIP and offer.gossips:
             # The device will sign these events for the caller's sake.
@@ -139,7 +139,7 @@ class EventSources:
                 self._verifier.authorise(action, caller)
         id = message_id().removeprefix("urn:uuid:")
         # The manager is where the subscriber came in: at an address that it can reach.
-        manager = Address(Binding.HTTP, caller.local.partition("%")[0], port, SUBSCRIPTIONS_PATH + id)
+        manager = here.at(SUBSCRIPTIONS_PATH + id)
         granted, effects = self.manager.subscribe(
             offer, request, id=id, manager=str(manager), host=caller.source.host, now=self._clock.now()
         )

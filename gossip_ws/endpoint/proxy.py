@@ -6,17 +6,19 @@ Its one path is `/proxy`. It is no DPWS device: it has no metadata and no servic
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from gossip_ws.dpws.effects import Check, Effect, Found, Lost, Multicast, ProbeEnded, Unicast
 from gossip_ws.dpws.messages import Message, Probe, Resolve
 from gossip_ws.dpws.proxy import DiscoveryProxy
 from gossip_ws.endpoint.courier import TIMEOUT, repeated
+from gossip_ws.endpoint.told import suited
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
+from gossip_ws.kernel.homes import Home
 from gossip_ws.kernel.names import WSA
 from gossip_ws.ports import Clock, Frame, Network, Request, Respond, Response
 from gossip_ws.wire.discovery import decode, encode
@@ -37,14 +39,22 @@ _ANONYMOUS: Final = WSA + "/anonymous"
 
 class ProxyServer:
     """One discovery proxy on a Network. `receive` is what a multicast listener calls, `handle` what the other
-    listeners call."""
+    listeners call. `homes` says at any time where it is at home; of one that has a single address it need not."""
 
-    def __init__(self, proxy: DiscoveryProxy, network: Network, clock: Clock, dice: Dice) -> None:
+    def __init__(
+        self,
+        proxy: DiscoveryProxy,
+        network: Network,
+        clock: Clock,
+        dice: Dice,
+        homes: Callable[[], Sequence[Home]] = tuple,
+    ) -> None:
         self.proxy = proxy
         self.counters: Counter[str] = Counter()
         self._network = network
         self._clock = clock
         self._dice = dice
+        self._homes = homes
 
     def start(self) -> None:
         """Say Hello, and ask who is there."""
@@ -53,6 +63,10 @@ class ProxyServer:
     def stop(self) -> None:
         """Say Bye."""
         self._carry_out(self.proxy.stop())
+
+    def moved(self, xaddrs: tuple[str, ...]) -> None:
+        """The proxy is asked at these addresses from now on: a Hello says so, and who is there is asked again."""
+        self._carry_out(self.proxy.moved(xaddrs, self._clock.now()))
 
     def receive(self, frame: Frame, source: Address) -> None:
         """A datagram to the group; junk is counted and dropped."""
@@ -110,7 +124,8 @@ class ProxyServer:
                 action = envelope.addressing.action
                 raise action_not_supported(action, f"a discovery proxy does not know {action}")
             if isinstance(message, Probe | Resolve):
-                respond(Response(200, encode(self.proxy.answer(message, self._clock.now()))))
+                answer, caller = self.proxy.answer(message, self._clock.now()), request.caller
+                respond(Response(200, encode(self._suited(answer, caller.source.host, caller.local))))
                 return
             self._carry_out(self.proxy.hear(message, request.caller.source, self._clock.now()))
             respond(Response(202))
@@ -142,11 +157,14 @@ class ProxyServer:
                     self.counters[reason] += 1
 
     def _unicast(self, message: Message, to: Address) -> None:
-        frame = encode(message)
+        frame = encode(self._suited(message, to.host))
         if len(frame) > MAX_UDP_ENVELOPE:
             self.counters["reply too large for a datagram"] += 1
         else:
             repeated(lambda: self._network.send(frame, to), self._clock, self._dice)
+
+    def _suited(self, message: Message, asker: str, local: str = "") -> Message:
+        return suited(message, self.proxy.service.device, self._homes(), asker, local, PROXY_PATH)
 
     def _expired(self, timer: Any) -> None:
         self._carry_out(self.proxy.timer(timer, self._clock.now()))

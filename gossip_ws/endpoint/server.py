@@ -20,6 +20,7 @@ from gossip_ws.endpoint.collected import Asker, Collected
 from gossip_ws.endpoint.endpoint import Endpoint, Told
 from gossip_ws.endpoint.paths import DEVICE_PATH as DEVICE_PATH
 from gossip_ws.endpoint.paths import GOSSIP_PATH as GOSSIP_PATH
+from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
 from gossip_ws.kernel.names import WSA, GossipId, qname
@@ -73,6 +74,9 @@ class Description(Protocol):
         Raises RemoteError.
         """
 
+    def at(self, local: str) -> Address:
+        """Where HTTP is taken, without path, at the host `local`."""
+
     def document(self, path: str, query: str, local: str) -> tuple[bytes, str] | None:
         """(body, content type) of a GET that came to the host `local`, or None."""
 
@@ -95,8 +99,6 @@ class SoapServer:
         self.endpoint = endpoint
         self._description = description
         self._routes: dict[str, _Route] = {}
-        http = endpoint.node.config.http
-        self._port = http.port if http is not None else 0
         self._collected = Collected(endpoint.world.clock, endpoint.node.config.max_part)
         for service in endpoint.hosting.services:
             self._routes[service.path] = _Route(service, _Side.HOSTED)
@@ -211,7 +213,8 @@ class SoapServer:
             if described is not None:
                 respond(Response(200, described) if described else _ACCEPTED)
                 return
-            subscribed = self.endpoint.events.answer(request.path, envelope, request.caller, self._port)
+            here = self._description.at(request.caller.local)
+            subscribed = self.endpoint.events.answer(request.path, envelope, request.caller, here)
             if subscribed is not None:
                 respond(Response(200, subscribed))
                 return

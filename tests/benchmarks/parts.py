@@ -48,6 +48,9 @@ class NoDescription:
     def answer(self, path: str, envelope: Envelope, source: Address) -> bytes | None:
         return None
 
+    def at(self, local: str) -> Address:
+        return Address(Binding.HTTP, local, 0)
+
     def document(self, path: str, query: str) -> tuple[bytes, str] | None:
         return None
 

@@ -8,13 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from gossip_ws.core.peers import Role
+from gossip_ws.devices.config import DeviceConfig, Security
 from gossip_ws.devices.multihome import Multihomed
+from gossip_ws.devices.single import Single
+from gossip_ws.dpws.eventing import Reference, Subscribe
+from gossip_ws.grid.population import device_id
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.homes import Local
-from gossip_ws.net.counters import Drop
+from gossip_ws.net.counters import Counters, Drop
+from gossip_ws.net.http_client import HttpClient
 from gossip_ws.net.network import DeviceNetwork
 from gossip_ws.ports import Request, Respond, Response
+from gossip_ws.wire.envelope import Addressing, Envelope, build, message_id, parse
+from gossip_ws.wire.eventing import (
+    RENEW,
+    SUBSCRIBE,
+    read_renew_response,
+    read_subscribe_response,
+    write_renew,
+    write_subscribe,
+)
 
 FIRST = Local("127.46.1.1", "lo", 1, 24)
 SECOND = Local("127.46.2.1", "lo", 1, 24)
@@ -115,3 +130,41 @@ def test_what_cannot_be_had_is_an_error_at_the_start_where_it_is_needed_and_trie
         await outward.close()
 
     run(main)
+
+
+def test_a_subscription_is_managed_where_it_was_made_and_at_each_other_address() -> None:
+    """Each address has a port of its own; the manager that is named is the one that the subscriber can reach."""
+
+    async def main() -> None:
+        scope = "grid://town/1/1"
+        addresses = (FIRST.host, SECOND.host)
+        config = DeviceConfig(
+            Role.METER, addresses, (scope,), Security(), identity=device_id(scope), discovery=None, stylesheets=False
+        )
+        single = Single(config)
+        await single.open()
+        try:
+            homes = [home.http for home in single.host.outward.homes if home.http is not None]
+            assert [http.host for http in homes] == list(addresses)
+            client = HttpClient("127.0.0.1", Counters())
+            wanted = write_subscribe(Subscribe(Reference("http://127.0.0.1:9/"), expires=60.0))
+            for http, other in (homes, homes[::-1]):
+                answer = await asked(client, build(Addressing(SUBSCRIBE, message_id()), wanted), http.at("/Tariff"))
+                manager = Address.parse(read_subscribe_response(answer.payload, 0.0).manager.address)
+                assert (manager.host, manager.port) == (http.host, http.port)
+                for place in (manager, other.at(manager.path)):
+                    renew = build(Addressing(RENEW, message_id(), str(place)), write_renew(30.0))
+                    assert read_renew_response((await asked(client, renew, place)).payload, 0.0) == 30.0
+            await client.close()
+        finally:
+            await single.close()
+
+    run(main)
+
+
+async def asked(client: HttpClient, frame: bytes, to: Address) -> Envelope:
+    answer: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    client.request(frame, to, 5.0, answer.set_result)
+    reply = await answer
+    assert reply is not None
+    return parse(reply)

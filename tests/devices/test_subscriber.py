@@ -293,7 +293,7 @@ def test_events_are_found_by_their_names(house: House) -> None:
         return asyncio.run(find_events(url, names))
 
     meter, service = house.meter.url(""), house.meter.url("/Tariff")
-    source = EventSource(service, service + "/gossip", {"TariffChanged": TARIFF_CHANGED})
+    source = EventSource(service, service + "/gossip", {"TariffChanged": TARIFF_CHANGED}, house.meter.id)
     assert find(meter, "TariffChanged") == (source,)
     # Of other stacks' devices the address has a path, and nothing tells it from a service's.
     assert find(house.meter.url("/device"), "TariffChanged") == (source,)

@@ -370,3 +370,18 @@ def test_a_flood_of_datagrams_draws_little_and_http_is_answered() -> None:
 def test_a_config_that_makes_no_sense(bad: dict[str, float]) -> None:
     with pytest.raises(LocalError):
         ProxyConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_one_that_moved_says_so_and_asks_its_new_links() -> None:
+    one = DiscoveryProxy(OWN, instance_id=7, dice=Random(3))
+    first = next(one_of.timer for one_of in one.start(at(0)) if isinstance(one_of, SetTimer))
+    assert one.timer(first, at(3))
+    there = ("http://10.0.9.10:8081/proxy",)
+    effects = one.moved(there, at(4))
+    assert [effect.message.__class__ for effect in effects if isinstance(effect, Multicast)] == [Probe]
+    hello_due = next(effect.timer for effect in effects if isinstance(effect, SetTimer))
+    (said,) = (effect.message for effect in one.timer(hello_due, at(7)) if isinstance(effect, Multicast))
+    assert isinstance(said, Hello)
+    assert (said.target.xaddrs, said.target.metadata_version) == (there, OWN.metadata_version + 1)
+    # Links that come and go faster than a Probe ends are not asked each time.
+    assert any(isinstance(effect, Dropped) for _ in range(20) for effect in one.moved(there, at(8)))

@@ -12,6 +12,7 @@ from gossip_ws.dpws.proxy import DiscoveryProxy
 from gossip_ws.endpoint.proxy import PROXY_PATH, ProxyServer
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import Fault
+from gossip_ws.kernel.homes import Home, Local
 from gossip_ws.kernel.names import DEVICE, DISCOVERY_PROXY, WSA, WSA_2004, WSD, WSD_2005, DeviceId, qname
 from gossip_ws.ports import Caller, Request, Response
 from gossip_ws.wire.discovery import decode, encode
@@ -168,3 +169,29 @@ def test_it_joins_and_the_dead_leave() -> None:
     heard = len(proxy.network.heard)
     proxy.server.stop()
     assert isinstance(decode(proxy.network.heard[heard]), Bye)
+
+
+def test_who_asks_is_told_first_the_address_that_it_reaches() -> None:
+    homes = tuple(
+        Home(Local(host, name, number, 24), None, Address(Binding.HTTP, host, 8081))
+        for number, (host, name) in enumerate(((HOST, "eth0"), ("10.0.7.1", "eth1")))
+    )
+    own = Target(DeviceId("urn:uuid:dd"), (DISCOVERY_PROXY,), (), (URL,))
+    network, clock, dice = Loud(), Hands(), Random(5)
+    proxy = DiscoveryProxy(own, instance_id=3, dice=dice)
+    server = ProxyServer(proxy, network, clock, dice, lambda: homes)
+    server.start()
+    there = "http://10.0.7.1:8081/proxy"
+    # Quieted by a Hello that names the address on its own link.
+    server.receive(encode(Probe(message_id(), (DEVICE,))), Address(Binding.UDP, "10.0.7.9", 3702))
+    said = decode(network.sent[-1][0])
+    assert isinstance(said, Hello)
+    assert said.target.xaddrs == (there, URL)
+    # Asked at one address it tells that one first, from wherever it was asked.
+    answers: list[Response] = []
+    caller = Caller(Address(Binding.HTTP, DEVICE_HOST, 50_000), "10.0.7.1")
+    asking = encode(Probe(message_id(), (DISCOVERY_PROXY,), to=URL))
+    server.handle(Request(asking, caller, "POST", PROXY_PATH), answers.append)
+    matches = decode(answers[0].body)
+    assert isinstance(matches, ProbeMatches)
+    assert [match.xaddrs for match in matches.matches] == [(there, URL)]

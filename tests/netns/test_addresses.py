@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import selectors
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
+from signal import SIGINT
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
 from laboratory import Laboratory, Space, Subnet, Tap
-from single_devices import Running, cli, eventually, held, ready, spawn
+from single_devices import CLI, Running, cli, eventually, held, ready, spawn
 
 pytestmark = [pytest.mark.netns, pytest.mark.usefixtures("permitted")]
 
@@ -169,6 +173,84 @@ def test_whose_only_address_changes_registers_again(laboratory: Laboratory, star
     assert meter.process.poll() is None
     two.configure("link set eth0 up", "addr add 10.71.1.2/24 brd + dev eth0")
     everybody_contributes(one, url, 2)
+
+
+def test_a_subscription_outlives_an_address_and_is_made_again_at_the_next(laboratory: Laboratory, start: Start) -> None:
+    """Events come from wherever the device is. Its manager is gone with the address that SubscribeResponse named, so
+    when the time is over the subscriber looks for the device, and subscribes there: nothing is heard twice."""
+    one, two = laboratory.host("one", Subnet.FAN, 1), laboratory.host("two", Subnet.FAN, 2)
+    meter = start(two, "/1", 'interfaces = ["eth0"]')
+    url = f"http://10.71.1.2:{PORT}"
+    with one.inside():
+        command = [*CLI, "subscribe", url, "--event", "TariffChanged", "--expires", "20", "--json"]
+        listening = Popen(command, stdout=PIPE, stderr=PIPE, text=True)
+    assert listening.stdout is not None
+    assert listening.stderr is not None
+    try:
+        # Not subscribed before it hears: a push of the next version is repeated until one is told of.
+        versions = count(1)
+
+        def told() -> bool:
+            push(one, url, next(versions))
+            with selectors.DefaultSelector() as selector:
+                selector.register(listening.stdout, selectors.EVENT_READ)
+                return bool(selector.select(1.0))
+
+        eventually(told, WITHIN)
+        first = json.loads(listening.stdout.readline())
+        assert first["source"] == f"{url}/Tariff"
+        two.configure("addr del 10.71.1.2/24 dev eth0", "addr add 10.71.1.77/24 brd + dev eth0")
+        url = f"http://10.71.1.77:{PORT}"
+        eventually(lambda: pull(one, url), WITHIN)
+        push(one, url, version := next(versions))
+        second = json.loads(listening.stdout.readline())
+        while second["body"]["tariff"]["version"] != str(version):  # what was pushed while it subscribed
+            second = json.loads(listening.stdout.readline())
+        assert second["source"] == first["source"], "the subscription is still the first"
+        assert "does not answer" in listening.stderr.readline()
+        assert f"{url}/Tariff has taken the subscription again" in listening.stderr.readline()
+        for _ in range(2):
+            push(one, url, version := next(versions))
+            third = json.loads(listening.stdout.readline())
+            assert (third["source"], third["body"]["tariff"]["version"]) == (f"{url}/Tariff", str(version))
+    finally:
+        listening.send_signal(SIGINT)
+        assert listening.communicate(timeout=WITHIN)[1] == ""
+    assert listening.returncode == 0
+    assert meter.process.poll() is None
+
+
+def test_a_proxy_is_on_a_link_that_comes_and_on_it_no_more_when_it_goes(
+    laboratory: Laboratory, start: Start, tmp_path: Path
+) -> None:
+    """Who was there before it is found; who asks is told the proxy's address that it reaches."""
+    host = laboratory.host("two", Subnet.WAN, 1)
+    wan, fan = laboratory.host("wan", Subnet.WAN, 9), laboratory.host("fan", Subnet.FAN, 9)
+    start(laboratory.host("meter", Subnet.FAN, 3), "/1", 'interfaces = ["eth0"]')
+    with host.inside():
+        command = [*CLI, "proxy", "run", "--http-port", "8081", "--watch", "0.2", "--json"]
+        proxy = Popen([*command, "--store", str(tmp_path / "proxy.sqlite")], stdout=PIPE, stderr=PIPE, text=True)
+    tap = Tap(wan)
+    try:
+        assert proxy.stdout is not None
+        assert json.loads(proxy.stdout.readline())["http"] == "http://10.71.0.1:8081/proxy"
+        first = tap.until(lambda packet: hello(packet, "10.71.0.1"))
+        assert found_or_none(wan) is None
+        laboratory.attach("two-fan", Subnet.FAN, 1, host)
+        (meter,) = eventually(lambda: found_or_none(wan), WITHIN)
+        assert found_first(meter) == f"http://10.71.1.3:{PORT}"
+        both = tap.until(lambda packet: b"10.71.1.1:8081/proxy" in packet and hello(packet, "10.71.0.1"), WITHIN)
+        assert both > first
+        (asked,) = found(fan, "--type", "{http://docs.oasis-open.org/ws-dd/ns/discovery/2009/01}DiscoveryProxy")
+        assert asked["addresses"] == ["http://10.71.1.1:8081/proxy", "http://10.71.0.1:8081/proxy"]
+        host.configure("link del eth1")
+        left = tap.until(lambda packet: b"10.71.1.1:8081/proxy" not in packet and hello(packet, "10.71.0.1"), WITHIN)
+        assert left > both
+    finally:
+        tap.close()
+        proxy.terminate()
+        assert proxy.communicate(timeout=WITHIN)[1] == ""
+    assert proxy.returncode == 0
 
 
 def six(laboratory: Laboratory, number: int, *, wide: bool = True) -> Space:
