@@ -25,7 +25,7 @@ Example:
   gossip-ws discover --proxy http://10.1.0.2:8081/proxy
 """
 )
-@click.option("--interface", "interfaces", multiple=True, help="A name or an address; all without it.")
+@click.option("--interface", "interfaces", multiple=True, help="A name or an address; all but loopback without it.")
 @click.option(
     "--watch",
     type=click.FloatRange(0.1, 3_600.0),

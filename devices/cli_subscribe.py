@@ -123,7 +123,9 @@ def _elsewhere(source: EventSource, url: str, *, shadow: bool = False) -> Elsewh
     """Where the source, or its shadow, is later on; None when nobody knows whose it is."""
 
     async def now() -> str:
-        found = await find_again(source, url, own_address(url))
+        # To look up a name may take seconds, in which events are to be heard.
+        host = await asyncio.to_thread(own_address, url)
+        found = await find_again(source, url, host)
         return found.shadow if shadow else found.address
 
     return now if source.device else None
