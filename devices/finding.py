@@ -18,7 +18,7 @@ from gossip_ws.devices.multihome import Multihomed
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Multicast, Unicast
 from gossip_ws.dpws.effects import Found as FoundEffect
-from gossip_ws.dpws.messages import Generation, Message, Target
+from gossip_ws.dpws.messages import Generation, Hello, Message, Target
 from gossip_ws.dpws.metadata import Metadata
 from gossip_ws.dpws.seeker import ProxySilent, Seeker
 from gossip_ws.endpoint.courier import by_http, repeated
@@ -54,6 +54,8 @@ WAIT: Final = 3.0
 _ASKING: Final = 5.0
 """Seconds that a device has to describe itself."""
 _AT_ONCE: Final = 32
+_MOST: Final = 2_048
+"""Devices that one search finds; whoever hears a Probe may answer it with any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +296,8 @@ class _Search:
             message = decode(request.frame)
         except RemoteError:
             return
-        if message is not None:
+        # A Hello that answers nothing is nobody's answer: it would be found whatever was asked for.
+        if message is not None and not (isinstance(message, Hello) and not message.relates_to):
             self._hear(message, request.caller.source)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
@@ -312,7 +315,8 @@ class _Search:
                     if held is not None and held[1] is Generation.OASIS:
                         # It speaks both, and says more in the later one.
                         generation = Generation.OASIS
-                    self._targets[target.device] = (target, generation)
+                    if held is not None or len(self._targets) < _MOST:
+                        self._targets[target.device] = (target, generation)
 
     def _ask(self, message: Message, to: Address) -> None:
         """A discovery proxy: what it knows is enough."""
@@ -352,8 +356,14 @@ async def _describe(
 async def _ask(client: HttpClient | Multihomed, uri: str, frame: bytes) -> bytes | None:
     """The envelope that answers; None where there is none, or no way to `uri`."""
     reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+    def done(answer: bytes | None) -> None:
+        # Whoever has given up is told no more.
+        if not reply.done():
+            reply.set_result(answer)
+
     try:
-        client.request(frame, Address.parse(uri), _ASKING, reply.set_result)
+        client.request(frame, Address.parse(uri), _ASKING, done)
     except LocalError:
         return None
     return await reply

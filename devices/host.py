@@ -252,9 +252,9 @@ class Host:
         """Say Bye, unregister unless `leave` is False (when all go together), stop listening."""
         await self._addresses.close()
         if leave and self._endpoint is not None:
-            left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._endpoint.down(lambda: left.set_result(None))
-            await left
+            left = asyncio.Event()
+            self._endpoint.down(left.set)
+            await left.wait()
         if self._discovery is not None:
             self._discovery.stop()
             if self._listener is not None:
