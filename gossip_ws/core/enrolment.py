@@ -135,6 +135,7 @@ class Enrolment:
         # Did not answer: they may have taken this device in nevertheless.
         self._unsure: set[Address] = set()
         self.registrar: DeviceId | None = None
+        self._taken_in_at: Address | None = None
 
     @property
     def is_enrolled(self) -> bool:
@@ -183,7 +184,7 @@ class Enrolment:
             effects = self._hurry()
         else:
             effects = self._later(lease / 3 * self._dice.uniform(0.8, 1.0))
-        service = self._services[self._next % len(self._services)]
+        service = self._taken_in_at = self._services[self._next % len(self._services)]
         left = [Leave(other) for other in sorted(self._unsure - {service})]
         self._unsure.clear()
         return [*effects, *left, *self._ask(service, now)]
@@ -194,7 +195,7 @@ class Enrolment:
         if self.registrar is None:
             return None
         self.registrar = None
-        return self._services[self._next % len(self._services)]
+        return self._taken_in_at
 
     def failed(self, now: Instant) -> list[Effect]:
         """No answer, or a fault: the next one, later each time."""

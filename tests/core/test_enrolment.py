@@ -290,3 +290,33 @@ def test_a_registration_that_holds_is_not_given_up_for_one_lost_answer():
     assert asked == [SEED, SEED, other]
     left = [effect for effect in meter.enrolled(90.0, peer("ssc2"), at(34)) if isinstance(effect, Leave)]
     assert left == [Leave(SEED)]
+
+
+def test_who_goes_down_while_its_registrar_is_silent_tells_that_one():
+    """It has turned to another, which does not know of it yet: the first one counts on it until the lease ends."""
+    meter = node("sm1", seeds=(SEED, address("ssc2")))
+    meter.start(NOW)
+    meter.enrolled(90.0, peer("ssc1"), NOW)
+    for turn in range(3):
+        meter.enrol_failed(at(30 + turn))
+    told, _ = meter.stop()
+    assert told == SEED
+
+
+def test_a_registrar_that_rebooted_and_forgot_is_registered_with_again():
+    """It is down for a moment and then knows nobody. Whoever stayed with it is challenged as a newcomer is, and is
+    given out once it has answered."""
+    meter = node("sm1", seeds=(SEED, address("ssc2")))
+    meter.start(NOW)
+    refresh = meter.enrolled(90.0, peer("ssc1"), NOW)[0]
+    meter.timer(refresh.timer, at(30))
+    (again,) = meter.enrol_failed(at(30))
+    (enrol,) = meter.timer(again.timer, at(30.5))
+    assert enrol.service == SEED
+    rebooted = node("ssc1")
+    lease, (challenge, _) = rebooted.register(enrol.peer, at(30.5))
+    assert list(rebooted.peers) == []
+    meter.enrolled(lease, peer("ssc1"), at(30.5))
+    (answer,) = meter.receive(challenge.message, SEED, at(30.6))
+    rebooted.receive(answer.message, address("sm1"), at(30.7))
+    assert [held.device for held in rebooted.peers] == [device("sm1")]
