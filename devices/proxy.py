@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from uuid import uuid4
 from gossip_ws.devices.addresses import Addresses
 from gossip_ws.devices.choice import Choice
 from gossip_ws.devices.multihome import Multihomed
+from gossip_ws.devices.running import run_until_told
 from gossip_ws.devices.single import identity, instance
 from gossip_ws.devices.store import SqliteStore
 from gossip_ws.devices.versions import metadata_version
@@ -146,18 +146,4 @@ class RunningProxy:
 
 def run(settings: ProxySettings, ready: Callable[[RunningProxy], None]) -> None:
     """Run the proxy until SIGTERM or SIGINT; `ready` is called once it takes messages. Raises LocalError."""
-    asyncio.run(_run(settings, ready))
-
-
-async def _run(settings: ProxySettings, ready: Callable[[RunningProxy], None]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    proxy = RunningProxy(settings)
-    await proxy.open()
-    try:
-        ready(proxy)
-        await stop.wait()
-    finally:
-        await proxy.close()
+    run_until_told(lambda: RunningProxy(settings), ready)

@@ -5,8 +5,6 @@ Knows no file format and no command line.
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import Callable
 from typing import Final
 from uuid import uuid4
@@ -15,6 +13,7 @@ from gossip_ws.core.peers import Role
 from gossip_ws.devices import ied, information_system, smart_meter, substation
 from gossip_ws.devices.config import DeviceConfig
 from gossip_ws.devices.host import Host, HostSettings
+from gossip_ws.devices.running import run_until_told
 from gossip_ws.devices.store import SqliteStore
 from gossip_ws.endpoint.discovery import Listener
 from gossip_ws.filters.combiner import FilterCombiner
@@ -172,19 +171,4 @@ def instance(store: Store | None, wall: float) -> int:
 
 def run(config: DeviceConfig, ready: Callable[[Host], None]) -> None:
     """Run the device until SIGTERM or SIGINT; `ready` is called once it takes messages. Raises LocalError."""
-    asyncio.run(_run(config, ready))
-
-
-async def _run(config: DeviceConfig, ready: Callable[[Host], None]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    # Before anything is open: whoever stops a device that is just starting gets its Bye too.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    single = Single(config)
-    await single.open()
-    try:
-        ready(single.host)
-        await stop.wait()
-    finally:
-        await single.close()
+    run_until_told(lambda: Single(config), lambda single: ready(single.host))

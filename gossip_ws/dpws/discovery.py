@@ -13,7 +13,6 @@ from gossip_ws.dpws.duplicates import RecentIds
 from gossip_ws.dpws.effects import Effect, Multicast, Unicast
 from gossip_ws.dpws.matching import Criteria, Subject, criteria, rule_not_supported
 from gossip_ws.dpws.messages import (
-    ANONYMOUS,
     MAX_SCOPES,
     MAX_TYPES,
     MAX_UINT32,
@@ -36,7 +35,7 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, sender_fault
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DEVICE, DISCOVERY_PROXY, WSA, DeviceId, QName
+from gossip_ws.kernel.names import ANONYMOUS, DEVICE, DISCOVERY_PROXY, WSA, DeviceId, QName
 
 MAX_DESCRIPTION = 2_400
 """Octets of id, types, scopes and addresses together: what leaves a datagram of MAX_UDP_ENVELOPE_SIZE (4,096)

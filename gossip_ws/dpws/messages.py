@@ -12,12 +12,10 @@ from typing import Final
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.kernel.names import WSA, DeviceId, QName
+from gossip_ws.kernel.names import ANONYMOUS, DeviceId, QName
 
 ADHOC: Final = "urn:docs-oasis-open-org:ws-dd:ns:discovery:2009:01"
 """The wsa:To of everything multicast (WS-Discovery 1.1 section 2.4)."""
-ANONYMOUS: Final = WSA + "/anonymous"
-"""The wsa:To of an answer that goes back where the request came from."""
 MAX_UINT32: Final = 2**32 - 1
 """InstanceId, MessageNumber and MetadataVersion are xs:unsignedInt."""
 MAX_TYPES: Final = 32

@@ -14,7 +14,6 @@ from gossip_ws.dpws.discovery import HelloDue, MatchDue, RefreshDue, TargetServi
 from gossip_ws.dpws.duplicates import RecentIds
 from gossip_ws.dpws.effects import Check, Effect, Lost, Unicast
 from gossip_ws.dpws.messages import (
-    ANONYMOUS,
     MAX_MATCHES,
     Bye,
     Hello,
@@ -33,7 +32,7 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DISCOVERY_PROXY, DeviceId
+from gossip_ws.kernel.names import ANONYMOUS, DISCOVERY_PROXY, DeviceId
 
 MAX_ANSWER: Final = 29_000
 """Octets of the matches of one answer, with `_MATCH` for the elements around each: what an envelope of

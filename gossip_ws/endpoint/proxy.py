@@ -13,28 +13,27 @@ from gossip_ws.dpws.effects import Check, Effect, Found, Lost, Multicast, ProbeE
 from gossip_ws.dpws.messages import Message, Probe, Resolve
 from gossip_ws.dpws.proxy import DiscoveryProxy
 from gossip_ws.endpoint.courier import TIMEOUT, repeated
+from gossip_ws.endpoint.faults import fault_response, in_kind
 from gossip_ws.endpoint.told import suited
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
-from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError
+from gossip_ws.kernel.errors import Fault, RemoteError
 from gossip_ws.kernel.homes import Home
-from gossip_ws.kernel.names import WSA
+from gossip_ws.kernel.names import ANONYMOUS
 from gossip_ws.ports import Clock, Frame, Network, Request, Respond, Response
 from gossip_ws.wire.discovery import decode, encode
 from gossip_ws.wire.envelope import MAX_UDP_ENVELOPE, message_id
-from gossip_ws.wire.generation import GROUPS, older
+from gossip_ws.wire.generation import GROUPS
 from gossip_ws.wire.soap import (
     ADDRESSING_HEADERS,
     action_not_supported,
     destination_unreachable,
-    fault_envelope,
     message_id_of,
     read_understood,
 )
 
 PROXY_PATH: Final = "/proxy"
-_ANONYMOUS: Final = WSA + "/anonymous"
 
 
 class ProxyServer:
@@ -111,12 +110,13 @@ class ProxyServer:
         self._carry_out(answer)
 
     def _post(self, request: Request, respond: Respond) -> None:
-        is_older, relates_to = False, ""
+        relates_to = ""
         try:
             envelope = read_understood(request.frame, ADDRESSING_HEADERS)
-            is_older, relates_to = envelope.addressing.wsa != WSA, envelope.addressing.message_id
+            relates_to = envelope.addressing.message_id
+            respond = in_kind(envelope.addressing, respond)
             to = envelope.addressing.to
-            here = to in ("", _ANONYMOUS, self.proxy.service.device) or to in GROUPS
+            here = to in ("", ANONYMOUS, self.proxy.service.device) or to in GROUPS
             if not here and not to.partition("?")[0].endswith(PROXY_PATH):
                 raise destination_unreachable(to)
             message = decode(envelope)
@@ -131,9 +131,7 @@ class ProxyServer:
             respond(Response(202))
         except RemoteError as error:
             self._count(error.fault)
-            frame = fault_envelope(error.fault, relates_to or message_id_of(request.frame))
-            status = 400 if error.fault.code is FaultCode.SENDER else 500
-            respond(Response(status, older(frame) if is_older else frame))
+            respond(fault_response(error.fault, relates_to or message_id_of(request.frame)))
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

@@ -18,12 +18,13 @@ from gossip_ws.core.replies import Replies
 from gossip_ws.endpoint.carrier import Waiting
 from gossip_ws.endpoint.collected import Asker, Collected
 from gossip_ws.endpoint.endpoint import Endpoint, Told
+from gossip_ws.endpoint.faults import fault_response, in_kind
 from gossip_ws.endpoint.paths import DEVICE_PATH as DEVICE_PATH
 from gossip_ws.endpoint.paths import GOSSIP_PATH as GOSSIP_PATH
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.contract import Operation
-from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
-from gossip_ws.kernel.names import WSA, GossipId, qname
+from gossip_ws.kernel.errors import Fault, RemoteError, sender_fault
+from gossip_ws.kernel.names import ANONYMOUS, WSA, GossipId, qname
 from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import Caller, Frame, HostedService, Outcome, Reply, Request, Respond, Response
 from gossip_ws.wire.envelope import (
@@ -35,7 +36,7 @@ from gossip_ws.wire.envelope import (
     header_fault,
     parse,
 )
-from gossip_ws.wire.generation import GROUPS, older
+from gossip_ws.wire.generation import GROUPS
 from gossip_ws.wire.nodes import encode_report
 from gossip_ws.wire.replies import GET_REPLIES_ACTION, REPLIES_ACTION, read_get_replies
 from gossip_ws.wire.soap import (
@@ -43,7 +44,6 @@ from gossip_ws.wire.soap import (
     NotUnderstood,
     action_not_supported,
     destination_unreachable,
-    fault_envelope,
     header_required,
     message_id_of,
     read_understood,
@@ -53,7 +53,6 @@ from gossip_ws.wire.soap11 import CONTENT_TYPE as SOAP11_CONTENT_TYPE
 from gossip_ws.wire.soap11 import is_legacy, may_be_soap11, to_soap11, to_soap12
 from gossip_ws.wire.terms import WANTED, decode_wanted
 
-ANONYMOUS: Final = WSA + "/anonymous"
 _ACCEPTED: Final = Response(202)
 _KNOWN = ADDRESSING_HEADERS | {WANTED}
 _CHARSETS: Final = frozenset(("", "utf-8", "utf-16", "us-ascii"))
@@ -141,7 +140,7 @@ class SoapServer:
 
     def _plain_datagram(self, request: Request, respond: Respond) -> None:
         envelope = read_understood(request.frame, _KNOWN)
-        respond = _in_kind(envelope.addressing, respond)
+        respond = in_kind(envelope.addressing, respond)
         described = self._description.answer("", envelope, request.caller)
         if described is not None:
             respond(Response(200, described))
@@ -207,7 +206,7 @@ class SoapServer:
                     return
             envelope = read_understood(request.frame, _KNOWN)
             relates_to = envelope.addressing.message_id
-            respond = _in_kind(envelope.addressing, respond)
+            respond = in_kind(envelope.addressing, respond)
             self._check_addressing(envelope, request)
             described = self._description.answer(request.path, envelope, request.caller)
             if described is not None:
@@ -227,7 +226,7 @@ class SoapServer:
         except RemoteError as error:
             self._count(error.fault)
             blocks = error.blocks if isinstance(error, NotUnderstood) else b""
-            respond(_fault_response(error.fault, relates_to or message_id_of(request.frame), blocks))
+            respond(fault_response(error.fault, relates_to or message_id_of(request.frame), blocks))
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -284,7 +283,7 @@ class SoapServer:
         def told(fate: GossipId | Fault) -> None:
             if isinstance(fate, Fault):
                 self._count(fate)
-                respond(_fault_response(fate, relates_to))
+                respond(fault_response(fate, relates_to))
             else:
                 respond(Response(202, gossip_id=fate.hex()))
 
@@ -299,7 +298,7 @@ class SoapServer:
                     respond(Response(200, reply_envelope(operation.reply_action, relates_to, outcome.body)))
             else:
                 self._count(outcome)
-                respond(_fault_response(outcome, relates_to))
+                respond(fault_response(outcome, relates_to))
 
         return done
 
@@ -307,7 +306,7 @@ class SoapServer:
         def answered(answer: Answer) -> None:
             report = encode_report(answer.id, answer.tally, answer.gathering, answer.estimate)
             if isinstance(answer.value, Fault):
-                respond(_fault_response(answer.value, relates_to, report))
+                respond(fault_response(answer.value, relates_to, report))
             elif isinstance(answer.value, Replies):
                 # Who wants every reply has said so: it knows that this is not the operation's own response.
                 body, blocks = self._collected.keep(answer.id, asker, report, answer.value).part(1)
@@ -382,22 +381,5 @@ def _check_anonymous(addressing: Addressing) -> None:
             raise header_fault("OnlyAnonymousAddressSupported", qname(WSA, header), reason)
 
 
-def _in_kind(addressing: Addressing, respond: Respond) -> Respond:
-    """Who speaks WS-Addressing 2004/08 is answered in it."""
-    if addressing.wsa == WSA:
-        return respond
-
-    def respond_older(response: Response) -> None:
-        respond(replace(response, body=older(response.body)) if response.body else response)
-
-    return respond_older
-
-
 def _action_not_supported(action: str) -> RemoteError:
     return action_not_supported(action, f"not an operation of this service: {action}")
-
-
-def _fault_response(fault: Fault, relates_to: str, blocks: bytes = b"") -> Response:
-    # SOAP 1.2 part 2 section 7.5.1.2: Sender is 400, everything else 500.
-    status = 400 if fault.code is FaultCode.SENDER else 500
-    return Response(status, fault_envelope(fault, relates_to, blocks))

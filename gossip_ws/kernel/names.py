@@ -32,6 +32,9 @@ WSD_2005 = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
 DPWS_2006 = "http://schemas.xmlsoap.org/ws/2006/02/devprof"
 """The generation before: what older devices and clients speak."""
 
+ANONYMOUS = WSA + "/anonymous"
+"""Where a reply goes that goes back on the same exchange."""
+
 
 def qname(namespace: str, local: str) -> QName:
     """Join a namespace and a local name; an empty namespace gives the bare local name."""

@@ -32,7 +32,7 @@ from gossip_ws.dpws.messages import (
 )
 from gossip_ws.kernel.errors import sender_fault
 from gossip_ws.kernel.names import WSA, DeviceId, qname
-from gossip_ws.wire.envelope import MAX_ENVELOPE, REPLY, Addressing, Envelope, attribute, build, parse, text
+from gossip_ws.wire.envelope import MAX_ENVELOPE, REPLY, Addressing, Envelope, attribute, build, parse, text, write_epr
 from gossip_ws.wire.generation import BOTH, NAMES, OASIS, Names
 from gossip_ws.wire.qnames import read_qnames, read_uri, read_uris, too_many, write_qnames
 
@@ -57,7 +57,7 @@ def encode(message: Message) -> bytes:
             name, app = "Bye", message.app
             # The draft has no MetadataVersion here.
             version = message.metadata_version if names is OASIS else None
-            inner = _write_epr(message.device) + _write_version(version)
+            inner = write_epr(message.device) + _write_version(version)
         case Probe():
             name = "Probe"
             inner = write_qnames("wsd:Types", names.said(message.types)) + _write_scopes(
@@ -70,7 +70,7 @@ def encode(message: Message) -> bytes:
             )
         case Resolve():
             name = "Resolve"
-            inner = _write_epr(message.device)
+            inner = write_epr(message.device)
         case ResolveMatches():
             name, app, relates_to = "ResolveMatches", message.app, message.relates_to
             found = message.match
@@ -233,17 +233,13 @@ def _write_target(target: Target, names: Names) -> str:
     xaddrs = f"<wsd:XAddrs>{text(' '.join(target.xaddrs))}</wsd:XAddrs>" if target.xaddrs else ""
     return "".join(
         (
-            _write_epr(target.device),
+            write_epr(target.device),
             write_qnames("wsd:Types", names.said(target.types)),
             _write_scopes(target.scopes),
             xaddrs,
             _write_version(target.metadata_version),
         )
     )
-
-
-def _write_epr(device: DeviceId) -> str:
-    return f"<wsa:EndpointReference><wsa:Address>{text(device)}</wsa:Address></wsa:EndpointReference>"
 
 
 def _write_scopes(scopes: tuple[str, ...], match_by: str = "") -> str:

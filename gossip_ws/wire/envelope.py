@@ -10,7 +10,7 @@ from typing import Final
 from lxml import etree
 
 from gossip_ws.kernel.errors import Fault, FaultCode, RemoteError, sender_fault
-from gossip_ws.kernel.names import SOAP12, WSA, WSA_2004, QName, qname
+from gossip_ws.kernel.names import ANONYMOUS, SOAP12, WSA, WSA_2004, QName, qname
 
 MAX_ENVELOPE: Final = 32_767
 """Octets; DPWS 1.1 MAX_ENVELOPE_SIZE."""
@@ -28,7 +28,6 @@ _WSA = f"{{{WSA}}}"
 _ENDPOINTS = frozenset((_WSA + "ReplyTo", _WSA + "FaultTo"))
 _ONCE = frozenset(_WSA + name for name in ("To", "Action", "MessageID", "From", "ReplyTo", "FaultTo"))
 REPLY: Final = WSA + "/reply"
-_ANONYMOUS = WSA + "/anonymous"
 _WSA_2004 = f"{{{WSA_2004}}}"
 _ANONYMOUS_2004 = WSA_2004 + "/role/anonymous"
 _REPLY_2004 = WSA_2004 + "/Reply"
@@ -201,6 +200,11 @@ def message_id() -> str:
     return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
+def write_epr(address: str) -> str:
+    """The `wsa:EndpointReference` of who has nothing but an address, of either generation: the prefix says which."""
+    return f"<wsa:EndpointReference><wsa:Address>{text(address)}</wsa:Address></wsa:EndpointReference>"
+
+
 def build(properties: Addressing, body: bytes, blocks: bytes = b"") -> bytes:
     """An envelope around `body` and further header `blocks`; both are taken verbatim, so each must
     declare the namespaces it uses (the canonical form does)."""
@@ -294,7 +298,7 @@ def _addressing_2004(headers: tuple[etree._Element, ...]) -> Addressing:
             raise header_fault(
                 "InvalidCardinality", QName(block.tag), f"more than once, or of more than {MAX_URI} octets"
             )
-        found[name] = _ANONYMOUS if value == _ANONYMOUS_2004 else value
+        found[name] = ANONYMOUS if value == _ANONYMOUS_2004 else value
     if not found and not relates_to:
         return Addressing()
     return Addressing(
@@ -318,6 +322,6 @@ def _relationship_2004(block: etree._Element) -> str:
 
 def _said_2004(properties: Addressing) -> Addressing:
     to, reply_to = (
-        _ANONYMOUS_2004 if address == _ANONYMOUS else address for address in (properties.to, properties.reply_to)
+        _ANONYMOUS_2004 if address == ANONYMOUS else address for address in (properties.to, properties.reply_to)
     )
     return replace(properties, to=to, reply_to=reply_to)

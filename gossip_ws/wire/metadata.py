@@ -26,7 +26,7 @@ from gossip_ws.dpws.metadata import (
 )
 from gossip_ws.kernel.errors import LocalError, sender_fault
 from gossip_ws.kernel.names import DPWS, WSA, DeviceId, QName, qname, split
-from gossip_ws.wire.envelope import Addressing, attribute, build, message_id, parser, text
+from gossip_ws.wire.envelope import Addressing, attribute, build, message_id, parser, text, write_epr
 from gossip_ws.wire.generation import DRAFT, OASIS, Names
 from gossip_ws.wire.qnames import read_qnames, read_uri, too_many, write_qnames
 
@@ -188,10 +188,10 @@ def _relationship(relationship: Relationship, names: Names) -> str:
     if host is not None:
         # Before 1.1 a host has a ServiceId, as what it hosts has.
         service = _element("ServiceId", text(host.device), names) if names is DRAFT else ""
-        inner = _element("Host", _write_epr(host.device) + _types(host.types, names) + service, names)
+        inner = _element("Host", write_epr(host.device) + _types(host.types, names) + service, names)
     for hosted in relationship.hosted:
         service = _element("ServiceId", text(hosted.service_id), names)
-        addresses = "".join(map(_write_epr, hosted.addresses))
+        addresses = "".join(map(write_epr, hosted.addresses))
         inner += _element("Hosted", addresses + _types(hosted.types, names) + service, names)
     tag = f"{names.prefix}:Relationship"
     return _section(f"{names.dpws}/Relationship", f'<{tag} Type="{names.dpws}/host">{inner}</{tag}>')
@@ -199,10 +199,6 @@ def _relationship(relationship: Relationship, names: Names) -> str:
 
 def _types(types: tuple[QName, ...], names: Names) -> str:
     return write_qnames(f"{names.prefix}:Types", names.said(types))
-
-
-def _write_epr(address: str) -> str:
-    return f"<wsa:EndpointReference><wsa:Address>{text(address)}</wsa:Address></wsa:EndpointReference>"
 
 
 def _texts(name: str, texts: tuple[Text, ...], names: Names) -> str:

@@ -11,7 +11,6 @@ from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.discovery import octets
 from gossip_ws.dpws.effects import Check, Effect, Found, Lost, Multicast, Unicast
 from gossip_ws.dpws.messages import (
-    ANONYMOUS,
     MAX_MATCHES,
     AppSequence,
     Bye,
@@ -29,7 +28,7 @@ from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DEVICE, DISCOVERY_PROXY, GRID, DeviceId, qname
+from gossip_ws.kernel.names import ANONYMOUS, DEVICE, DISCOVERY_PROXY, GRID, DeviceId, qname
 from gossip_ws.wire.discovery import encode
 from gossip_ws.wire.envelope import MAX_ENVELOPE
 

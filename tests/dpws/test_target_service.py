@@ -13,7 +13,6 @@ from gossip_ws.dpws.effects import Effect, Multicast, Unicast
 from gossip_ws.dpws.matching import STRCMP0
 from gossip_ws.dpws.messages import (
     ADHOC,
-    ANONYMOUS,
     AppSequence,
     Bye,
     Generation,
@@ -28,7 +27,7 @@ from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.instant import Instant
-from gossip_ws.kernel.names import DEVICE, GRID, WSA, WSD, DeviceId, qname
+from gossip_ws.kernel.names import ANONYMOUS, DEVICE, GRID, WSA, WSD, DeviceId, qname
 
 METER = qname(GRID, "SmartMeter")
 ME = DeviceId("urn:uuid:00000000-0000-4000-8000-000000000001")

@@ -11,7 +11,6 @@ from lxml import etree
 from gossip_ws.dpws.discovery import MAX_DESCRIPTION, TargetService
 from gossip_ws.dpws.matching import STRCMP0
 from gossip_ws.dpws.messages import (
-    ANONYMOUS,
     MAX_SCOPES,
     MAX_TYPES,
     AppSequence,
@@ -29,6 +28,7 @@ from gossip_ws.dpws.messages import (
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import (
+    ANONYMOUS,
     DEVICE,
     DPWS,
     DPWS_2006,
