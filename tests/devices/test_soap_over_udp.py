@@ -22,7 +22,7 @@ from gossip_ws.devices.config import DeviceConfig, Security
 from gossip_ws.devices.proxy import ProxySettings, RunningProxy
 from gossip_ws.devices.single import Single
 from gossip_ws.dpws.messages import Bye, Generation, Hello, Message, Probe, ProbeMatches, Resolve, ResolveMatches
-from gossip_ws.dpws.repetition import UDP_MAX_DELAY, UDP_MIN_DELAY
+from gossip_ws.dpws.repetition import UDP_MIN_DELAY
 from gossip_ws.grid.population import device_id
 from gossip_ws.kernel.names import DEVICE
 from gossip_ws.net.multicast import Group
@@ -132,16 +132,13 @@ def run(story: Callable[[Single, Ear, Ear, Group], Awaitable[None]]) -> Ear:
 
 
 def check_copies(messages: list[list[Seen]], count: int) -> None:
-    """U1, U2: each message leaves twice, the same octets, 50 to 250 ms apart."""
+    """U1, U2: each message leaves twice, the same octets, not less than 50 ms apart."""
     assert len(messages) == count
-    gaps = []
     for first, second in messages:
         assert first.octets == second.octets
         assert len(first.octets) <= MAX_UDP_ENVELOPE
-        gaps.append(second.at - first.at)
-    assert min(gaps) >= UDP_MIN_DELAY - 0.002
-    # A machine that is busy may be late with some.
-    assert min(gaps) <= UDP_MAX_DELAY
+        # Not more than 250 ms is what is drawn (tests/dpws/test_repetition.py); a busy machine adds what it likes.
+        assert second.at - first.at >= UDP_MIN_DELAY - 0.002
 
 
 def test_hello_and_bye_leave_twice_in_each_generation() -> None:
