@@ -21,6 +21,7 @@ VERBS = [
     ("conform",),
     ("push-tariff",),
     ("pull-demand",),
+    ("route",),
     ("subscribe",),
     ("device", "run"),
     ("key", "new"),

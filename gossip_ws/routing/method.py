@@ -1,0 +1,55 @@
+"""What `run` asks of an algorithm, and the signals that it may lose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.routing.graph import Link, Path
+
+
+class Signals:
+    """Messages between nodes, each of which is lost with the same probability."""
+
+    __slots__ = ("_dice", "_loss")
+
+    def __init__(self, loss: float, dice: Dice) -> None:
+        self._loss = loss
+        self._dice = dice
+
+    def arrives(self) -> bool:
+        """Draw whether one signal does."""
+        return not self._loss or self._dice.random() >= self._loss
+
+
+class Method(Protocol):
+    """One algorithm at work on one instance."""
+
+    @property
+    def load(self) -> Mapping[Link, float]:
+        """kb on each link that has some, now."""
+        ...
+
+    @property
+    def flows(self) -> Mapping[Path, float]:
+        """kb on each path that carries some: all that is delivered."""
+        ...
+
+    @property
+    def prices(self) -> Mapping[Link, float] | None:
+        """Of each link, where the algorithm has dual prices."""
+        ...
+
+    @property
+    def undelivered(self) -> float:
+        """kb of the demands that no path of `flows` serves."""
+        ...
+
+    def change(self, link: Link, capacity: float) -> None:
+        """A link has another capacity from now on, kb; 0 if it fails."""
+        ...
+
+    def tick(self, now: int, awake: Sequence[int]) -> None:
+        """The nodes `awake`, ascending, act once. What they see is from before any of them moves."""
+        ...

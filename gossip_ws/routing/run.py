@@ -1,0 +1,135 @@
+"""An algorithm on an instance for some ticks: who wakes when, which signals are lost, what changes, what came of it.
+
+A tick is the time between two looks at the network, longer than a signal takes. A node wakes, acts, and waits 0 to
+`async_max` ticks; first within the first `async_max` ticks. One seed gives one run. Reads no file and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.routing.certificate import Certificate, certify
+from gossip_ws.routing.dap import Adaptive
+from gossip_ws.routing.graph import Link, Path
+from gossip_ws.routing.instance import MOST_KB, Instance, Kind
+from gossip_ws.routing.method import Method, Signals
+from gossip_ws.routing.minhop import MinimumHop
+from gossip_ws.routing.peer import Start
+
+MOST_TICKS: Final = 100_000
+MOST_WAIT: Final = 1_000
+MOST_CHANGES: Final = 10_000
+ROUNDING: Final = 1e-9
+"""Share above a capacity that is rounding."""
+OVER: Final = 0.01
+"""Share above a capacity that a bandwidth cost may leave: dual prices approach it from above."""
+
+
+class Algorithm(StrEnum):
+    DAP = "dap"
+    MINIMUM_HOP = "minhop"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From `tick` on, before anybody acts in it, a link has another capacity, kb; 0: it has failed."""
+
+    link: Link
+    tick: int
+    capacity: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """async_max: most ticks that a node waits between two of its actions; 0: all act in every tick. loss: of a signal.
+    The defaults are those of seed 001 table 2."""
+
+    algorithm: Algorithm = Algorithm.DAP
+    async_max: int = 5
+    loss: float = 0.1
+    ticks: int = 100
+    start: Start = Start.MINIMUM_HOP
+    changes: tuple[Change, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.ticks <= MOST_TICKS or not 0 <= self.async_max <= MOST_WAIT:
+            raise LocalError(f"0 to {MOST_TICKS} ticks and 0 to {MOST_WAIT} ticks between two wake-ups")
+        if not 0 <= self.loss < 1:
+            raise LocalError(f"loss lies in [0, 1): {self.loss}")
+        if len(self.changes) > MOST_CHANGES:
+            raise LocalError(f"at most {MOST_CHANGES} changes")
+        for one in self.changes:
+            if not 0 <= one.tick <= MOST_TICKS or not 0 <= one.capacity <= MOST_KB:
+                raise LocalError(f"a change at tick {one.tick} to {one.capacity} kb is out of range")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One tick of a run, before anybody acts in it."""
+
+    tick: int
+    certificate: Certificate
+    undelivered: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run. flows: kb on each path at the end. undelivered: kb of the demands that no path serves.
+    trace: from the start, tick 0, to the end."""
+
+    kind: Kind
+    flows: Mapping[Path, float]
+    trace: tuple[Point, ...]
+
+    @property
+    def last(self) -> Point:
+        return self.trace[-1]
+
+    @property
+    def usable(self) -> bool:
+        """All demand is delivered, and over no link goes more than it carries."""
+        over = OVER if self.kind is Kind.LP else ROUNDING
+        return self.last.undelivered <= 0 and self.last.certificate.overload <= over
+
+
+def run(instance: Instance, terms: Terms, dice: Dice, told: Callable[[int], None] | None = None) -> Outcome:
+    """Run it. told: called with the number of each tick that is done. Raises LocalError: a change of no link."""
+    for one in terms.changes:
+        if one.link not in instance.capacity:
+            raise LocalError(f"no link {one.link[0]}-{one.link[1]}")
+    method = _method(instance, terms, Signals(terms.loss, dice))
+    capacity = dict(instance.capacity)
+    due = [_wait(terms.async_max, dice) for _ in range(instance.nodes)]
+    trace: list[Point] = []
+    for now in range(terms.ticks + 1):
+        for one in terms.changes:
+            if one.tick == now:
+                capacity[one.link] = one.capacity
+                method.change(one.link, one.capacity)
+        trace.append(Point(now, certify(instance, capacity, method.load, method.prices), method.undelivered))
+        if now == terms.ticks:
+            break
+        awake = [node for node, when in enumerate(due) if when <= now]
+        method.tick(now, awake)
+        for node in awake:
+            due[node] = now + 1 + _wait(terms.async_max, dice)
+        if told is not None:
+            told(now + 1)
+    return Outcome(instance.kind, dict(method.flows), tuple(trace))
+
+
+def _wait(most: int, dice: Dice) -> int:
+    return int(dice.random() * (most + 1))
+
+
+def _method(instance: Instance, terms: Terms, signals: Signals) -> Method:
+    match terms.algorithm:
+        case Algorithm.DAP:
+            return Adaptive(instance, terms.start, signals)
+        case Algorithm.MINIMUM_HOP:
+            return MinimumHop(instance, terms.start)
