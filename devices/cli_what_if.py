@@ -11,12 +11,9 @@ from gossip_ws.devices import cli_output as output
 from gossip_ws.devices.tariff_file import read_price, read_tariff
 from gossip_ws.grid.population import Population, choose, load
 from gossip_ws.grid.tariff import PERIOD, PERIODS, Band, Prices, Tariff
-from gossip_ws.grid.what_if import Demand, Peak, Shift, WhatIf, what_if
+from gossip_ws.grid.what_if import GRID, SAMPLE_DAY, Demand, Peak, Shift, WhatIf, what_if
 from gossip_ws.kernel.errors import LocalError
 
-GRID: Final = "1-MVLV-rural-all-2-sw"
-DAY: Final = "2016-01-20"
-"""A working day in winter on which many of the grid's cars are charged."""
 _HOURS: Final = tuple(f"{8 * period:02}-{8 * period + 8:02}" for period in range(PERIODS))
 
 
@@ -25,14 +22,14 @@ _HOURS: Final = tuple(f"{8 * period:02}-{8 * period + 8:02}" for period in range
     epilog="""\b
 Example:
   gossip-ws what-if --prices 0.12,0.30,0.38
-  gossip-ws what-if --grid 1-LV-rural1--2-sw --tariff night.json --start random
+  gossip-ws what-if --grid 1-LV-rural1--2-sw --tariff night.json --start random --plot night.png
   gossip-ws what-if --prices 0.12,0.30,0.38 --json | jq .rebound
 """,
 )
 @click.option("--grid", default=GRID, show_default=True, help="A shipped grid's code, or an imported file.")
 @click.option("--tariff", "file", type=click.Path(path_type=Path), help="A tariff in JSON, as push-tariff takes it.")
 @click.option("--prices", help="Instead: of 00-08, 08-16 and 16-24 h for one kWh, like 0.12,0.30,0.38.")
-@click.option("--day", default=DAY, show_default=True, help="The day whose profiles are taken.")
+@click.option("--day", default=SAMPLE_DAY, show_default=True, help="The day whose profiles are taken.")
 @click.option(
     "--start",
     type=click.Choice(["together", "random"]),
@@ -42,6 +39,7 @@ Example:
 )
 @click.option("--meters", type=click.IntRange(1), help="So many of the grid's meters, as the city draws them; all.")
 @click.option("--seed", type=int, default=1, show_default=True, help="How devices differ, and the random starts.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Also a picture, PNG or SVG; needs the laboratory.")
 @output.as_json
 def what_if_(
     grid: str,
@@ -51,6 +49,7 @@ def what_if_(
     start: str,
     meters: int | None,
     seed: int,
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Move the tasks of a whole grid to where a tariff makes them cheapest; tell demand, cost and peaks.
@@ -60,10 +59,16 @@ def what_if_(
     begin at random.
     """
     tariff = _tariff(file, prices)
+    if plot is not None:
+        with output.laboratory():
+            from gossip_ws.lab import drawing, tariff_picture
+        drawing.check(plot)
     population = load(grid)
     if meters is not None:
         population = choose(population, meters, seed)
     found = what_if(population, day, tariff, seed)
+    if plot is not None:
+        drawing.save(tariff_picture.draw([found], tariff, tariff_picture.caption(population, day, seed)), plot)
     if as_json:
         output.say_json(_object(population, day, tariff, start, seed, found))
     else:

@@ -21,6 +21,9 @@ from gossip_ws.grid.profiles import QUARTERS, Jitter
 from gossip_ws.grid.tariff import DAY, PERIODS, Prices
 from gossip_ws.grid.tasks import Periods, Task, cheapest, cost, drawn, tasks_of
 
+GRID: Final = "1-MVLV-rural-all-2-sw"
+SAMPLE_DAY: Final = "2016-01-20"
+"""A working day in winter on which many of the grid's cars are charged."""
 _LENGTH: Final = QUARTERS // PERIODS
 _MINUTES: Final = DAY // QUARTERS
 """Of a quarter hour."""

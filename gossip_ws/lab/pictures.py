@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from gossip_ws.grid import population
+from gossip_ws.grid.what_if import GRID, SAMPLE_DAY, what_if
 from gossip_ws.kernel.terms import Variant
-from gossip_ws.lab import engine
+from gossip_ws.lab import engine, tariff_picture
 from gossip_ws.lab.drawing import BLACK, COLOURS, MARKERS, ORANGE, SKY, canvas, series, thousands
 from gossip_ws.lab.sweep import TARGET, seed_of, trial_of
 from gossip_ws.lab.trial import Trial, summarise
@@ -210,9 +213,18 @@ def load(scale: Scale) -> Figure:
     return figure
 
 
+def tariff(scale: Scale) -> Figure:
+    """What a cheap night makes of a grid's day; `nodes` are its meters, each repetition has a seed of its own."""
+    some = population.choose(population.load(GRID), scale.nodes, scale.seed)
+    prices = Decimal("0.12"), Decimal("0.30"), Decimal("0.38")
+    plans = [what_if(some, SAMPLE_DAY, prices, scale.seed + number) for number in range(scale.repeat)]
+    return tariff_picture.draw(plans, prices, tariff_picture.caption(some, SAMPLE_DAY, scale.seed, scale.repeat))
+
+
 PICTURES: Final[Mapping[str, Picture]] = {
     "spread": Picture("Spread over the rounds of a push, against theory.", spread, 10_000, 100),
     "coverage": Picture("Coverage against fanout and loss, and what the planner chooses.", chosen, 1_000, 200),
     "redundancy": Picture("Payloads and messages a delivery takes, by variant.", redundancy, 1_000, 200),
     "load": Picture("What the initiator sends, by gossip and one by one, as the devices grow.", load, 1_000_000, 100),
+    "tariff": Picture("A grid's day before and after a tariff, and the peak that comes back.", tariff, 5_367, 5),
 }

@@ -117,6 +117,7 @@ def test_what_cannot_be_drawn_is_one_line(arguments, capsys, tmp_path, monkeypat
     [
         ("matplotlib", ["plot", "spread", "--output", "spread.png"]),
         ("matplotlib", ["simulate", "--nodes", "50", "--sweep", "fanout=2:3", "--plot", "sweep.png"]),
+        ("matplotlib", ["what-if", "--prices", "1,2,3", "--plot", "tariff.png"]),
         ("distributed", ["simulate", "--nodes", "50", "--sweep", "fanout=2:3"]),
         ("dask", ["simulate", "--nodes", "50", "--sweep", "fanout=2:3"]),
     ],
