@@ -25,6 +25,8 @@ _LONGEST_RETRY = 30.0
 _PATIENCE = 3
 """Times that a registrar which took this device in may leave a refresh unanswered. The registration holds meanwhile:
 one lost answer, or a busy substation, is no reason to move to another place in the tree."""
+_SERVICES = 8
+"""Peer Services that are known, the seeds among them."""
 _NONCE_BITS = 128
 _CHALLENGES = 5
 """Challenges sent before an address counts as one that does not answer: 0.01 % at 10 % loss each way."""
@@ -151,11 +153,24 @@ class Enrolment:
         return self._enrol(now) if self._services else []
 
     def found(self, service: Address, now: Instant) -> list[Effect]:
-        """Discovery found a Peer Service; used at once when there is none yet."""
-        if service in self._services or len(self._services) >= 8:
+        """Discovery found a Peer Service; used at once when there is none yet. Of too many the one found first makes
+        room: a parent that moves is found at each of its addresses."""
+        if service in self._services or not self._has_room():
             return []
         self._services.append(service)
         return [] if self.is_enrolled or len(self._services) > 1 else self._enrol(now)
+
+    def _has_room(self) -> bool:
+        if len(self._services) < _SERVICES:
+            return True
+        now = self._next % len(self._services)
+        found = range(len(self._config.seeds), len(self._services))
+        oldest = next((n for n in found if n != now and self._services[n] != self._taken_in_at), None)
+        if oldest is None:
+            return False
+        self._next = now - (oldest < now)
+        self._unsure.discard(self._services.pop(oldest))
+        return True
 
     def again(self, timer: EnrolAgain, now: Instant) -> list[Effect]:
         return self._enrol(now) if timer.turn == self._turn else []

@@ -35,6 +35,8 @@ _GET_TIMEOUT = 5.0
 _PROBE_AGAIN = 4.0
 """Seconds to the second Probe when no parent was found; longer than APP_MAX_DELAY. Each next wait is twice the last."""
 _LONGEST_WAIT = 60.0
+_ASKED = 64
+"""Possible parents of which it is remembered where they were asked; the one asked first makes room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Discovery:
         self._turn = 0
         # When the next Probe for a parent is due (monotonic s).
         self._due = inf
-        self._asked: set[DeviceId] = set()
+        self._asked: dict[DeviceId, Address] = {}
         self._running = False
 
     def start(self) -> None:
@@ -129,7 +131,7 @@ class Discovery:
                 case ProbeEnded():
                     self.counters["probes ended"] += 1
                 case Lost(device=device):
-                    self._asked.discard(device)
+                    self._asked.pop(device, None)
                 case Dropped():
                     self.counters[effect.reason] += 1
 
@@ -162,7 +164,11 @@ class Discovery:
         self._due = inf
         if self._running and self.seeker is not None and self._parent is not None and not self._asked:
             now = self._clock.now()
-            self.carry_out(self.seeker.probe(now, types=self._parent.types, scopes=self._parent.scopes))
+            try:
+                self.carry_out(self.seeker.probe(now, types=self._parent.types, scopes=self._parent.scopes))
+            except LocalError:
+                # Addresses that come and go within seconds: what is asked already is as good.
+                self.counters["too many Probes open"] += 1
             self._probe_in(wait, min(2 * wait, _LONGEST_WAIT))
 
     def _probe_in(self, wait: float, then: float) -> None:
@@ -175,13 +181,17 @@ class Discovery:
             self._clock.call_later(delay, lambda: self._probe(then) if turn == self._turn else None)
 
     def _found(self, target: Target) -> None:
-        """Ask a possible parent where its Peer Service is (WS-Transfer Get), once."""
-        if self._enrol is None or target.device in self._asked:
+        """Ask a possible parent where its Peer Service is (WS-Transfer Get): once, and again when it is there no
+        more."""
+        if self._enrol is None or self._asked.get(target.device) in target.http:
             return
         address = nearest(self._homes(), target.http)
         if address is None:
             return
-        self._asked.add(target.device)
+        self._asked.pop(target.device, None)
+        while len(self._asked) >= _ASKED:
+            del self._asked[next(iter(self._asked))]
+        self._asked[target.device] = address
         frame = get_request(target.device)
 
         def done(reply: Frame | None) -> None:
@@ -190,7 +200,8 @@ class Discovery:
                 # Not up yet, or no parent after all: what else answers, or this one later, may be. Not at once: whoever
                 # answers Probes and nothing else would be asked without end, and two of them twice as often each time.
                 self.counters["no Peer Service found"] += 1
-                self._asked.discard(target.device)
+                if self._asked.get(target.device) == address:
+                    del self._asked[target.device]
                 self._probe_in(_PROBE_AGAIN, _PROBE_AGAIN)
             elif self._enrol is not None:
                 self._enrol(service)

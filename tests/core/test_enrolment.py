@@ -320,3 +320,25 @@ def test_a_registrar_that_rebooted_and_forgot_is_registered_with_again():
     (answer,) = meter.receive(challenge.message, SEED, at(30.6))
     rebooted.receive(answer.message, address("sm1"), at(30.7))
     assert [held.device for held in rebooted.peers] == [device("sm1")]
+
+
+def test_of_many_services_that_were_found_the_oldest_makes_room():
+    """A parent that moves once a day is found at its ninth address too. Seeds stay, and so does the one in use."""
+    meter = node("sm1", seeds=(SEED,))
+    meter.start(NOW)
+    meter.enrolled(90.0, peer("ssc1"), NOW)
+    for number in range(20):
+        meter.service_found(address(f"found{number}"), NOW)
+    asked = []
+    for turn in range(3 + 8):
+        (again,) = meter.enrol_failed(at(30 + turn))
+        (enrol,) = meter.timer(again.timer, at(30.5 + turn))
+        asked.append(enrol.service)
+    assert asked[:3] == [SEED, SEED, address("found13")]
+    assert asked[3:9] == [address(f"found{number}") for number in range(14, 20)]
+    assert asked[9] == SEED
+    # The one in use stays while it is.
+    meter.enrolled(90.0, peer("ssc9"), at(50))
+    for number in range(20, 40):
+        meter.service_found(address(f"found{number}"), at(50))
+    assert meter.stop()[0] == asked[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -101,6 +102,45 @@ def test_it_asks_the_parent_once_where_its_peer_service_is() -> None:
     probes = len(meter.said(Probe))
     meter.clock.turn(300.0)
     assert len(meter.said(Probe)) == probes
+
+
+def test_a_parent_that_is_elsewhere_now_is_asked_again_and_one_that_has_more_addresses_is_not() -> None:
+    meter = Seeking()
+    meter.matched(PARENT)
+    meter.network.asked.pop()[2](described(PEERS))
+    there = "http://10.0.0.99:8080/"
+    both = replace(PARENT, xaddrs=(there + "device", *PARENT.xaddrs), metadata_version=2)
+    gone = replace(both, xaddrs=both.xaddrs[:1], metadata_version=3)
+    meter.listener.receive(encode(Hello(both, AppSequence(1, 7), message_id())), SOURCE)
+    assert not meter.network.asked
+    meter.listener.receive(encode(Hello(gone, AppSequence(1, 8), message_id())), SOURCE)
+    ((_, to, done),) = meter.network.asked
+    assert str(to) == there + "device"
+    done(described(there + "Peers"))
+    assert meter.enrolled == [Address.parse(PEERS), Address.parse(there + "Peers")]
+
+
+def test_addresses_that_come_and_go_end_no_search() -> None:
+    """Each change asks for a parent; there may be so many Probes open, and then the next is due as ever."""
+    meter = Seeking()
+    for number in range(40):
+        meter.discovery.moved((f"http://10.0.0.{number}:8080/device",))
+    meter.clock.turn(10.0)
+    before = len(meter.said(Probe))
+    meter.clock.turn(60.0)
+    assert len(meter.said(Probe)) > before
+
+
+def test_who_answers_as_a_parent_again_and_again_under_other_names_is_not_remembered_for_ever() -> None:
+    meter = Seeking()
+    for number in range(100):
+        name = DeviceId(f"urn:uuid:00000000-0000-4000-8000-{number + 4096:012x}")
+        meter.listener.receive(encode(Hello(replace(PARENT, device=name), AppSequence(1, 1), message_id())), SOURCE)
+        meter.network.asked.pop()[2](described(PEERS))
+    # The first is asked once more: it was forgotten.
+    first = replace(PARENT, device=DeviceId(f"urn:uuid:00000000-0000-4000-8000-{4096:012x}"), metadata_version=2)
+    meter.listener.receive(encode(Hello(first, AppSequence(1, 2), message_id())), SOURCE)
+    assert len(meter.network.asked) == 1
 
 
 @pytest.mark.parametrize("reply", [None, b"junk", described(), described("urn:not-http"), described("ftp://x/")])

@@ -177,6 +177,19 @@ def test_whose_only_address_changes_registers_again(laboratory: Laboratory, star
     everybody_contributes(one, url, 2)
 
 
+def test_a_parent_whose_only_address_changes_is_found_again(laboratory: Laboratory, start: Start) -> None:
+    """Its children know it by discovery alone: they hear where it is now, and register there when the old address is
+    silent."""
+    one, two = laboratory.host("one", Subnet.FAN, 1), laboratory.host("two", Subnet.FAN, 2)
+    start(one, "", 'interfaces = ["eth0"]\ngossip.lease = 3')
+    meter = start(two, "/1", 'interfaces = ["eth0"]')
+    everybody_contributes(two, f"http://10.71.1.1:{PORT}", 2)
+    one.configure("addr del 10.71.1.1/24 dev eth0", "addr add 10.71.1.77/24 brd + dev eth0")
+    everybody_contributes(two, f"http://10.71.1.77:{PORT}", 2)
+    push(two, f"http://10.71.1.77:{PORT}", 1)
+    has_tariff(two, meter, "10.71.1.2", 1)
+
+
 def test_a_subscription_outlives_an_address_and_is_made_again_at_the_next(laboratory: Laboratory, start: Start) -> None:
     """Events come from wherever the device is. Its manager is gone with the address that SubscribeResponse named, so
     when the time is over the subscriber looks for the device, and subscribes there: nothing is heard twice."""
