@@ -33,6 +33,10 @@ class Crowd:
             return np.array([len(cells)], np.int64)
         return np.bincount(cells // self.nodes, minlength=self.repeat)
 
+    def is_complete(self, cells: Cells) -> bool:
+        """Has everybody the message in the repetitions from the first cell's to the last one's?"""
+        return bool(self.has[cells[0] // self.nodes : cells[-1] // self.nodes + 1].all())
+
     def newcomers(self, before: NDArray[np.bool_], round_: int) -> Cells:
         """Who has it now and did not `before`, in ascending order. They are counted as reached in this round."""
         fresh = self.has != before

@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gossip_ws.kernel.terms import Variant
-from gossip_ws.lab.adverts import TRIES
 from gossip_ws.lab.crowd import Crowd
 from gossip_ws.lab.draws import Cells, Numbers, arrived
-from gossip_ws.lab.fetch import fetch, fetch_again, give
+from gossip_ws.lab.fetch import fetch, fetch_again, give, tries
 from gossip_ws.lab.trial import Outcomes, Trial
 
-_ONE_HOLDER: Final = 1 + TRIES
 _AT_ONCE: Final = 2**18
 """Callers."""
 
@@ -60,5 +58,5 @@ def _exchange(
     else:
         crowd.envelopes += crowd.of_each(gets)
         told = arrived(rng, trial.loss, gets)
-        fetch_again(crowd, rng, trial.loss, told, np.full(len(told), _ONE_HOLDER))
+        fetch_again(crowd, rng, trial.loss, told, tries(np.ones(len(told), np.int32)))
     fetch(crowd, rng, trial.loss, arrived(rng, trial.loss, there[holds & ~partner_holds]))

@@ -35,13 +35,17 @@ def generator(repeat: int, seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def targets(rng: np.random.Generator, n: int, senders: Cells, fanout: int) -> Iterator[Cells]:
-    """The cells that `senders` send to, `fanout` each in its own repetition: some at a time, shape (fanout, some)."""
+def lots(senders: Cells, fanout: int) -> Iterator[Cells]:
+    """The senders in order, so many at a time that their targets are no more than a cache holds."""
     step = max(1, _AT_ONCE // fanout)
     for start in range(0, len(senders), step):
-        some = senders[start : start + step]
-        own = some % n
-        yield distinct(rng, n, own.astype(np.int32), fanout) + (some - own)
+        yield senders[start : start + step]
+
+
+def targets(rng: np.random.Generator, n: int, senders: Cells, fanout: int) -> Cells:
+    """The cells that `senders` send to, each in its own repetition: shape (fanout, senders)."""
+    own = senders % n
+    return distinct(rng, n, own.astype(np.int32), fanout) + (senders - own)
 
 
 def distinct(rng: np.random.Generator, n: int, senders: Numbers, fanout: int) -> Numbers:
