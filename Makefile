@@ -44,6 +44,7 @@ bench: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.sim.soak --schedules $(SCHEDULES) --seed $(SEED)
+	$(BIN)/python -m tests.consensus.soak --schedules $(SCHEDULES) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

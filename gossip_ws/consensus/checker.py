@@ -204,7 +204,7 @@ def left_over(logs: Mapping[str, Log], hierarchy: Hierarchy) -> dict[int, dict[s
         sums: dict[str, Vector] = {}
         for device, rest in below.items():
             if device in hierarchy.home:
-                cluster = hierarchy.above(device, level).id
+                cluster = hierarchy.above(device, level)
                 sums[cluster] = plus(sums.get(cluster, zero(length)), rest)
         found[level] = sums
     return found

@@ -1,8 +1,8 @@
 """Who balances with whom: devices in nano grids, nano grids in streets, and so on up to the whole grid.
 
-A cluster is a part of the feeder with one way out, upward: so what it cannot match leaves it without crossing what it
-has matched. Made from places alone, by one rule, so whoever knows the same devices knows the same clusters. Knows no
-watts and no protocol.
+A cluster is everything that hangs below one point of the feeder: its ends are clusters of their own, and those are
+members of the next one up the feeder. So all of a cluster leaves it by one way, and nothing passes through it. Made
+from places alone, by one rule: whoever knows the same devices knows the same clusters. Knows no watts and no protocol.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from itertools import zip_longest
 from typing import Final
 
 from gossip_ws.consensus.instance import Device, Feeder, Instance
@@ -24,196 +25,198 @@ LARGEST: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """level: 1 for a nano grid, whose children are devices; above, they are clusters of the level below. exit: the
-    bus through which everything leaves it. parent: the cluster above; empty for the topmost."""
+    """level: one more than that of its highest child; a device's is 0. children: devices and clusters. exit: the bus
+    through which everything leaves it. kind: what it is called in a grid. parent: the cluster above; the topmost has
+    none."""
 
     id: str
     level: int
     children: tuple[str, ...]
     exit: int
+    kind: str
     parent: str = ""
+
+
+KINDS: Final = ("nano grid", "street", "SSC", "region", "IS")
+"""From below: of devices alone; within an area; a whole area; areas of one medium voltage feeder; everything."""
 
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """All clusters by id. home: each device's nano grid. area_levels: the level at which an area is one cluster."""
+    """All clusters by id. home: the cluster whose child a device is."""
 
     feeder: Feeder = field(repr=False)
     clusters: Mapping[str, Cluster] = field(repr=False)
     home: Mapping[str, str] = field(repr=False)
     bus: Mapping[str, int] = field(repr=False)
-    depth: int
-    area_levels: int
+    top: str
     size: int
+    _candidates: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
-    def level_name(self, level: int) -> str:
-        """What the level is called in a distribution grid."""
-        if level == 1:
-            return "nano grid"
-        if level < self.area_levels:
-            return "street"
-        if level == self.area_levels:
-            return "SSC"
-        return "IS" if level == self.depth else "region"
+    @property
+    def depth(self) -> int:
+        """The level of the topmost cluster."""
+        return self.clusters[self.top].level
 
-    def above(self, device: str, level: int) -> Cluster:
-        """The cluster of that level in which the device is."""
-        cluster = self.clusters[self.home[device]]
-        while cluster.level < level:
-            cluster = self.clusters[cluster.parent]
-        return cluster
+    def level(self, child: str) -> int:
+        """Of a cluster; 0 of a device."""
+        return self.clusters[child].level if child in self.clusters else 0
 
-    def meeting_level(self, one: str, other: str) -> int:
-        """The lowest level at which two devices are in one cluster."""
-        mine, its = self.clusters[self.home[one]], self.clusters[self.home[other]]
-        while mine.id != its.id:
-            mine, its = self.clusters[mine.parent], self.clusters[its.parent]
-        return mine.level
+    def parent(self, child: str) -> str:
+        """The cluster whose child a device or a cluster is; empty for the topmost."""
+        return self.clusters[child].parent if child in self.clusters else self.home[child]
+
+    def above(self, device: str, level: int) -> str:
+        """The largest cluster of at most that level in which the device is; the device itself where there is none."""
+        here = device
+        while (parent := self.parent(here)) and self.clusters[parent].level <= level:
+            here = parent
+        return here
 
     def place(self, child: str) -> int:
         """The bus of a device, or the way out of a cluster."""
         return self.bus[child] if child in self.bus else self.clusters[child].exit
 
-    def candidate(self, cluster: str, number: int) -> str:
-        """The device that speaks for a cluster when those before it do not answer. One after the other they come from
-        different children, so a part that is cut off does not hold all of the first."""
-        here = self.clusters[cluster]
-        count = len(here.children)
-        if here.level == 1:
-            return here.children[number % count]
-        # Shifted by level, so that not one device speaks for all levels.
-        child = here.children[(number + here.level - 1) % count]
-        return self.candidate(child, number // count)
+    def candidates(self, cluster: str) -> tuple[str, ...]:
+        """The devices that may speak for a cluster, in the order in which they are asked to: all of them, one child's
+        after the other's, so a part that is cut off does not hold all of the first."""
+        if cluster not in self._candidates:
+            here = self.clusters[cluster]
+            # Shifted by level, so that not one device speaks for all levels.
+            shift = (here.level - 1) % len(here.children)
+            lines = [
+                self.candidates(child) if child in self.clusters else (child,)
+                for child in (*here.children[shift:], *here.children[:shift])
+            ]
+            self._candidates[cluster] = tuple(
+                device for rank in zip_longest(*lines) for device in rank if device is not None
+            )
+        return self._candidates[cluster]
 
-    def leaves(self, cluster: str) -> tuple[str, ...]:
+    def leaves(self, child: str) -> tuple[str, ...]:
         """All devices below."""
-        here = self.clusters[cluster]
-        if here.level == 1:
-            return here.children
-        return tuple(leaf for child in here.children for leaf in self.leaves(child))
-
-    def at(self, level: int) -> list[Cluster]:
-        """The clusters of one level."""
-        return [cluster for cluster in self.clusters.values() if cluster.level == level]
+        here = self.clusters.get(child)
+        return (child,) if here is None else tuple(leaf for one in here.children for leaf in self.leaves(one))
 
 
 def build(instance: Instance, size: int = SIZE) -> Hierarchy:
-    """Clusters of at most `size` members, each level within its area up to the area, and areas together above.
+    """Clusters of at most `size` members; no cluster but those of whole areas has devices of two areas.
 
     Raises LocalError for a size that is none.
     """
     if not 2 <= size <= LARGEST:
         raise LocalError(f"a cluster has 2 to {LARGEST} members, not {size}")
-    areas: dict[str, list[Device]] = defaultdict(list)
-    for device in instance.devices:
-        areas[device.area].append(device)
-    stacks = {area: _stack(instance.feeder, area, devices, size) for area, devices in areas.items()}
-    return _joined(instance, stacks, size)
+    return _together(
+        instance, {area: _area(instance.feeder, area, members, size) for area, members in _areas(instance)}, size
+    )
 
 
 def regrouped(hierarchy: Hierarchy, instance: Instance, areas: Iterable[str]) -> Hierarchy:
-    """After devices joined or left: clusters of `areas` anew, those of all other areas as they were."""
+    """After devices joined or left: clusters of `areas` anew, those within all other areas as they were."""
     changed = set(areas)
-    devices: dict[str, list[Device]] = defaultdict(list)
+    kept: dict[str, list[Cluster]] = defaultdict(list)
+    for cluster in hierarchy.clusters.values():
+        if cluster.kind in KINDS[:3]:
+            kept[cluster.id.rpartition(":")[0]].append(cluster)
+    made = {
+        area: kept[area]
+        if area in kept and area not in changed
+        else _area(hierarchy.feeder, area, members, hierarchy.size)
+        for area, members in _areas(instance)
+    }
+    return _together(instance, made, hierarchy.size)
+
+
+def _areas(instance: Instance) -> Iterable[tuple[str, list[Device]]]:
+    areas: dict[str, list[Device]] = defaultdict(list)
     for device in instance.devices:
-        devices[device.area].append(device)
-    stacks = {}
-    for area, members in devices.items():
-        if area in changed or not any(device.id in hierarchy.home for device in members):
-            stacks[area] = _stack(hierarchy.feeder, area, members, hierarchy.size)
-        else:
-            stacks[area] = _kept(hierarchy, area, members)
-    return _joined(instance, stacks, hierarchy.size)
+        areas[device.area].append(device)
+    return areas.items()
 
 
-Stack = list[list[Cluster]]
-"""The clusters of one area by level, the nano grids first; the last level has one."""
-
-
-def _stack(feeder: Feeder, area: str, devices: Sequence[Device], size: int) -> Stack:
+def _area(feeder: Feeder, area: str, devices: Sequence[Device], size: int) -> list[Cluster]:
+    """The last one is the whole area."""
     items = [(device.id, device.bus) for device in sorted(devices, key=lambda one: (one.bus, one.id))]
-    stack: Stack = []
-    while not stack or len(stack[-1]) > 1:
-        level = len(stack) + 1
-        groups = grouped(feeder, items, size)
-        stack.append(
-            [Cluster(f"{area}:{level}.{number}", level, members, way) for number, (members, way) in enumerate(groups)]
-        )
-        items = [(cluster.id, cluster.exit) for cluster in stack[-1]]
-    return stack
+    made = grouped(feeder, items, size, area, {})
+    kinds = [*("nano grid" if cluster.level == 1 else "street" for cluster in made[:-1]), "SSC"]
+    return [replace(cluster, kind=kind) for cluster, kind in zip(made, kinds, strict=True)]
 
 
-def _kept(hierarchy: Hierarchy, area: str, devices: Sequence[Device]) -> Stack:
-    levels: Stack = []
-    here = {hierarchy.home[device.id]: None for device in devices}
-    while True:
-        clusters = [hierarchy.clusters[one] for one in here]
-        levels.append([replace(cluster, parent="") for cluster in sorted(clusters, key=lambda one: one.id)])
-        if len(clusters) == 1:
-            return levels
-        here = {cluster.parent: None for cluster in clusters}
-
-
-def _joined(instance: Instance, stacks: Mapping[str, Stack], size: int) -> Hierarchy:
-    """The areas' clusters under one top. A shallow area is its own only member until it is as deep as the others."""
-    deepest = max(len(stack) for stack in stacks.values())
-    clusters: dict[str, Cluster] = {}
-    tops: list[tuple[str, int]] = []
-    for area, stack in stacks.items():
-        padded = list(stack)
-        while len(padded) < deepest:
-            (top,) = padded[-1]
-            level = len(padded) + 1
-            padded.append([Cluster(f"{area}:{level}.0", level, (top.id,), top.exit)])
-        for level_clusters in padded:
-            clusters.update((cluster.id, cluster) for cluster in level_clusters)
-        tops.append((padded[-1][0].id, padded[-1][0].exit))
-    level = deepest
-    while len(tops) > 1:
-        level += 1
-        groups = grouped(instance.feeder, sorted(tops, key=lambda one: (one[1], one[0])), size)
-        made = [Cluster(f"*:{level}.{number}", level, members, way) for number, (members, way) in enumerate(groups)]
+def _together(instance: Instance, areas: Mapping[str, Sequence[Cluster]], size: int) -> Hierarchy:
+    clusters = {cluster.id: cluster for made in areas.values() for cluster in made}
+    tops = sorted((made[-1] for made in areas.values()), key=lambda cluster: (cluster.exit, cluster.id))
+    if len(tops) > 1:
+        levels = {cluster.id: cluster.level for cluster in tops}
+        made = grouped(instance.feeder, [(one.id, one.exit) for one in tops], size, "*", levels)
+        made[-1] = replace(made[-1], kind="IS")
         clusters.update((cluster.id, cluster) for cluster in made)
-        tops = [(cluster.id, cluster.exit) for cluster in made]
+        top = made[-1].id
+    else:
+        top = tops[0].id
+    home: dict[str, str] = {}
     for cluster in list(clusters.values()):
-        if cluster.level > 1:
-            for child in cluster.children:
+        for child in cluster.children:
+            if child in clusters:
                 clusters[child] = replace(clusters[child], parent=cluster.id)
-    home = {leaf: cluster.id for cluster in clusters.values() if cluster.level == 1 for leaf in cluster.children}
+            else:
+                home[child] = cluster.id
+    clusters[top] = replace(clusters[top], parent="")
     bus = {device.id: device.bus for device in instance.devices}
-    return Hierarchy(instance.feeder, clusters, home, bus, level, deepest, size)
+    return Hierarchy(instance.feeder, clusters, home, bus, top, size)
 
 
-def grouped(feeder: Feeder, items: Iterable[tuple[str, int]], size: int) -> list[tuple[tuple[str, ...], int]]:
-    """Groups of at most `size` of the items, which have a bus each, and the bus through which each group is left.
+def grouped(
+    feeder: Feeder, items: Iterable[tuple[str, int]], size: int, prefix: str, levels: Mapping[str, int]
+) -> list[Cluster]:
+    """Clusters of at most `size` members of the items, which have a bus each, and a level if it is not 0. The last one
+    holds everything.
 
-    From the ends of the feeder upward: what hangs together below a bus and fits is carried on; where it does not fit,
-    full groups are closed and the smallest is carried on.
+    From the ends of the feeder upward: what hangs together below a bus and fits is carried on. Where it does not fit,
+    clusters are closed, and carried on as one member each.
     """
     waiting: dict[int, list[list[str]]] = defaultdict(list)
+    level = dict(levels)
     rank: dict[str, int] = {}
     order: list[int] = []
+    closed: list[Cluster] = []
+
+    def close(members: list[str], bus: int) -> str:
+        name = f"{prefix}:{len(closed)}"
+        rank[name] = len(rank)
+        level[name] = 1 + max(level.get(member, 0) for member in members)
+        closed.append(Cluster(name, level[name], tuple(sorted(members, key=rank.__getitem__)), bus, "region"))
+        return name
+
     for name, bus in items:
         rank[name] = len(rank)
         if bus not in waiting:
             heappush(order, -bus)
         waiting[bus].append([name])
-    closed: list[tuple[tuple[str, ...], int]] = []
     while order:
         bus = -heappop(order)
-        bins: list[list[str]] = []
-        for bag in sorted(waiting.pop(bus), key=len, reverse=True):
-            room = next((one for one in bins if len(one) + len(bag) <= size), None)
-            if room is None:
-                bins.append(list(bag))
-            else:
-                room.extend(bag)
-        bins.sort(key=len, reverse=True)
-        carried = bins.pop() if bus else None
-        closed += [(tuple(sorted(one, key=rank.__getitem__)), bus) for one in bins]
-        if carried is not None:
-            parent = feeder.parent[bus]
-            if parent not in waiting:
-                heappush(order, -parent)
-            waiting[parent].append(carried)
+        bags = waiting.pop(bus)
+        while sum(map(len, bags)) > size:
+            bags = _packed(bags, size)
+            # The emptiest stays open: more may come up to it. What is one alone is a member already.
+            bags = [[close(bag, bus)] if len(bag) > 1 else bag for bag in bags[:-1]] + bags[-1:]
+        carried = [member for bag in bags for member in bag]
+        if not order:
+            close(carried, bus)
+            break
+        parent = feeder.parent[bus]
+        if parent not in waiting:
+            heappush(order, -parent)
+        waiting[parent].append(carried)
     return closed
+
+
+def _packed(bags: Iterable[list[str]], size: int) -> list[list[str]]:
+    """Bags put together where they fit, none taken apart; the fullest first."""
+    packed: list[list[str]] = []
+    for bag in sorted(bags, key=len, reverse=True):
+        room = next((one for one in packed if len(one) + len(bag) <= size), None)
+        if room is None:
+            packed.append(list(bag))
+        else:
+            room.extend(bag)
+    return sorted(packed, key=len, reverse=True)

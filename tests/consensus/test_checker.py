@@ -96,9 +96,9 @@ def test_an_agreement_across_a_cut_is_seen_and_one_on_one_side_is_not():
 
 
 def test_a_residual_that_is_told_wrong_is_seen():
-    (nano,) = HIERARCHY.at(1)
-    assert rules(LOGS, hierarchy=HIERARCHY, claimed={1: {nano.id: (-5, -1)}}) == set()
-    assert rules(LOGS, hierarchy=HIERARCHY, claimed={1: {nano.id: (-4, -1)}}) == {"residual"}
+    nano = HIERARCHY.top
+    assert rules(LOGS, hierarchy=HIERARCHY, claimed={1: {nano: (-5, -1)}}) == set()
+    assert rules(LOGS, hierarchy=HIERARCHY, claimed={1: {nano: (-4, -1)}}) == {"residual"}
 
 
 def test_what_could_still_be_agreed_is_seen():

@@ -1,0 +1,118 @@
+"""What one device has offered and promised: its log, and what follows from it.
+
+Everything here is made from the records again after a crash. Knows no message and nobody else's affairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
+from gossip_ws.consensus.messages import Served
+from gossip_ws.consensus.vector import Vector, minus, plus, zero
+
+NONE: Final = AgreementId("")
+
+
+class Book:
+    """One device's. Raises ValueError when the records are not one device's log."""
+
+    def __init__(self, device: str, records: Iterable[Record] = ()) -> None:
+        self.device = device
+        self.records: list[Record] = []
+        self.starts = 0
+        self.day = -1
+        self.offer: Vector = ()
+        self.given: Vector = ()
+        """Promised to buyers on this day, and"""
+        self.taken: Vector = ()
+        """by sellers."""
+        self.today = 0
+        """Agreements and promises of the day, released ones too."""
+        self.sold: dict[AgreementId, Record] = {}
+        self.doubts: dict[AgreementId, Record] = {}
+        """Promised to sellers that have not told what became of it."""
+        self.closed: dict[AgreementId, Kind] = {}
+        """Of what was promised to sellers that have told."""
+        self.served = Served()
+        for record in records:
+            if record.device != device or record.number != len(self.records):
+                raise ValueError(f"record {record.number} of {record.device} in the log of {device}")
+            self._enter(record)
+
+    def write(
+        self,
+        kind: Kind,
+        at: float,
+        *,
+        day: int | None = None,
+        agreement: AgreementId = NONE,
+        peer: str = "",
+        level: int = 0,
+        watts: Vector = (),
+        cause: Cause | None = None,
+    ) -> Record:
+        """The next record, entered; it has to be persisted before anybody hears of it."""
+        record = Record(
+            self.device,
+            len(self.records),
+            at,
+            kind,
+            self.day if day is None else day,
+            agreement,
+            peer,
+            level,
+            watts,
+            cause,
+        )
+        self._enter(record)
+        return record
+
+    def free(self, kept: Vector) -> Vector:
+        """What of the day's offer is neither promised nor among what is `kept`: given positive, needed negative. What
+        a smaller offer no longer covers is nothing left, never the other sign."""
+        return tuple(
+            [
+                max(0, offer - given - some) if offer > 0 else min(0, offer + taken)
+                for offer, given, taken, some in zip(self.offer, self.given, self.taken, kept, strict=True)
+            ]
+        )
+
+    def _enter(self, record: Record) -> None:
+        self.records.append(record)
+        match record.kind:
+            case Kind.STARTED:
+                self.starts += 1
+            case Kind.OFFERED:
+                if record.day != self.day:
+                    self.given = self.taken = zero(len(record.watts))
+                    self.today = 0
+                # Else what is promised stays promised, whatever is offered from now on.
+                self.day, self.offer = record.day, record.watts
+            case Kind.COMMITTED:
+                self.sold[record.agreement] = record
+                if record.day == self.day:
+                    self.today += 1
+                    self.given = plus(self.given, record.watts)
+            case Kind.PREPARED:
+                self.doubts[record.agreement] = record
+                if record.day == self.day:
+                    self.today += 1
+                    self.taken = plus(self.taken, record.watts)
+            case Kind.SETTLED:
+                self._close(record)
+                self._serve(record)
+            case Kind.RELEASED:
+                self._close(record)
+                if record.day == self.day:
+                    self.taken = minus(self.taken, record.watts)
+
+    def _close(self, record: Record) -> None:
+        del self.doubts[record.agreement]
+        self.closed[record.agreement] = record.kind
+
+    def _serve(self, record: Record) -> None:
+        periods = [period for period, watts in enumerate(record.watts) if watts]
+        last = record.day * len(record.watts) + periods[-1]
+        self.served = Served(max(self.served.last, last), self.served.times + len(periods))

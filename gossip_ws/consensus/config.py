@@ -1,0 +1,53 @@
+"""How long devices that agree wait, and how much they keep.
+
+All waits are in rounds: one is the longest that a message usually takes from one device to another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossip_ws.kernel.errors import LocalError
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Waits and bounds of a device. Raises LocalError when a wait is none."""
+
+    round: float = 1.0
+    """Seconds: the longest usual one-way delay. Too short costs repetitions, too long costs time."""
+    answer: float = 2.1
+    """Rounds for an answer, before the question is repeated: there and back, and a little."""
+    tries: int = 4
+    """How often a question is asked: at 20 % loss all of them fail for one in 60."""
+    listen: float = 1.05
+    """Rounds in which the announcements of a nano grid come in, before the first plan."""
+    settle: float = 4.2
+    """Rounds until what is left is told one level up: a plan and an agreement have come about by then."""
+    gather: float = 0.5
+    """Rounds for which a cluster's speaker gathers reports before it lets the children know one another, and"""
+    gather_level: float = 0.75
+    """rounds more for each level: by so much more the reports from below are apart."""
+    level: float = 2.25
+    """Rounds that one level takes to report, gather and report on."""
+    refresh: float = 3.5
+    """Rounds between two reports to a speaker that is not the first choice, so how soon a part is found again that was
+    cut off."""
+    remind: float = 8.0
+    """Rounds until what is left is reported again to the first choice; doubled each time, four times as long at most.
+    Repairs what was lost on the way down."""
+    recent: float = 6.0
+    """Rounds for which a cluster's speaker counts on what it has arranged: it is done by then, or failed."""
+    descent: float = 3.0
+    """Rounds more for each level that it has to come down."""
+    forget: float = 72.0
+    """Rounds after which what was reported and not renewed is no longer believed."""
+    open: int = 64
+    """Proposals that a device has open."""
+    a_day: int = 4_096
+    """Agreements that a device makes in a day."""
+
+    def __post_init__(self) -> None:
+        waits = (self.round, self.answer, self.listen, self.settle, self.gather, self.refresh, self.remind, self.recent)
+        if min(waits) <= 0 or self.forget <= 4 * self.remind or self.tries < 1 or self.open < 1 or self.a_day < 1:
+            raise LocalError("waits and bounds are positive, and a report outlives the wait for the next")

@@ -1,0 +1,82 @@
+"""What a device that agrees wants done, besides the kernel's effects, and the timers it sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossip_ws.consensus.log import AgreementId, Record
+from gossip_ws.consensus.messages import Message
+from gossip_ws.kernel.effects import Dropped, SetTimer
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write this down so that it outlives a crash, before anything that comes after it in the list is done."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send a message to devices, each once, best effort."""
+
+    to: tuple[str, ...]
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Timer: has the buyer of a proposal answered?"""
+
+    agreement: AgreementId
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptAgain:
+    """Timer: has the seller told what became of a promise?"""
+
+    agreement: AgreementId
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDue:
+    """Timer: the announcements of the nano grid are in. number: of the plan."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDue:
+    """Timer: tell one level up what `child` has left, if that is news. number: of the last report that it follows."""
+
+    child: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAgain:
+    """Timer: has the speaker of the cluster above heard?"""
+
+    child: str
+    number: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatherDue:
+    """Timer: the reports of a cluster's children are in."""
+
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrandAgain:
+    """Timer: has an errand been answered?"""
+
+    number: int
+    tries: int
+
+
+Timer = AskAgain | AcceptAgain | PlanDue | ReportDue | ReportAgain | GatherDue | ErrandAgain
+Effect = Persist | Tell | SetTimer | Dropped

@@ -1,0 +1,185 @@
+"""What devices that agree tell one another. Values only; who sent a message is told beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gossip_ws.consensus.log import AgreementId
+from gossip_ws.consensus.vector import Vector
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Served:
+    """How well a buyer has fared: the last period in which it was given anything (-1: never), counted over all days,
+    and in how many periods it was. The smallest goes first."""
+
+    last: int = -1
+    times: int = 0
+
+
+NEVER: Final = Served()
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """To all others of the nano grid: what the sender still gives or needs on a day, W by period. number: the length of
+    its log, so that of two the newer is known."""
+
+    day: int
+    number: int
+    rest: Vector
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """A seller to a buyer: take this. level: of the cluster in which they met."""
+
+    agreement: AgreementId
+    day: int
+    watts: Vector
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """A buyer to its seller: so much of it is promised, and stays promised until the seller has told what became of
+    it. record: the promise's number in the buyer's log."""
+
+    agreement: AgreementId
+    watts: Vector
+    record: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """A seller to its buyer: it is made. record: the decision's number in the seller's log."""
+
+    agreement: AgreementId
+    record: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A seller to its buyer: it is not made, and never will be."""
+
+    agreement: AgreementId
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """A buyer to its seller: nothing of it is wanted."""
+
+    agreement: AgreementId
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A child of a cluster to who speaks for the cluster: what the child has left. The sender speaks for the child.
+    number: the sender's own count of its reports."""
+
+    cluster: str
+    child: str
+    day: int
+    number: int
+    rest: Vector
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The answer to a Report."""
+
+    cluster: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A child on a cluster's board: what it has left, and which device speaks for it."""
+
+    child: str
+    speaker: str
+    rest: Vector
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """To the speakers of a cluster's children: what all of them have left. number: of the errand, which `Done` ends."""
+
+    number: int
+    cluster: str
+    day: int
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """One cluster's speaker to another's: this much is to be had, who of yours needs it? number: of the errand,
+    which `Found` ends. level: where the two clusters met."""
+
+    number: int
+    buyer: str
+    day: int
+    watts: Vector
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A child that needs so much, and the device that speaks for it: a device for itself."""
+
+    child: str
+    speaker: str
+    watts: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a Seek: which children share it."""
+
+    number: int
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """A cluster's speaker to that of one of its children: give so much to these. number: of the errand, which `Done`
+    ends."""
+
+    number: int
+    child: str
+    day: int
+    targets: tuple[Target, ...]
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer to a Board and to a Supply."""
+
+    number: int
+
+
+Errand = Board | Seek | Supply
+"""What is repeated until it is answered, and acted on once."""
+Message = (
+    Announce | Propose | Accept | Confirm | Release | Decline | Report | Heard | Board | Seek | Found | Supply | Done
+)
+
+
+def schedules(message: Message) -> tuple[Vector, ...]:
+    """All that a message holds, so that their length can be looked at before anything else is."""
+    match message:
+        case Announce() | Report():
+            return (message.rest,)
+        case Propose() | Accept() | Seek():
+            return (message.watts,)
+        case Board():
+            return tuple(line.rest for line in message.lines)
+        case Found() | Supply():
+            return tuple(target.watts for target in message.targets)
+        case Confirm() | Release() | Decline() | Heard() | Done():
+            return ()

@@ -1,0 +1,229 @@
+"""How one device comes to an agreement with another: propose, accept, confirm, or release.
+
+The seller decides. A buyer that has accepted keeps its promise until it hears; a seller of which a proposal is not
+known any more has not made it (presumed abort), so only two things have to be written down before they are said: the
+buyer's promise and the seller's decision. Every message may be lost, doubled or late, and either side may crash
+between any two steps. Refuses to know who should agree with whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gossip_ws.consensus.book import Book
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Effect, Persist, Tell
+from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
+from gossip_ws.consensus.messages import Accept, Confirm, Decline, Propose, Release
+from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, surplus, zero
+from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.instant import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Open at the seller: its watts are kept for the buyer."""
+
+    buyer: str
+    watts: Vector
+    level: int
+
+
+class Party:
+    """One device's. `records`: its log from before a crash."""
+
+    def __init__(self, device: str, pace: Pace, records: Iterable[Record] = ()) -> None:
+        self.device = device
+        self.book = Book(device, records)
+        self.proposals: dict[AgreementId, Proposal] = {}
+        self.misses = 0
+        """Proposals and promises that came to nothing, or to less."""
+        self._pace = pace
+        self._count = 0
+        self._kept: Vector = zero(len(self.book.offer))
+        self._free: Vector | None = None
+
+    @property
+    def rest(self) -> Vector:
+        """What of the day's offer is neither promised nor proposed: given positive, needed negative."""
+        if self._free is None:
+            self._free = self.book.free(self._kept)
+        return self._free
+
+    @property
+    def is_busy(self) -> bool:
+        """Is anything proposed or promised of which the end is not known?"""
+        return bool(self.proposals or self.book.doubts)
+
+    def start(self, now: Instant) -> list[Effect]:
+        """The device comes up: after this nothing of before is open at it as a seller."""
+        effects: list[Effect] = [Persist(self.book.write(Kind.STARTED, now.monotonic))]
+        for record in self.book.doubts.values():
+            effects += self._accept(record)
+        return effects
+
+    def offer(self, day: int, watts: Vector, now: Instant) -> list[Effect]:
+        """What the device gives and needs from now on. A new day: what was promised for the last one is done with."""
+        if (day, watts) == (self.book.day, self.book.offer):
+            return []
+        if day != self.book.day:
+            self.proposals.clear()
+            self._kept = zero(len(watts))
+        self._free = None
+        return [Persist(self.book.write(Kind.OFFERED, now.monotonic, day=day, watts=watts))]
+
+    # -- as a seller ---------------------------------------------------------------------------
+
+    def propose(self, buyer: str, watts: Vector, level: int) -> list[Effect]:
+        """Offer a buyer as much of `watts` as is left; nothing happens where nothing is."""
+        watts = least(watts, surplus(self.rest))
+        if not any(watts) or buyer == self.device:
+            return []
+        if len(self.proposals) >= self._pace.open or self.book.today >= self._pace.a_day:
+            return [Dropped("too many proposals")]
+        id = AgreementId(f"{self.device}/{self.book.starts}.{self._count}")
+        self._count += 1
+        self.proposals[id] = Proposal(buyer, watts, level)
+        self._kept = plus(self._kept, watts)
+        self._free = None
+        return self._ask(id, 1)
+
+    def ask_again(self, timer: AskAgain) -> list[Effect]:
+        """No answer yet: repeat, or give up. Who accepts later is told that it is not made."""
+        proposal = self.proposals.get(timer.agreement)
+        if proposal is None:
+            return []
+        if timer.tries < self._pace.tries:
+            return self._ask(timer.agreement, timer.tries + 1)
+        self._end(timer.agreement)
+        self.misses += 1
+        return []
+
+    def accepted(self, accept: Accept, sender: str, now: Instant) -> list[Effect]:
+        """The decision, if it is open; else what it was."""
+        sold = self.book.sold.get(accept.agreement)
+        if sold is not None:
+            if sold.peer != sender:
+                return [Dropped("accepted by another")]
+            return [Tell((sender,), Confirm(accept.agreement, sold.number))]
+        proposal = self.proposals.get(accept.agreement)
+        if proposal is None:
+            return [Tell((sender,), Release(accept.agreement))]
+        if proposal.buyer != sender:
+            return [Dropped("accepted by another")]
+        if not _is_part(accept.watts, proposal.watts):
+            # It cannot be what this seller would make; as it is not made, the buyer may have it back.
+            self._end(accept.agreement)
+            return [Dropped("accepted more than proposed"), Tell((sender,), Release(accept.agreement))]
+        self._end(accept.agreement)
+        self.misses += accept.watts != proposal.watts
+        made = self.book.write(
+            Kind.COMMITTED,
+            now.monotonic,
+            agreement=accept.agreement,
+            peer=sender,
+            level=proposal.level,
+            watts=accept.watts,
+            cause=Cause(sender, accept.record),
+        )
+        self._free = None
+        return [Persist(made), Tell((sender,), Confirm(accept.agreement, made.number))]
+
+    def declined(self, decline: Decline, sender: str) -> list[Effect]:
+        """Its watts are free again."""
+        proposal = self.proposals.get(decline.agreement)
+        if proposal is None or proposal.buyer != sender:
+            return [Dropped("declined and not open")]
+        self._end(decline.agreement)
+        self.misses += 1
+        return []
+
+    # -- as a buyer ----------------------------------------------------------------------------
+
+    def proposed(self, propose: Propose, sender: str, now: Instant) -> list[Effect]:
+        """Promise as much of it as is needed. What was answered is answered again in the same way."""
+        doubt = self.book.doubts.get(propose.agreement)
+        if doubt is not None:
+            return (
+                [Tell((doubt.peer,), self._acceptance(doubt))] if doubt.peer == sender else [Dropped("not the seller")]
+            )
+        if propose.agreement in self.book.closed:
+            return [Dropped("proposed again")]
+        if min(propose.watts) < 0:
+            return [Dropped("no schedule")]
+        taken = least(propose.watts, shortage(self.rest)) if propose.day == self.book.day else ()
+        if not any(taken) or self.book.today >= self._pace.a_day or sender == self.device:
+            return [Tell((sender,), Decline(propose.agreement))]
+        promise = self.book.write(
+            Kind.PREPARED,
+            now.monotonic,
+            agreement=propose.agreement,
+            peer=sender,
+            level=propose.level,
+            watts=taken,
+        )
+        self._free = None
+        return [Persist(promise), *self._accept(promise)]
+
+    def accept_again(self, timer: AcceptAgain) -> list[Effect]:
+        """Still in doubt: ask until the seller answers, be it for days. It may have written that it is made."""
+        doubt = self.book.doubts.get(timer.agreement)
+        return self._accept(doubt) if doubt is not None else []
+
+    def confirmed(self, confirm: Confirm, sender: str, now: Instant) -> list[Effect]:
+        """It is made."""
+        return self._closed(Kind.SETTLED, confirm.agreement, sender, now, Cause(sender, confirm.record))
+
+    def released(self, release: Release, sender: str, now: Instant) -> list[Effect]:
+        """It is not made: the watts are needed again."""
+        self.misses += 1
+        return self._closed(Kind.RELEASED, release.agreement, sender, now, None)
+
+    # -- small steps ---------------------------------------------------------------------------
+
+    def _ask(self, id: AgreementId, tries: int) -> list[Effect]:
+        proposal = self.proposals[id]
+        return [
+            Tell((proposal.buyer,), Propose(id, self.book.day, proposal.watts, proposal.level)),
+            SetTimer(AskAgain(id, tries), self._pace.answer * self._pace.round),
+        ]
+
+    def _end(self, id: AgreementId) -> None:
+        proposal = self.proposals.pop(id)
+        self._kept = minus(self._kept, proposal.watts)
+        self._free = None
+
+    def _accept(self, record: Record) -> list[Effect]:
+        return [
+            Tell((record.peer,), self._acceptance(record)),
+            SetTimer(AcceptAgain(record.agreement), self._pace.answer * self._pace.round),
+        ]
+
+    def _acceptance(self, record: Record) -> Accept:
+        return Accept(record.agreement, record.watts, record.number)
+
+    def _closed(self, kind: Kind, id: AgreementId, sender: str, now: Instant, cause: Cause | None) -> list[Effect]:
+        doubt = self.book.doubts.get(id)
+        if doubt is None:
+            return [] if id in self.book.closed else [Dropped("told of what was never promised")]
+        if doubt.peer != sender:
+            return [Dropped("not the seller")]
+        record = self.book.write(
+            kind,
+            now.monotonic,
+            day=doubt.day,
+            agreement=id,
+            peer=sender,
+            level=doubt.level,
+            watts=doubt.watts,
+            cause=cause,
+        )
+        self._free = None
+        return [Persist(record)]
+
+
+def _is_part(part: Vector, whole: Vector) -> bool:
+    return (
+        len(part) == len(whole) and any(part) and all(0 <= some <= most for some, most in zip(part, whole, strict=True))
+    )

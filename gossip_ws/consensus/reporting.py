@@ -1,0 +1,108 @@
+"""How a child tells the cluster above what it has left: to the first candidate that answers, and to the first of all
+again as soon as that one can be heard.
+
+A report that is not answered is repeated, then goes to the next candidate. Knows nothing of what a report is for.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue, Tell
+from gossip_ws.consensus.messages import Heard, Report, Served
+from gossip_ws.consensus.vector import Vector
+from gossip_ws.kernel.effects import SetTimer
+
+EARLIER = 4
+"""Candidates before the one that answers that are asked again, at once."""
+TRIES = 3
+
+
+class Reporter:
+    """One child's way up: a device's, or a cluster's at the device that speaks for it."""
+
+    def __init__(self, child: str, above: str, pace: Pace, number: int) -> None:
+        """`number`: larger than that of any report before the last crash."""
+        self.child = child
+        self.above = above
+        self.told: Vector = ()
+        """What the one above reckons with."""
+        self.is_owed = False
+        """Has the one above to be told even that nothing is left?"""
+        self._pace = pace
+        self._number = number
+        self._choice = 0
+        self.is_asking = False
+        """Is there a report that nobody has answered yet?"""
+        self._reminders = 0
+        self._timers = number
+        self._due = inf
+
+    def later(self, now: float, rounds: float) -> list[Effect]:
+        """Look after some rounds whether there is anything to report, if that is not done sooner anyway."""
+        due = now + rounds * self._pace.round
+        if self._due <= due:
+            return []
+        self._due = due
+        self._timers += 1
+        return [SetTimer(ReportDue(self.child, self._timers), rounds * self._pace.round)]
+
+    def owe(self, now: float) -> list[Effect]:
+        """Something went otherwise than the one above reckons: it is told soon, even that nothing is left."""
+        self.is_owed = True
+        return self.later(now, self._pace.answer)
+
+    def is_due(self, timer: ReportDue) -> bool:
+        """Is it the timer that is waited for?"""
+        if timer.number != self._timers:
+            return False
+        self._due = inf
+        return True
+
+    def report(self, hierarchy: Hierarchy, day: int, rest: Vector, served: Served, now: float) -> list[Effect]:
+        """Tell what is left, and look again later while anything is."""
+        self._reminders = self._reminders + 1 if rest == self.told else 0
+        self.told = rest
+        self.is_owed = False
+        self._number += 1
+        self.is_asking = True
+        message = Report(self.above, self.child, day, self._number, rest, served)
+        earlier = range(min(self._choice, EARLIER))
+        candidates = hierarchy.candidates(self.above)
+        to = dict.fromkeys(candidates[choice] for choice in (self._choice, *earlier))
+        self._due = inf
+        self._timers += 1
+        effects: list[Effect] = [Tell(tuple(to), message), self._again(message, 1)]
+        return effects + self.later(now, self._patience()) if any(rest) else effects
+
+    def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str) -> list[Effect]:
+        """Who answers is believed to speak for the cluster, the first of all before the others."""
+        answered = hierarchy.candidates(self.above)[: self._choice + 1]
+        if heard.number != self._number or sender not in answered:
+            return []
+        self._choice = answered.index(sender)
+        self.is_asking = False
+        return []
+
+    def again(self, hierarchy: Hierarchy, timer: ReportAgain, day: int, rest: Vector, served: Served) -> list[Effect]:
+        """Nobody has heard: repeat, or try the next candidate."""
+        if timer.number != self._number or not self.is_asking:
+            return []
+        candidates = hierarchy.candidates(self.above)
+        tries = timer.tries + 1
+        if tries > TRIES:
+            tries = 1
+            self._choice = (self._choice + 1) % len(candidates)
+        self.told = rest
+        message = Report(self.above, self.child, day, self._number, rest, served)
+        return [Tell((candidates[self._choice],), message), self._again(message, tries)]
+
+    def _again(self, message: Report, tries: int) -> SetTimer:
+        return SetTimer(ReportAgain(self.child, message.number, tries), self._pace.answer * self._pace.round)
+
+    def _patience(self) -> float:
+        if self._choice:
+            return self._pace.refresh
+        return self._pace.remind * min(4, 1 << min(self._reminders, 2))

@@ -1,0 +1,254 @@
+"""A simulated grid of devices that agree: a virtual clock in rounds, a bad network, crashes, cuts; one seed, one trace.
+
+Knows the devices only as `member` shows them. What it sees of all of them at once serves to end a run, never to help.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import accumulate
+from math import inf
+
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
+from gossip_ws.consensus.instance import Instance
+from gossip_ws.consensus.log import Kind, Log, Record
+from gossip_ws.consensus.member import Member
+from gossip_ws.consensus.messages import Message
+from gossip_ws.consensus.vector import Vector, minus, plus, zero
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.instant import Instant
+
+PACE = Pace()
+"""A simulated second is a round."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What came of a run. logs: what each device had written down. rounds: of each day until its last agreement was
+    made. messages: sent from one device to another, by name. dropped: what changed nothing, by reason. settled: was
+    nothing left to do when it ended? claimed: what clusters say that they have left, by level."""
+
+    logs: dict[str, Log]
+    rounds: list[float] = field(default_factory=list)
+    messages: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    settled: bool = False
+    claimed: dict[int, dict[str, Vector]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    message: Message
+    sender: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Restart:
+    """The device comes up again."""
+
+
+class Run:
+    """One simulation. `days`: how often the same is offered again."""
+
+    def __init__(
+        self, instance: Instance, hierarchy: Hierarchy, conditions: Conditions, dice: Dice, *, days: int = 1
+    ) -> None:
+        self.instance = instance
+        self.hierarchy = hierarchy
+        self.time = 0.0
+        self.trace = Trace({})
+        self.members: dict[str, Member] = {}
+        self._conditions = conditions
+        self._dice = dice
+        self._days = days
+        self._day = 0
+        self._began = 0.0
+        self._offers = {device.id: device.watts for device in instance.devices}
+        self._written: dict[str, list[Record]] = {device: [] for device in self._offers}
+        self._boots: Counter[str] = Counter()
+        self._doomed: dict[str, float] = {}
+        self._due: list[tuple[float, int, str, int, object]] = []
+        self._count = 0
+        self._last_fault = max((cut.until for cut in conditions.cuts if cut.until < inf), default=0.0)
+
+    def run(self) -> Trace:
+        """Let it happen until nothing is left to do, or patience ends."""
+        for device in self._offers:
+            self._doom(device)
+            self._boot(device)
+        check = 1.0
+        while self._due:
+            if self._due[0][0] > check:
+                self.time = check
+                check += 1.0
+                if self._is_done():
+                    self._close_day()
+                    if self._day + 1 >= self._days:
+                        self.trace.settled = True
+                        break
+                    self._next_day()
+                elif self.time > max(self._last_fault, self._began) + self._conditions.patience:
+                    self._close_day()
+                    break
+                continue
+            self._step()
+        self.trace.logs = {device: tuple(records) for device, records in self._written.items()}
+        self.trace.claimed = self._claims()
+        return self.trace
+
+    # -- what happens --------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        self.time, _, device, boot, what = heappop(self._due)
+        if isinstance(what, _Restart):
+            self._boot(device)
+            return
+        member = self.members.get(device)
+        if member is None:
+            return
+        if isinstance(what, _Arrival):
+            # Who is cut off meanwhile does not get what is on its way.
+            if not self._are_apart(what.sender, device):
+                self._carry(device, member.receive(what.message, what.sender, self._now()))
+        elif boot == self._boots[device]:
+            timer: Timer = what  # type: ignore[assignment]  # only timers are left
+            self._carry(device, member.due(timer, self._now()))
+
+    def _boot(self, device: str) -> None:
+        self._boots[device] += 1
+        member = Member(device, self.hierarchy, PACE, self._written[device])
+        self.members[device] = member
+        self._carry(device, member.start(self._day, self._offers[device], self._now()))
+
+    def _doom(self, device: str) -> None:
+        if self._conditions.crashes and self._dice.random() < self._conditions.crashes:
+            self._doomed[device] = self._dice.uniform(0.0, self._conditions.within)
+            self._last_fault = max(self._last_fault, self._doomed[device] + self._conditions.down)
+
+    def _carry(self, device: str, effects: list[Effect]) -> None:
+        """Do what it wants done, or, if it is time for it to crash, only the first part of that."""
+        if self._doomed.get(device, inf) <= self.time:
+            del self._doomed[device]
+            for effect in effects[: int(self._dice.random() * (len(effects) + 1))]:
+                self._carry_out(device, effect)
+            del self.members[device]
+            self._boots[device] += 1
+            self._push(self._dice.uniform(0.0, self._conditions.down), device, 0, _Restart())
+            return
+        for effect in effects:
+            self._carry_out(device, effect)
+
+    def _carry_out(self, device: str, effect: Effect) -> None:
+        match effect:
+            case Persist():
+                self._written[device].append(effect.record)
+            case Tell():
+                self.trace.messages[type(effect.message).__name__] += len(effect.to)
+                for to in effect.to:
+                    self._send(device, to, effect.message)
+            case SetTimer():
+                self._push(effect.delay, device, self._boots[device], effect.timer)
+            case Dropped():
+                self.trace.dropped[effect.reason] += 1
+
+    def _send(self, source: str, to: str, message: Message) -> None:
+        there = self._conditions
+        if self._are_apart(source, to) or self._happens(there.loss):
+            return
+        arrival = _Arrival(message, source)
+        for _ in range(2 if self._happens(there.twice) else 1):
+            delay = self._dice.uniform(there.least, there.most)
+            if self._happens(there.held):
+                delay += self._dice.uniform(0.0, there.hold)
+            self._push(delay, to, 0, arrival)
+
+    # -- days ----------------------------------------------------------------------------------
+
+    def _next_day(self) -> None:
+        self._day += 1
+        self._began = self.time
+        for device, member in list(self.members.items()):
+            self._carry(device, member.change(self._day, self._offers[device], self._now()))
+
+    def _close_day(self) -> None:
+        made = [
+            record.at
+            for log in self._written.values()
+            for record in log
+            if record.kind is Kind.COMMITTED and record.day == self._day
+        ]
+        self.trace.rounds.append(max(made, default=self._began) - self._began)
+
+    def _is_done(self) -> bool:
+        """Is everybody up, nothing in doubt, and nothing left that two who hear one another could agree on?"""
+        if self._last_fault > self.time or len(self.members) < len(self._offers):
+            return False
+        if any(member.party.is_busy for member in self.members.values()):
+            return False
+        cuts = [cut for cut in self._conditions.cuts if cut.since <= self.time < cut.until]
+        islands: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
+        for device, member in self.members.items():
+            rest = member.rest
+            key = tuple(cut.island(device) for cut in cuts)
+            if key not in islands:
+                islands[key] = ([0] * len(rest), [0] * len(rest))
+            given, needed = islands[key]
+            for period, watts in enumerate(rest):
+                if watts > 0:
+                    given[period] = 1
+                elif watts < 0:
+                    needed[period] = 1
+        return not any(g and n for given, needed in islands.values() for g, n in zip(given, needed, strict=True))
+
+    # -- small steps ---------------------------------------------------------------------------
+
+    def _claims(self) -> dict[int, dict[str, Vector]]:
+        """What clusters say that they have left: each device from its own book, summed on the way up."""
+        depth = self.hierarchy.depth
+        found: dict[int, dict[str, Vector]] = {level: {} for level in range(1, depth + 1)}
+        for device, member in self.members.items():
+            for level, left in enumerate(_left(member, depth), 1):
+                cluster = self.hierarchy.above(device, level)
+                sums = found[level]
+                sums[cluster] = plus(sums[cluster], left) if cluster in sums else left
+        return found
+
+    def _are_apart(self, one: str, other: str) -> bool:
+        return any(cut.parts(one, other, self.time) for cut in self._conditions.cuts)
+
+    def _happens(self, share: float) -> bool:
+        # Nothing is thrown for what never happens: a calm run's trace is the same as ever.
+        return share > 0 and self._dice.random() < share
+
+    def _push(self, delay: float, device: str, boot: int, what: object) -> None:
+        self._count += 1
+        heappush(self._due, (self.time + delay, self._count, device, boot, what))
+
+    def _now(self) -> Instant:
+        return Instant(self.time, self.time)
+
+
+def _left(member: Member, depth: int) -> list[Vector]:
+    """A device's offer without what it has agreed at level 1, without what at 2 or below, and so on."""
+    book = member.party.book
+    length = len(book.offer)
+    agreed = [zero(length) for _ in range(depth + 1)]
+    for record in book.records:
+        if record.day == book.day:
+            if record.kind is Kind.COMMITTED:
+                agreed[record.level] = plus(agreed[record.level], record.watts)
+            elif record.kind is Kind.SETTLED:
+                agreed[record.level] = minus(agreed[record.level], record.watts)
+    return list(accumulate(agreed[1:], minus, initial=book.offer))[1:]
+
+
+def messages_per_agreement(trace: Trace) -> float:
+    """Everything that was sent, by the agreements that were made; 0 without any."""
+    made = sum(record.kind is Kind.COMMITTED for log in trace.logs.values() for record in log)
+    return sum(trace.messages.values()) / made if made else 0.0
