@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from io import BytesIO
@@ -29,6 +29,8 @@ OHM: Final = 10_000
 """Impedances in a file are in steps of 0.1 mOhm."""
 LARGEST_FILE: Final = 64 * 2**20
 """Octets, unpacked: twenty times the largest SimBench grid. What is larger is no grid file."""
+LARGEST: Final = 1_000_000_000
+"""W, var, Wh, VA or V of one device."""
 SPREAD_FROM: Final = 540
 """Meters: from here on a population has at least `SPREAD` substations."""
 SPREAD: Final = 4
@@ -292,15 +294,25 @@ def _tree(data: Any) -> Tree:
     return tree
 
 
+def _whole(values: Iterable[Any]) -> None:
+    """Raises ValueError for what is no magnitude: a whole number from 0 to `LARGEST`."""
+    for value in values:
+        if type(value) is not int or not 0 <= value <= LARGEST:
+            raise ValueError(f"not a whole number from 0 to {LARGEST}: {value!r:.40}")
+
+
 def _substation(area: Any, scope: str, medium: tuple[float, ...], profiles: Profiles) -> Substation:
     feeder = _tree(area["low_voltage"])
     depths = feeder.depths()
     metered, used = area["meters"], area["appliances"]
     if not {*metered["profile"], *used["profile"]} <= set(profiles.names):
         raise ValueError("a device without a profile")
-    if min([0, *used["meter"], *used["bus"], *metered["bus"], area["medium_voltage_bus"]]) < 0:
-        # Beyond the end is an IndexError; before the start Python counts from behind.
-        raise ValueError("a place below 0")
+    # A place beyond the end is an IndexError below; before the start Python would count from behind.
+    _whole(area[name] for name in ("rated", "volts", "medium_voltage_bus"))
+    for name in ("bus", "power", "reactive"):
+        _whole(metered[name])
+    for name in ("meter", "bus", "power", "reactive", "capacity"):
+        _whole(used[name])
     behind: list[list[Appliance]] = [[] for _ in metered["bus"]]
     for home, bus, kind, profile, power, reactive, capacity in zip(
         *(used[name] for name in ("meter", "bus", "kind", "profile", "power", "reactive", "capacity")), strict=True

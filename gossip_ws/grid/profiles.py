@@ -67,7 +67,7 @@ class Profiles:
         days = tuple((start + timedelta(days=k)).isoformat() for start in starts for k in range(7))
         # An array holds what JSON's integers would take nine times the memory for.
         series = {name: array("h", accumulate(steps)) for name, steps in data["differences"].items()}
-        if any(len(values) != len(days) * QUARTERS for values in series.values()) or data["resolution"] < 1:
+        if not days or any(len(values) != len(days) * QUARTERS for values in series.values()) or data["resolution"] < 1:
             raise ValueError("a profile of the wrong length")
         return cls(days, data["resolution"], series)
 

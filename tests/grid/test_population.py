@@ -168,10 +168,17 @@ def test_a_grid_by_path(tmp_path: Path) -> None:
         lambda grid: grid["areas"][0]["appliances"]["kind"].__setitem__(0, "toaster"),
         lambda grid: grid["areas"][0]["meters"]["bus"].__setitem__(0, -1),
         lambda grid: grid["areas"][0].__setitem__("medium_voltage_bus", 7),
+        lambda grid: grid["areas"][0].__setitem__("volts", "400"),
+        lambda grid: grid["areas"][0]["meters"]["power"].__setitem__(0, -1),
+        lambda grid: grid["areas"][0]["meters"]["power"].__setitem__(0, "2000"),
+        lambda grid: grid["areas"][0]["meters"]["reactive"].__setitem__(0, None),
+        lambda grid: grid["areas"][0]["appliances"]["power"].__setitem__(0, 1.5),
+        lambda grid: grid["areas"][0]["appliances"]["capacity"].__setitem__(0, 10**30),
         lambda grid: grid["profiles"]["differences"]["H0-A"].pop(),
         lambda grid: grid["profiles"]["differences"]["H0-A"].__setitem__(0, 10**9),
         lambda grid: grid["profiles"].update(weeks=["yesterday"]),
         lambda grid: grid["profiles"].update(resolution=0),
+        lambda grid: grid["profiles"].update(weeks=[], differences=dict.fromkeys(grid["profiles"]["differences"], [])),
     ],
 )
 def test_a_spoiled_file_is_no_grid(tmp_path: Path, spoil: object) -> None:
