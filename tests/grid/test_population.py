@@ -178,7 +178,7 @@ def test_a_grid_by_path(tmp_path: Path) -> None:
         lambda grid: grid["profiles"]["differences"]["H0-A"].__setitem__(0, 10**9),
         lambda grid: grid["profiles"].update(weeks=["yesterday"]),
         lambda grid: grid["profiles"].update(resolution=0),
-        lambda grid: grid["profiles"].update(weeks=[], differences=dict.fromkeys(grid["profiles"]["differences"], [])),
+        lambda grid: grid["profiles"].update(weeks=[], differences={k: [] for k in grid["profiles"]["differences"]}),
     ],
 )
 def test_a_spoiled_file_is_no_grid(tmp_path: Path, spoil: object) -> None:
