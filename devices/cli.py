@@ -87,6 +87,7 @@ _VERBS: Final = {
     "push-tariff": Verb("gossip_ws.devices.cli_tariff:push_tariff", "Push a tariff to all devices of an area."),
     "pull-demand": Verb("gossip_ws.devices.cli_demand:pull_demand", "Pull the demand of an area, aggregated."),
     "route": Verb("gossip_ws.devices.cli_route:route", "Route messages by link gradients, in a simulation."),
+    "balance": Verb("gossip_ws.devices.cli_balance:balance_", "Let a grid's devices agree on who gives what to whom."),
     "subscribe": Verb("gossip_ws.devices.cli_subscribe:subscribe", "Print the events of a device as they come."),
     "simulate": Verb("gossip_ws.devices.cli_simulate:simulate", "Simulate how a message spreads among many devices."),
     "plot": Verb("gossip_ws.devices.cli_plot:plot", "Draw what simulations say: spread, coverage, redundancy, load."),

@@ -43,12 +43,15 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
         return ()
     order, children = _meetings(feeder, standings)
     served = [standing.served for standing in standings]
+    at: dict[int, list[int]] = {}
+    for number, standing in enumerate(standings):
+        at.setdefault(standing.bus, []).append(number)
     found: dict[tuple[int, int], list[int]] = {}
     for period in range(periods):
         rest = [standing.rest[period] for standing in standings]
         left: dict[int, tuple[list[int], list[int]]] = {}
         for bus in order:
-            here = [number for number, standing in enumerate(standings) if standing.bus == bus and rest[number]]
+            here = [number for number in at.get(bus, ()) if rest[number]]
             sellers = [number for number in here if rest[number] > 0]
             buyers = [number for number in here if rest[number] < 0]
             for child in children[bus]:
@@ -63,7 +66,7 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
                 sellers = [number for number in sellers if rest[number]]
                 buyers = [number for number in buyers if rest[number]]
             left[bus] = (sellers, buyers)
-        for buyer in {buyer for (_, buyer), watts in found.items() if watts[period]}:
+        for buyer in [number for number, standing in enumerate(standings) if standing.rest[period] < rest[number]]:
             before = served[buyer]
             served[buyer] = Served(max(before.last, day * periods + period), before.times + 1)
     return tuple(

@@ -17,6 +17,7 @@ from gossip_ws.security.passwords import PasswordHash
 
 VERBS = [
     ("city",),
+    ("balance",),
     ("discover",),
     ("conform",),
     ("push-tariff",),

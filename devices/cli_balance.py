@@ -1,0 +1,230 @@
+"""`gossip-ws balance`: devices of an instance, or the meters of a grid, agree on who gives what to whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import click
+
+from gossip_ws.consensus.checker import Cut
+from gossip_ws.consensus.clusters import SIZE, Hierarchy, build
+from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.instance import Instance, parse
+from gossip_ws.consensus.outcome import Outcome, Scheme, balance
+from gossip_ws.devices.cli_output import Progress, as_json, say_json
+from gossip_ws.grid.offers import HOURS, offers
+from gossip_ws.grid.population import choose, load
+from gossip_ws.grid.profiles import Jitter
+from gossip_ws.kernel.errors import LocalError
+
+BUNDLED: Final = "1-MVLV-rural-all-2-sw"
+DAY: Final = "2016-04-18"
+"""In spring roofs give enough for something to be left, and not for all."""
+BAD_ANSWER: Final = 1
+_PARTITION: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?:(.+)")
+
+
+@click.command(
+    "balance",
+    epilog="""\b
+Example:
+  gossip-ws balance street.json
+  gossip-ws balance --grid 1-LV-rural1--2-sw --json
+  gossip-ws balance --grid bundled --meters 540 --loss 0.1 --partition 0-60:3
+  gossip-ws balance --grid bundled --meters 256 --compare
+""",
+)
+@click.argument("instance", required=False, type=click.Path(path_type=Path))
+@click.option("--grid", help="A shipped grid's code, an imported file, or `bundled`: its meters are the devices.")
+@click.option("--meters", type=click.IntRange(1), help="So many of the grid's meters; all without.")
+@click.option("--day", default=DAY, show_default=True, help="The day of the grid's profiles.")
+@click.option(
+    "--periods", type=click.IntRange(1, 96), default=HOURS, show_default=True, help="Into which the grid's day is cut."
+)
+@click.option(
+    "--scheme", type=click.Choice([one.value for one in Scheme]), default="pairwise", show_default=True, help="How."
+)
+@click.option("--compare", is_flag=True, help="All schemes side by side, also when cut into three parts.")
+@click.option(
+    "--cluster-size", type=click.IntRange(2, 64), default=SIZE, show_default=True, help="Members of a cluster at most."
+)
+@click.option("--loss", type=click.FloatRange(0, 0.9), default=0.0, show_default=True, help="Share of messages lost.")
+@click.option(
+    "--crash", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of devices that crash once."
+)
+@click.option(
+    "--partition",
+    "partitions",
+    multiple=True,
+    metavar="FROM-UNTIL:WHAT",
+    help="In rounds, UNTIL left out for ever; WHAT: a number of parts drawn by chance, or a cluster or area cut off.",
+)
+@click.option("--days", type=click.IntRange(1, 366), default=1, show_default=True, help="How often it is done again.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of all chance.")
+@as_json
+def balance_(
+    instance: Path | None,
+    grid: str | None,
+    meters: int | None,
+    day: str,
+    periods: int,
+    scheme: str,
+    compare: bool,
+    cluster_size: int,
+    loss: float,
+    crash: float,
+    partitions: Sequence[str],
+    days: int,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """Simulate how the devices of INSTANCE, or of a grid, agree on who gives what to whom, and check their logs.
+
+    Exit code 1 when the logs break a promise.
+    """
+    told = _instance(instance, grid, meters, day, periods, seed)
+    hierarchy = build(told, cluster_size)
+    cuts = tuple(_cut(partition, told, hierarchy, seed) for partition in partitions)
+    conditions = Conditions(loss=loss, crashes=crash, cuts=cuts)
+    if crash and (compare or scheme != Scheme.PAIRWISE):
+        raise LocalError("--crash: only of the pairwise scheme are crashes simulated")
+    progress = Progress()
+
+    def run(one: Scheme, under: Conditions) -> Outcome:
+        progress.say(f"{one}: {len(told.devices)} devices agree ...")
+        try:
+            return balance(one, told, hierarchy, under, Random(seed), days)
+        finally:
+            progress.clear()
+
+    if not compare:
+        outcome = run(Scheme(scheme), conditions)
+        if as_json:
+            say_json(_object(outcome))
+        else:
+            click.echo(_report(outcome, told, hierarchy))
+        return BAD_ANSWER if outcome.violations else 0
+    parted = replace(conditions, cuts=(_parts(told, 3, seed, 0.0, inf),))
+    rows = [(run(one, conditions), run(one, parted)) for one in Scheme]
+    if as_json:
+        say_json([_object(whole) | {"parted": _object(apart)} for whole, apart in rows])
+    else:
+        click.echo(_table(rows))
+    return BAD_ANSWER if any(whole.violations or apart.violations for whole, apart in rows) else 0
+
+
+def _instance(
+    instance: Path | None, grid: str | None, meters: int | None, day: str, periods: int, seed: int
+) -> Instance:
+    if (instance is None) == (grid is None):
+        raise LocalError("say an INSTANCE or a --grid, one of both")
+    if instance is not None:
+        try:
+            return parse(instance.read_bytes())
+        except OSError as error:
+            raise LocalError(f"{instance}: {error.strerror}") from None
+        except LocalError as error:
+            raise LocalError(f"{instance}: {error}") from None
+    population = load(BUNDLED if grid == "bundled" else str(grid))
+    if meters is not None:
+        population = choose(population, meters, seed)
+    return offers(population, day, periods, lambda scope: Jitter.draw(seed, scope))
+
+
+def _cut(text: str, instance: Instance, hierarchy: Hierarchy, seed: int) -> Cut:
+    found = _PARTITION.fullmatch(text)
+    if found is None:
+        raise LocalError(f"--partition: {text!r} is not FROM-UNTIL:WHAT")
+    since, until, what = float(found[1]), float(found[2]) if found[2] else inf, found[3]
+    if until <= since:
+        raise LocalError(f"--partition: {text!r} ends before it begins")
+    if what.isdigit():
+        return _parts(instance, int(what), seed, since, until)
+    island = {device.id for device in instance.devices if device.area == what}
+    if what in hierarchy.clusters:
+        island = set(hierarchy.leaves(what))
+    if not island:
+        there = ", ".join(sorted({device.area for device in instance.devices} | set(hierarchy.clusters)))
+        raise LocalError(f"--partition: no area or cluster {what!r} here; there are {there[:200]}")
+    return Cut(since, until, (frozenset(island),))
+
+
+def _parts(instance: Instance, ways: int, seed: int, since: float, until: float) -> Cut:
+    """Whole areas where there are as many, single devices otherwise."""
+    if not 2 <= ways <= 64:
+        raise LocalError(f"--partition: into 2 to 64 parts, not {ways}")
+    dice = Random(f"partition/{seed}")
+    areas = sorted({device.area for device in instance.devices})
+    part = {area: dice.randrange(ways) for area in areas}
+    islands: list[set[str]] = [set() for _ in range(ways)]
+    for device in instance.devices:
+        islands[part[device.area] if len(areas) >= ways else dice.randrange(ways)].add(device.id)
+    return Cut(since, until, tuple(map(frozenset, islands)))
+
+
+def _object(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "scheme": outcome.scheme.value,
+        "agreements": [
+            [one.id, one.seller, one.buyer, period, watts, one.level]
+            for one in outcome.agreements
+            for period, watts in enumerate(one.watts)
+            if watts
+        ],
+        "decisions": len(outcome.agreements),
+        "residual": [
+            {"level": one.level, "kinds": list(one.kinds), "given": one.given, "needed": one.needed}
+            for one in outcome.residual
+        ],
+        "messages": outcome.messages,
+        "rounds": outcome.rounds,
+        "matched": outcome.matched,
+        "optimum": outcome.optimum,
+        "transport_ratio": round(outcome.transport_ratio, 4),
+        "jain": round(outcome.jain, 4),
+        "settled": outcome.settled,
+        "violations": [{"rule": one.rule, "what": one.what} for one in outcome.violations],
+    }
+
+
+def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy) -> str:
+    lines = [
+        f"{len(instance.devices)} devices in {len(hierarchy.clusters)} clusters, {instance.periods} periods",
+        f"{'level':32} {'could give W':>14} {'needed W':>14}   left, summed over periods",
+    ]
+    lines += [f"{one.level:2} {', '.join(one.kinds):29} {one.given:14,} {one.needed:14,}" for one in outcome.residual]
+    lines += [
+        f"matched    {outcome.matched:,} W of at most {outcome.optimum:,} W",
+        f"decisions  {len(outcome.agreements):,}, {outcome.messages_per_agreement:.1f} messages each, in"
+        f" {outcome.rounds} rounds",
+        f"transport  {outcome.transport_ratio:.3f} of the least",
+        f"fairness   {outcome.jain:.3f} (Jain's index of the shares of the needs)",
+        *(f"VIOLATED   {one.rule}: {one.what}" for one in outcome.violations),
+        "verdict    "
+        + ("promises are broken" if outcome.violations else "no promise is broken, recomputed from the logs"),
+    ]
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[tuple[Outcome, Outcome]]) -> str:
+    lines = [
+        f"{'':12} {'messages':>12} {'a decision':>11} {'rounds':>7} {'matched':>8} {'transport':>10} {'fairness':>9}"
+        f" {'in 3 parts':>11} {'violations':>11}"
+    ]
+    lines += [
+        f"{whole.scheme:12} {whole.messages:12,} {whole.messages_per_agreement:11.1f} {whole.rounds:7}"
+        f" {_share(whole):8.3f} {whole.transport_ratio:10.3f} {whole.jain:9.3f} {_share(apart):11.3f}"
+        f" {len(whole.violations) + len(apart.violations):11}"
+        for whole, apart in rows
+    ]
+    return "\n".join([*lines, "matched and in 3 parts: of the most that devices which hear one another can match"])
+
+
+def _share(outcome: Outcome) -> float:
+    return outcome.matched / outcome.optimum if outcome.optimum else 1.0

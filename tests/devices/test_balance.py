@@ -1,0 +1,134 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from gossip_ws.consensus.checker import Violation
+from gossip_ws.consensus.instance import Device, Feeder, Instance, as_object
+from gossip_ws.devices import cli_balance
+from gossip_ws.devices.cli import call
+
+STREET = Instance(
+    Feeder((0, 0, 1, 2), (0, 10, 10, 10)),
+    (Device("pv", 1, (500, 0)), Device("car", 2, (-200, -100)), Device("battery", 3, (-100, 300))),
+    2,
+    "a street",
+)
+
+
+@pytest.fixture
+def street(tmp_path):
+    file = tmp_path / "street.json"
+    file.write_text(json.dumps(as_object(STREET)))
+    return str(file)
+
+
+def answered(capsys, *arguments):
+    code = call(["balance", *arguments])
+    return code, capsys.readouterr()
+
+
+def test_an_instance_is_balanced(street, capsys):
+    code, said = answered(capsys, street, "--json")
+    told = json.loads(said.out)
+    assert code == 0
+    assert {(sold, bought, period, watts, level) for _, sold, bought, period, watts, level in told["agreements"]} == {
+        ("pv", "car", 0, 200, 1),
+        ("pv", "battery", 0, 100, 1),
+        ("battery", "car", 1, 100, 1),
+    }
+    assert told["residual"] == [
+        {"level": 0, "kinds": ["device"], "given": 800, "needed": 400},
+        {"level": 1, "kinds": ["SSC"], "given": 400, "needed": 0},
+    ]
+    assert (told["matched"], told["optimum"], told["transport_ratio"], told["violations"]) == (400, 400, 1.0, [])
+    # Two announcements each, and three agreements of three messages.
+    assert told["messages"] == 6 + 9
+
+
+def test_a_person_reads_the_same(street, capsys):
+    code, said = answered(capsys, street)
+    assert code == 0
+    assert "matched    400 W of at most 400 W" in said.out
+    assert "no promise is broken" in said.out
+
+
+def test_a_grid_is_balanced_in_bad_weather(capsys):
+    code, said = answered(
+        capsys, "--grid", "1-LV-rural1--2-sw", "--loss", "0.1", "--crash", "0.3", "--partition", "0-40:2", "--json"
+    )
+    told = json.loads(said.out)
+    assert code == 0
+    assert told["matched"] == told["optimum"] > 0
+    assert told["settled"]
+
+
+@pytest.mark.parametrize("scheme", ["leader", "two-choices", "ledger"])
+def test_the_other_schemes(scheme, street, capsys):
+    code, said = answered(capsys, street, "--scheme", scheme, "--json")
+    assert code == 0
+    assert json.loads(said.out)["matched"] == 400
+
+
+def test_all_side_by_side(street, capsys):
+    code, said = answered(capsys, street, "--compare")
+    assert code == 0
+    assert [line.split()[0] for line in said.out.splitlines()[1:5]] == ["pairwise", "leader", "two-choices", "ledger"]
+    code, said = answered(capsys, street, "--compare", "--json")
+    assert [one["parted"]["violations"] for one in json.loads(said.out)] == [[]] * 4
+
+
+def test_a_part_that_is_cut_off_for_ever(capsys):
+    grid = ("--grid", "bundled", "--meters", "40", "--json")
+    code, said = answered(capsys, *grid, "--partition", "0-:grid://nowhere")
+    assert code == 2
+    assert "no area or cluster" in said.err
+    told = json.loads(answered(capsys, *grid)[1].out)
+    area = told["agreements"][0][1].rpartition("/")[0]
+    code, said = answered(capsys, *grid, "--partition", f"0-:{area}")
+    assert code == 0
+    apart = json.loads(said.out)
+    assert apart["matched"] == apart["optimum"]
+
+
+def test_a_broken_promise_is_a_bad_answer(street, capsys, monkeypatch):
+    honest = cli_balance.balance
+
+    def lying(*arguments):
+        return replace(honest(*arguments), violations=(Violation("zero sum", "here"),))
+
+    monkeypatch.setattr(cli_balance, "balance", lying)
+    code, said = answered(capsys, street)
+    assert code == 1
+    assert "VIOLATED   zero sum: here" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "say an INSTANCE or a --grid"),
+        (["nowhere.json"], "No such file"),
+        (["--grid", "nowhere"], "no grid 'nowhere'"),
+        (["--grid", "1-LV-rural1--2-sw", "--periods", "7"], "do not divide"),
+        (["--grid", "1-LV-rural1--2-sw", "--partition", "soon"], "is not FROM-UNTIL:WHAT"),
+        (["--grid", "1-LV-rural1--2-sw", "--partition", "9-3:2"], "ends before it begins"),
+        (["--grid", "1-LV-rural1--2-sw", "--partition", "0-3:1"], "into 2 to 64 parts"),
+        (["--grid", "1-LV-rural1--2-sw", "--scheme", "leader", "--crash", "0.1"], "only of the pairwise scheme"),
+    ],
+)
+def test_a_call_that_makes_no_sense_is_refused_in_one_line(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, printed = answered(capsys, *arguments)
+    assert code == 2
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": "gossip-ws balance 1"}', "[[[["])
+def test_a_malformed_instance_is_refused_in_one_line(text, capsys, tmp_path):
+    file = tmp_path / "bad.json"
+    file.write_text(text)
+    code, printed = answered(capsys, str(file))
+    assert code == 2
+    assert str(file) in printed.err
+    assert printed.err.count("\n") == 1
