@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gossip_ws.grid.tariff import Band, Tariff
 from gossip_ws.kernel.errors import LocalError
@@ -15,6 +15,8 @@ from gossip_ws.kernel.errors import LocalError
 _KEYS = frozenset(("id", "version", "start", "end", "bands"))
 _BAND_KEYS = frozenset(("fromMinute", "toMinute", "price"))
 _MAX_FILE = 65_536
+FINEST: Final = 12
+"""Digits of a price after the point: twice what devices take. Without end, a short number would have a long text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,10 @@ def read_price(where: str, written: str) -> Decimal:
     try:
         price = Decimal(written)
     except InvalidOperation:
-        raise LocalError(f"{where}: not a price: {written!r}") from None
-    if not price.is_finite():
-        raise LocalError(f"{where}: not a price: {written!r}")
+        raise LocalError(f"{where}: not a price: {written!r:.60}") from None
+    exponent = price.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -FINEST:
+        raise LocalError(f"{where}: not a price of at most {FINEST} digits after the point: {written!r:.60}")
     return price
 
 
@@ -87,8 +90,9 @@ def read_time(where: str, written: str) -> datetime:
     """ISO 8601 with a time zone, as UTC; `where` as above. Raises LocalError."""
     try:
         found = datetime.fromisoformat(written)
-    except ValueError:
-        raise LocalError(f"{where}: not a time in ISO 8601: {written!r}") from None
-    if found.tzinfo is None:
-        raise LocalError(f"{where}: a time without its zone: {written!r}")
-    return found.astimezone(UTC)
+        if found.tzinfo is None:
+            raise LocalError(f"{where}: a time without its zone: {written!r}")
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        # An hour before the year 1 in UTC there is none.
+        raise LocalError(f"{where}: not a time in ISO 8601: {written!r:.60}") from None

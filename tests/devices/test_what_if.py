@@ -94,6 +94,7 @@ def test_a_person_reads_demand_cost_and_peaks(capsys: pytest.CaptureFixture[str]
         (("--prices", "1,,3"), "not a price: ''"),
         (("--prices", "1,inf,3"), "not a price"),
         (("--prices", "1,1e99,3"), "not a price"),
+        (("--prices", "1,1e-99,3"), "at most 12 digits after the point"),
         (("--prices", "1,2,3", "--day", "tomorrow"), "no profiles for 'tomorrow'"),
         (("--prices", "1,2,3", "--meters", "14"), "has 13 meters, not 14"),
         (("--prices", "1,2,3", "--grid", "nowhere"), "no grid 'nowhere'"),
@@ -116,6 +117,7 @@ def test_bad_usage_is_one_line(arguments: tuple[str, ...], reason: str, capsys: 
         ({"bands": [{"fromMinute": 480, "toMinute": 0, "price": "0.1"}]}, "from minute 480 to 0"),
         ({"bands": [{"fromMinute": 0, "toMinute": 480, "price": "cheap"}]}, "not a price: 'cheap'"),
         ({"bands": "none"}, "a tariff is an object"),
+        ({"start": "0001-01-01T00:00:00+14:00"}, "start: not a time"),
         ({"end": "2020-01-01T00:00:00Z"}, "ends before it starts"),
     ],
 )
