@@ -19,6 +19,10 @@ from gossip_ws.routing.paths import distances, path_to
 PROOF: Final = 1e-9
 """Share by which demand has to exceed room to be a proof; below, it may be rounding."""
 MOST_ROUNDS: Final = 400
+GOLDEN: Final = (5**0.5 - 1) / 2
+FACTORS: Final = 12
+"""Steps of the golden section over what to multiply dual prices with."""
+MOST_FACTOR: Final = 8.0
 MOST_LOOKS: Final = 1_000_000
 """Links looked at, about, before `feasible` gives up: some seconds."""
 
@@ -70,11 +74,39 @@ def certify(
         bound = sum(delay(used[link], kb) - slopes[link] * used[link] for link, kb in up.items()) + least
     else:
         cost = sum(used.values())
-        duals = prices or {}
-        paid, _ = _cheapest(graph, instance.commodities, {link: 1.0 + duals.get(link, 0.0) for link in up})
-        bound = paid - sum(duals.get(link, 0.0) * kb for link, kb in up.items())
+        bound = _dual(graph, instance.commodities, up, prices or {})
     proven = not all_served or (full > 1 and _proves(least, slopes, up))
     return Certificate(cost, cost - bound, full, max(0.0, full - 1), proven)
+
+
+def _dual(
+    graph: Graph, commodities: Sequence[Commodity], capacity: Mapping[Link, float], prices: Mapping[Link, float]
+) -> float:
+    """The best bound on the bandwidth cost along the given prices: any multiple of them bounds it, and the bound is
+    concave in the factor. Seed 003's quadratic term spreads flow by itself, so its prices are too low by a factor."""
+
+    def value(factor: float) -> float:
+        price = {link: factor * prices.get(link, 0.0) for link in capacity}
+        paid, _ = _cheapest(graph, commodities, {link: 1.0 + one for link, one in price.items()})
+        return paid - sum(price[link] * kb for link, kb in capacity.items())
+
+    if not any(prices.values()):
+        return value(0.0)
+    low, high = 0.0, MOST_FACTOR
+    best = value(1.0)
+    inner = [MOST_FACTOR * (1 - GOLDEN), MOST_FACTOR * GOLDEN]
+    values = [value(factor) for factor in inner]
+    for _ in range(FACTORS):
+        best = max(best, *values)
+        if values[0] >= values[1]:
+            high = inner[1]
+            inner = [high - GOLDEN * (high - low), inner[0]]
+            values = [value(inner[0]), values[0]]
+        else:
+            low = inner[0]
+            inner = [inner[1], low + GOLDEN * (high - low)]
+            values = [values[1], value(inner[1])]
+    return max(best, *values)
 
 
 def feasible(instance: Instance) -> bool | None:

@@ -17,10 +17,7 @@ class Adaptive:
     """Nodes own the links that leave them. In a tick the awake first measure and publish, then move their flows."""
 
     def __init__(self, instance: Instance, start: Start, signals: Signals) -> None:
-        demands: list[dict[int, float]] = [{} for _ in range(instance.nodes)]
-        for one in instance.commodities:
-            demands[one.source][one.target] = one.demand
-        self._peers = [Peer(node, instance.capacity, wanted, start) for node, wanted in enumerate(demands)]
+        self._peers = [Peer(node, instance.capacity, wanted, start) for node, wanted in enumerate(instance.demands)]
         self._owners = {link: Owner(link, kb) for link, kb in instance.capacity.items()}
         self._owned: list[list[Link]] = [[] for _ in range(instance.nodes)]
         for link in instance.capacity:

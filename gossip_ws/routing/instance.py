@@ -56,6 +56,14 @@ class Instance:
         return Graph.of(self.nodes, self.capacity)
 
     @property
+    def demands(self) -> list[dict[int, float]]:
+        """For each node, kb for each of its targets."""
+        wanted: list[dict[int, float]] = [{} for _ in range(self.nodes)]
+        for one in self.commodities:
+            wanted[one.source][one.target] = one.demand
+        return wanted
+
+    @property
     def demand(self) -> float:
         """kb, of all commodities."""
         return sum(one.demand for one in self.commodities)

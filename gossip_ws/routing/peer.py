@@ -22,14 +22,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gossip_ws.kernel.errors import LocalError
+from gossip_ws.routing.candidates import Candidates
 from gossip_ws.routing.cost import KNEE, curvature, marginal
-from gossip_ws.routing.graph import Graph, Link, Path, links_of
-from gossip_ws.routing.paths import distances, k_shortest, path_to
+from gossip_ws.routing.graph import Graph, Link, Path
+from gossip_ws.routing.paths import distances, path_to
 
-MOST_ROUTES: Final = 8
-"""Candidates of one commodity: the shortest at first, and what reports show to be cheaper; the dearest that carries
-nothing makes room."""
 SWEEPS: Final = 5
 """Times a step goes over the own commodities; more change nothing that late reports would not change again."""
 LIMIT: Final = 0.9
@@ -44,8 +41,6 @@ BOLDEST: Final = 0.1
 """Factors on the number of sources taken to move: after a move the same way, after one the other way, and the least."""
 DUST: Final = 1e-3
 """A rest below this share of the demand moves as a whole: links are counted by those who are really on them."""
-BETTER: Final = 1e-3
-"""A path becomes a candidate if it is cheaper by this share than the cheapest candidate."""
 MOST_MOVES: Final = 32
 """Own moves that are remembered for each link, until a report tells of them; the oldest goes first."""
 DOWN: Final = 1e18
@@ -102,21 +97,11 @@ class Owner:
         return GradientReport(self._link, self._seq, now, self.capacity, load, sources)
 
 
-@dataclass(slots=True)
-class _Commodity:
-    target: int
-    demand: float
-    routes: list[Path]
-    over: list[tuple[int, ...]]
-    """The links of each route, by number."""
-    kb: list[float]
-
-
 class Peer:
     """The own commodities of one source, and what it has heard of the links.
 
     Memory is bounded by the graph and the demands: for each link one report and `MOST_MOVES` own moves, for each demand
-    `MOST_ROUTES` paths.
+    `candidates.MOST_ROUTES` paths.
     """
 
     def __init__(
@@ -142,20 +127,13 @@ class Peer:
         """For each link when the own load changed, and what it was before."""
         self._crowd = [1.0] * len(self._links)
         self._heading = [0] * len(self._links)
-        self._commodities = [self._begin(target, demands[target], start) for target in sorted(demands)]
+        self._commodities = [
+            Candidates(self._graph, self._number, node, target, demands[target]) for target in sorted(demands)
+        ]
+        if start is Start.EVEN:
+            for one in self._commodities:
+                one.spread()
         self._own = self._sum()
-
-    def _begin(self, target: int, demand: float, start: Start) -> _Commodity:
-        routes = list(k_shortest(self._graph, self.node, target))
-        if not routes:
-            raise LocalError(f"no path from {self.node} to {target}")
-        share = [demand / len(routes)] * len(routes)
-        if start is Start.MINIMUM_HOP:
-            share = [demand] + [0.0] * (len(routes) - 1)
-        return _Commodity(target, demand, routes, [self._numbers(path) for path in routes], share)
-
-    def _numbers(self, path: Path) -> tuple[int, ...]:
-        return tuple(self._number[link] for link in links_of(path))
 
     @property
     def busy(self) -> bool:
@@ -181,7 +159,7 @@ class Peer:
         price = [self._price(number, self._heard(number)) for number in range(len(self._links))]
         saved = 0.0
         for one in self._commodities:
-            costs = [sum(price[number] for number in over) for over in one.over]
+            costs = one.costs(price)
             saved += sum(kb * cost for kb, cost in zip(one.kb, costs, strict=True)) - one.demand * min(costs)
         return saved
 
@@ -269,19 +247,7 @@ class Peer:
         """Take in paths that are cheaper than every candidate."""
         costs, before = distances(self._graph, dict(zip(self._links, price, strict=True)), self.node)
         for one in self._commodities:
-            candidates = [sum([price[number] for number in over]) for over in one.over]
-            if costs[one.target] >= min(candidates) * (1 - BETTER):
-                continue
-            if len(one.routes) >= MOST_ROUTES:
-                idle = [place for place, kb in enumerate(one.kb) if kb <= 0]
-                if not idle:
-                    continue
-                dearest = max(idle, key=candidates.__getitem__)
-                del one.routes[dearest], one.over[dearest], one.kb[dearest]
-            path = path_to(before, self.node, one.target)
-            one.routes.append(path)
-            one.over.append(self._numbers(path))
-            one.kb.append(0.0)
+            one.take_in(price, costs[one.target], path_to(before, self.node, one.target))
 
     def crowds(self, now: float) -> list[float]:
         """For each link how many sources are taken to move as this one does: one over its weight, not below 1."""
@@ -326,10 +292,10 @@ class _Model:
         """kb on the link if the crowd moves as this peer does, and `change` more."""
         return max(0.0, self._load[number] + self._crowd[number] * (self._change[number] + change))
 
-    def relieve(self, one: _Commodity) -> list[Shift]:
+    def relieve(self, one: Candidates) -> list[Shift]:
         """Move flow of one commodity from its dear paths to its cheapest."""
         asked = self.asked
-        costs = [sum([asked[number] for number in over]) for over in one.over]
+        costs = one.costs(asked)
         best = min(range(len(costs)), key=costs.__getitem__)
         shifts: list[Shift] = []
         if costs[best] >= DOWN:

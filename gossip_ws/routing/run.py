@@ -15,6 +15,7 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.routing.certificate import Certificate, certify
 from gossip_ws.routing.dap import Adaptive
+from gossip_ws.routing.dual import Dual
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import MOST_KB, Instance, Kind
 from gossip_ws.routing.method import Method, Signals
@@ -32,6 +33,9 @@ OVER: Final = 0.01
 
 class Algorithm(StrEnum):
     DAP = "dap"
+    """Sources move flow by the marginal delay of the links (seed 001, in the form that works)."""
+    DUAL = "dual"
+    """Links set prices, sources split by them (seed 003, its signs corrected)."""
     MINIMUM_HOP = "minhop"
 
 
@@ -131,5 +135,7 @@ def _method(instance: Instance, terms: Terms, signals: Signals) -> Method:
     match terms.algorithm:
         case Algorithm.DAP:
             return Adaptive(instance, terms.start, signals)
+        case Algorithm.DUAL:
+            return Dual(instance, signals)
         case Algorithm.MINIMUM_HOP:
             return MinimumHop(instance, terms.start)
