@@ -62,7 +62,7 @@ def route(
 
     Says the cost, how far it can be from the optimum at most (gap), and what no routing can undercut (lower bound).
     Exit 1 if the flows at the end cannot be used: a link carries more than its capacity (a bandwidth cost: more than
-    one per cent more), or some demand is not delivered.
+    one per cent more), or what arrives is not what was demanded.
     """
     terms = Terms(
         Algorithm(algorithm),
@@ -126,7 +126,7 @@ def _object(problem: Instance, terms: Terms, seed: int, outcome: Outcome) -> dic
         "usable": outcome.usable,
         "infeasible": last.certificate.infeasible,
         "overload": last.certificate.overload,
-        "undelivered": last.undelivered,
+        "imbalance": last.imbalance,
     }
     if problem.kind is Kind.LP:
         told["bandwidth_cost"] = last.certificate.cost
@@ -154,8 +154,8 @@ def _say(problem: Instance, outcome: Outcome) -> None:
     share = worth.gap / worth.cost if worth.cost else 0.0
     click.echo(f"{'gap':16}{worth.gap:.4g} ({share:.2%}): no routing costs less than {worth.lower_bound:.4f}")
     click.echo(f"{'utilisation':16}{worth.max_utilisation:.1%} on the fullest link")
-    if last.undelivered > 0:
-        click.echo(f"{'undelivered':16}{last.undelivered:.4g} kb of {problem.demand:.4g}")
+    if last.imbalance > 1e-9 * problem.demand:
+        click.echo(f"{'imbalance':16}{last.imbalance:.4g} kb of {problem.demand:.4g} missing or too much")
     if worth.infeasible:
         click.echo(f"{'infeasible':16}no routing fits the demands into what the links carry now")
     for path, kb in sorted(outcome.flows.items()):

@@ -71,7 +71,8 @@ def certify(
     least, all_served = _cheapest(graph, instance.commodities, slopes)
     if instance.kind is Kind.MM1:
         cost = sum(delay(used[link], kb) for link, kb in capacity.items())
-        bound = sum(delay(used[link], kb) - slopes[link] * used[link] for link, kb in up.items()) + least
+        # Far from the optimum the tangent may say less than that no cost is negative.
+        bound = max(0.0, sum(delay(used[link], kb) - slopes[link] * used[link] for link, kb in up.items()) + least)
     else:
         cost = sum(used.values())
         bound = _dual(graph, instance.commodities, up, prices or {})

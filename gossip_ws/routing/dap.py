@@ -41,7 +41,7 @@ class Adaptive:
         return None
 
     @property
-    def undelivered(self) -> float:
+    def imbalance(self) -> float:
         return 0.0
 
     def change(self, link: Link, capacity: float) -> None:

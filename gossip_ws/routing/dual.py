@@ -95,7 +95,7 @@ class Dual:
         return self._price
 
     @property
-    def undelivered(self) -> float:
+    def imbalance(self) -> float:
         return 0.0
 
     def change(self, link: Link, capacity: float) -> None:

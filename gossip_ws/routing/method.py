@@ -33,7 +33,7 @@ class Method(Protocol):
 
     @property
     def flows(self) -> Mapping[Path, float]:
-        """kb on each path that carries some: all that is delivered."""
+        """kb on each path that carries some: all that arrives."""
         ...
 
     @property
@@ -42,8 +42,8 @@ class Method(Protocol):
         ...
 
     @property
-    def undelivered(self) -> float:
-        """kb of the demands that no path of `flows` serves."""
+    def imbalance(self) -> float:
+        """kb by which what arrives differs from the demands, each apart."""
         ...
 
     def change(self, link: Link, capacity: float) -> None:

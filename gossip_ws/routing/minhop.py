@@ -35,7 +35,7 @@ class MinimumHop:
         return None
 
     @property
-    def undelivered(self) -> float:
+    def imbalance(self) -> float:
         return 0.0
 
     def change(self, link: Link, capacity: float) -> None:

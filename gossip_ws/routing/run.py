@@ -17,10 +17,12 @@ from gossip_ws.routing.certificate import Certificate, certify
 from gossip_ws.routing.dap import Adaptive
 from gossip_ws.routing.dual import Dual
 from gossip_ws.routing.graph import Link, Path
+from gossip_ws.routing.halo import Halo
 from gossip_ws.routing.instance import MOST_KB, Instance, Kind
 from gossip_ws.routing.method import Method, Signals
 from gossip_ws.routing.minhop import MinimumHop
 from gossip_ws.routing.peer import Start
+from gossip_ws.routing.printed import DualPrinted, PrimalPrinted
 
 MOST_TICKS: Final = 100_000
 MOST_WAIT: Final = 1_000
@@ -36,7 +38,14 @@ class Algorithm(StrEnum):
     """Sources move flow by the marginal delay of the links (seed 001, in the form that works)."""
     DUAL = "dual"
     """Links set prices, sources split by them (seed 003, its signs corrected)."""
+    HALO = "halo"
+    """Each node shifts its split towards the shortest path by marginal delay (Michael and Tang 2015)."""
     MINIMUM_HOP = "minhop"
+    """All on the shortest paths, for good."""
+    DAP_PRINTED = "dap-printed"
+    """Seed 001 eq. (6), as it stands in the paper."""
+    DUAL_PRINTED = "dual-printed"
+    """Seed 003 eq. (5) and (10), as they stand in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +83,19 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One tick of a run, before anybody acts in it."""
+    """One tick of a run, before anybody acts in it. imbalance: kb by which what arrives differs from the demands."""
 
     tick: int
     certificate: Certificate
-    undelivered: float
+    imbalance: float
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run. flows: kb on each path at the end. undelivered: kb of the demands that no path serves.
-    trace: from the start, tick 0, to the end."""
+    """What came of a run. demand: kb, of all. flows: kb on each path at the end. trace: all ticks, the start as 0."""
 
     kind: Kind
+    demand: float
     flows: Mapping[Path, float]
     trace: tuple[Point, ...]
 
@@ -96,9 +105,9 @@ class Outcome:
 
     @property
     def usable(self) -> bool:
-        """All demand is delivered, and over no link goes more than it carries."""
+        """What arrives is what was demanded, and over no link goes more than it carries."""
         over = OVER if self.kind is Kind.LP else ROUNDING
-        return self.last.undelivered <= 0 and self.last.certificate.overload <= over
+        return self.last.imbalance <= ROUNDING * self.demand and self.last.certificate.overload <= over
 
 
 def run(instance: Instance, terms: Terms, dice: Dice, told: Callable[[int], None] | None = None) -> Outcome:
@@ -115,7 +124,7 @@ def run(instance: Instance, terms: Terms, dice: Dice, told: Callable[[int], None
             if one.tick == now:
                 capacity[one.link] = one.capacity
                 method.change(one.link, one.capacity)
-        trace.append(Point(now, certify(instance, capacity, method.load, method.prices), method.undelivered))
+        trace.append(Point(now, certify(instance, capacity, method.load, method.prices), method.imbalance))
         if now == terms.ticks:
             break
         awake = [node for node, when in enumerate(due) if when <= now]
@@ -124,7 +133,7 @@ def run(instance: Instance, terms: Terms, dice: Dice, told: Callable[[int], None
             due[node] = now + 1 + _wait(terms.async_max, dice)
         if told is not None:
             told(now + 1)
-    return Outcome(instance.kind, dict(method.flows), tuple(trace))
+    return Outcome(instance.kind, instance.demand, dict(method.flows), tuple(trace))
 
 
 def _wait(most: int, dice: Dice) -> int:
@@ -137,5 +146,11 @@ def _method(instance: Instance, terms: Terms, signals: Signals) -> Method:
             return Adaptive(instance, terms.start, signals)
         case Algorithm.DUAL:
             return Dual(instance, signals)
+        case Algorithm.HALO:
+            return Halo(instance, signals)
         case Algorithm.MINIMUM_HOP:
             return MinimumHop(instance, terms.start)
+        case Algorithm.DAP_PRINTED:
+            return PrimalPrinted(instance)
+        case Algorithm.DUAL_PRINTED:
+            return DualPrinted(instance, signals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -86,7 +87,7 @@ def test_with_current_reports_no_tick_raises_the_cost_and_none_fills_a_link(
     instance = made(topology, pattern, demands, sum(demands) / utilisation, dice=dice)
     outcome = run(instance, Terms(async_max=0, loss=0.0, ticks=12, start=start), dice)
     delivered(instance, outcome)
-    for before, after in zip(outcome.trace, outcome.trace[1:], strict=False):
+    for before, after in pairwise(outcome.trace):
         assert after.certificate.cost <= before.certificate.cost * (1 + 1e-9)
         assert after.certificate.overload <= 0 or before.certificate.overload > 0
         assert after.certificate.lower_bound <= outcome.last.certificate.cost * (1 + 1e-9)
@@ -99,7 +100,7 @@ def test_each_demand_stays_whole_whatever_is_lost(seed: int, loss: float, wait: 
     instance = overlay(7, dice.choice(list(Pattern)), dice, dice.uniform(0.1, 0.5))
     outcome = run(instance, Terms(async_max=wait, loss=loss, ticks=30), dice)
     delivered(instance, outcome)
-    assert all(point.undelivered == 0 for point in outcome.trace)
+    assert all(point.imbalance == 0 for point in outcome.trace)
 
 
 def test_half_of_all_signals_lost_is_slower_not_worse() -> None:
