@@ -296,6 +296,15 @@ class Node:
         own = None if self.holds(id) else Lack.MISSING
         return Known(Lack.REFUSED if self._seen.is_refused(id) else own, self._requests.lacking(id))
 
+    def hops(self, id: GossipId) -> int | None:
+        """How many hops a message took to here, 0 where it began; None when it is not kept (any more)."""
+        kept = self._recent.get(id)
+        return kept.hops - 1 if kept is not None else None
+
+    def ask_for_news(self, now: Instant) -> list[Effect]:
+        """Ask a peer at random for what was missed, besides the times when that is done anyway."""
+        return self._repair.ask(now)
+
     # -- messages ------------------------------------------------------------------------------
 
     def _gossip(self, gossip: Gossip, source: Address, now: Instant) -> list[Effect]:

@@ -172,6 +172,7 @@ class Carrier:
             targets = tuple(to for to in targets if to.binding is not Binding.UDP)
             self._counters["too large for a datagram"] += len(effect.to) - len(targets)
         self._counters["sent"] += len(targets)
+        self._counters[f"sent {type(message).__name__}"] += len(targets)
         send = self.world.network.send
         for to in targets:
             send(frame, to)

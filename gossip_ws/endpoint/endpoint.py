@@ -50,7 +50,7 @@ class Endpoint:
         self.node = node
         self.hosting = hosting
         self.counters: Counter[str] = Counter()
-        """Envelopes sent and received, drops by reason."""
+        """Envelopes sent, in all and by kind of message, and received; drops by reason."""
         self._carrier = Carrier(node, hosting, world, self.counters, self._deliver)
         self._carry_out = self._carrier.carry_out
         self._asking = 0
@@ -155,6 +155,10 @@ class Endpoint:
     def moved(self, homes: tuple[Home, ...]) -> None:
         """The device's addresses are others, all with the gossip endpoint's path."""
         self._carry_out(self.node.moved(homes, self.world.clock.now()))
+
+    def ask_for_news(self) -> None:
+        """Ask a peer at random for what was missed, now."""
+        self._carry_out(self.node.ask_for_news(self.world.clock.now()))
 
     def service_found(self, service: Address) -> None:
         """Discovery found a Peer Service to enrol with."""

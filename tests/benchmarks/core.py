@@ -13,9 +13,9 @@ from random import Random
 from time import process_time
 
 from gossip_ws.sim.numbers import NOTIFY, notify_request
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 from tests.benchmarks.figures import Figure, compared, limited
-from tests.sim.swarms import swarm
 
 FANOUT = 14
 ROUNDS = 10

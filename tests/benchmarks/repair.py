@@ -22,9 +22,10 @@ from gossip_ws.ports import Frame
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, read_response
 from gossip_ws.sim.parcels import Parcel
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 from tests.benchmarks.figures import Figure, table
-from tests.sim.swarms import PUSH, grid, swarm
+from tests.sim.swarms import PUSH, grid
 
 PERIOD = 10.0
 """The default `pull_period` (s): one round of repair."""

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from swarms import grid, swarm
+from swarms import grid
 
 from gossip_ws.core.account import Lack
 from gossip_ws.core.detector import HELPED, LOOKS, OVER
@@ -28,6 +28,7 @@ from gossip_ws.kernel.names import GossipId
 from gossip_ws.kernel.terms import ALL, Filter, Variant, Wanted
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, NumberService, notify_request, read_response
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 
 TIMEOUT = 5.0

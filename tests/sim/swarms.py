@@ -1,54 +1,18 @@
-"""Swarms of equals and whole grids, for the stories of this folder."""
+"""Whole grids, for the stories of this folder."""
 
 from gossip_ws.core.config import FanoutTable, NodeConfig
 from gossip_ws.core.peers import Role
 from gossip_ws.kernel.address import Address, Binding
-from gossip_ws.kernel.contract import GossipPolicy
-from gossip_ws.kernel.names import DeviceId
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import NumberService, notify_request
+from gossip_ws.sim.swarm import address, device_id
 from gossip_ws.sim.world import World
 
 PUSH = notify_request("news")
 
 
-def address(host: str) -> Address:
-    return Address(Binding.UDP, host, 3702, "/gossip")
-
-
 def http(device: SimDevice) -> Address:
     return Address(Binding.HTTP, device.address.host, 80, "/Peers")
-
-
-def device_id(number: int) -> DeviceId:
-    return DeviceId(f"urn:uuid:{number:08x}-0000-4000-8000-000000000000")
-
-
-def swarm(world: World, size: int, fanout: int, rounds: int, policy=None, make=NumberService, **settings):
-    """`size` equals that all know one another, each with its number as value. `make` makes its service."""
-    table = FanoutTable(((1_000_000, fanout, rounds),))
-    policy = policy or GossipPolicy(aggregate="sum")
-    services = [make(number, policy) for number in range(size)]
-    devices = [
-        SimDevice(
-            world,
-            NodeConfig(
-                device=device_id(number),
-                role=Role.SUBSTATION,
-                udp=address(f"n{number}"),
-                wide=table,
-                **settings,
-            ),
-            (services[number],),
-        )
-        for number in range(size)
-    ]
-    peers = [device.peer for device in devices]
-    for device in devices:
-        for peer in peers:
-            if peer.device != device.config.device:
-                device.endpoint.peers.put(peer, 1e9, proven=True)
-    return devices, services
 
 
 def grid(

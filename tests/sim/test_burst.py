@@ -1,9 +1,9 @@
 """A hundred messages at once over a network that loses datagrams: repair brings everyone every one, once."""
 
 import pytest
-from swarms import swarm
 
 from gossip_ws.sim.numbers import NOTIFY, notify_request
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 
 BURST = 100

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 import pytest
-from swarms import grid, swarm
+from swarms import grid
 
 from gossip_ws.core.messages import Gossip
 from gossip_ws.dpws.eventing import BY_GOSSIP, Reference, Subscribe
@@ -17,6 +17,7 @@ from gossip_ws.ports import Frame
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import NOTIFY, NumberService, notify_request, operations
 from gossip_ws.sim.parcels import Parcel
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 from gossip_ws.theory.tables import WIDE_AREA
 

@@ -3,13 +3,14 @@
 from collections import deque
 
 import pytest
-from swarms import PUSH, grid, swarm
+from swarms import PUSH, grid
 
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.views import ACTIVE
 from gossip_ws.kernel.contract import GossipPolicy
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, notify_request
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 
 SETTLED = 15.0

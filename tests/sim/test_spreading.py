@@ -8,7 +8,7 @@ from random import Random
 from statistics import fmean
 
 import pytest
-from swarms import grid, swarm
+from swarms import grid
 
 from gossip_ws.core.effects import Answer
 from gossip_ws.core.messages import Merge
@@ -16,6 +16,7 @@ from gossip_ws.kernel.estimate import Estimate
 from gossip_ws.kernel.terms import Filter, Gathering, Wanted
 from gossip_ws.sim.device import SimDevice
 from gossip_ws.sim.numbers import MOST, READ, READ_REQUEST, NumberService, read_response
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 from gossip_ws.wire.gossip import XmlCodec
 

@@ -10,12 +10,13 @@ from random import Random
 from statistics import fmean, stdev
 
 import pytest
-from swarms import PUSH, swarm
+from swarms import PUSH
 
 from gossip_ws.core.messages import Tally
 from gossip_ws.kernel.contract import GossipPolicy
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, read_response
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 from gossip_ws.theory import anti_entropy, coverage, exact
 
@@ -130,8 +131,7 @@ def rounds_of_digests(seed, n, loss):
     rounds = 0
     while not all(service.notified for service in services):
         for device in devices:
-            endpoint = device.endpoint
-            endpoint._carry_out(endpoint.node._repair.ask(world.now()))
+            device.endpoint.ask_for_news()
         world.run(until=world.time + 1)
         rounds += 1
     return rounds

@@ -1,11 +1,12 @@
 """Every variant reaches everyone; what each costs."""
 
 import pytest
-from swarms import PUSH, swarm
+from swarms import PUSH
 
 from gossip_ws.kernel.contract import GossipPolicy
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.sim.numbers import NOTIFY, notify_request
+from gossip_ws.sim.swarm import swarm
 from gossip_ws.sim.world import Weather, World
 
 

@@ -1,12 +1,13 @@
 """The same node and endpoint, thousands at a time, under loss, crashes and partitions."""
 
 import pytest
-from swarms import PUSH, address, device_id, grid, swarm
+from swarms import PUSH, grid
 
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Role
 from gossip_ws.kernel.errors import RemoteError
 from gossip_ws.sim.numbers import NOTIFY, READ, READ_REQUEST, read_response
+from gossip_ws.sim.swarm import address, device_id, swarm
 from gossip_ws.sim.world import Weather, World
 from gossip_ws.wire.gossip import XmlCodec
 
