@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gossip_ws.lab.crowd import Crowd
-from gossip_ws.lab.draws import arrived, lots, targets
+from gossip_ws.lab.draws import hits, lots
 from gossip_ws.lab.fetch import fetch_again, tries
 from gossip_ws.lab.trial import Outcomes, Trial
 
@@ -31,8 +31,8 @@ def draw(trial: Trial, repeat: int, rng: np.random.Generator) -> Outcomes:
             break
         before = crowd.has.copy()
         crowd.envelopes += trial.fanout * crowd.of_each(senders)
-        for some in lots(senders, trial.fanout):
-            heard = arrived(rng, trial.loss, targets(rng, n, some, trial.fanout))
+        for some in lots(senders, trial.fanout * (1 - trial.loss)):
+            heard = hits(rng, n, some, trial.fanout, trial.loss)
             np.add.at(told, heard[~crowd.cells[heard]], 1)
         most = tries(told)
         asking = np.flatnonzero(~crowd.cells & (most > tried))

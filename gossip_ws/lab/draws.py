@@ -35,15 +35,28 @@ def generator(repeat: int, seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def lots(senders: Cells, fanout: int) -> Iterator[Cells]:
-    """The senders in order, so many at a time that their targets are no more than a cache holds."""
-    step = max(1, _AT_ONCE // fanout)
+def lots(senders: Cells, each: float) -> Iterator[Cells]:
+    """The senders in order, so many at a time that the cache holds their messages, `each` in the mean."""
+    step = int(_AT_ONCE / max(1.0, each))
     for start in range(0, len(senders), step):
         yield senders[start : start + step]
 
 
-def targets(rng: np.random.Generator, n: int, senders: Cells, fanout: int) -> Cells:
-    """The cells that `senders` send to, each in its own repetition: shape (fanout, senders)."""
+def hits(rng: np.random.Generator, n: int, senders: Cells, fanout: int, loss: float) -> Cells:
+    """The cells where a message arrives when each of `senders` sends to `fanout` distinct others of its repetition.
+
+    Each message is lost with probability `loss`. So a binomial number of a sender's messages arrives, and as any set of
+    targets is as likely, so is any set of that many where they do: what is lost need not be drawn.
+    """
+    if not loss:
+        return _targets(rng, n, senders, fanout).reshape(-1)
+    arriving = rng.binomial(fanout, 1 - loss, len(senders))
+    found = [_targets(rng, n, senders[arriving == some], int(some)).reshape(-1) for some in np.unique(arriving)]
+    return np.concatenate(found)
+
+
+def _targets(rng: np.random.Generator, n: int, senders: Cells, fanout: int) -> Cells:
+    """Of each sender in its own repetition: shape (fanout, senders)."""
     own = senders % n
     return distinct(rng, n, own.astype(np.int32), fanout) + (senders - own)
 

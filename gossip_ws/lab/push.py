@@ -10,7 +10,7 @@ import numpy as np
 
 from gossip_ws.kernel.terms import Variant
 from gossip_ws.lab.crowd import Crowd
-from gossip_ws.lab.draws import arrived, lots, targets
+from gossip_ws.lab.draws import hits, lots
 from gossip_ws.lab.fetch import fetch
 from gossip_ws.lab.trial import Outcomes, Trial
 
@@ -34,14 +34,14 @@ def draw(trial: Trial, repeat: int, rng: np.random.Generator) -> Outcomes:
             sent = trial.fanout * crowd.of_each(senders)
             crowd.envelopes += sent
             crowd.payloads += sent
-            for some in lots(senders, trial.fanout):
+            for some in lots(senders, trial.fanout * (1 - loss)):
                 # Where nobody is left to be reached, the rest of the senders send for nothing.
                 if not crowd.is_complete(some):
-                    crowd.cells[arrived(rng, loss, targets(rng, n, some, trial.fanout))] = True
+                    crowd.cells[hits(rng, n, some, trial.fanout, loss)] = True
         if asks:
             crowd.envelopes += crowd.of_each(senders)
             for some in lots(senders, 1):
-                asked = arrived(rng, loss, targets(rng, n, some, 1))
+                asked = hits(rng, n, some, 1, loss)
                 fetch(crowd, rng, loss, asked[~before.reshape(-1)[asked]])
         senders = crowd.newcomers(before, hop)
     return crowd.outcomes()

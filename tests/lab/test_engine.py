@@ -57,10 +57,11 @@ def test_push_follows_the_exact_chain(n, fanout, rounds, loss, crashed):
 
 
 def test_the_course_of_a_push_is_that_of_the_mean_field():
-    """Its own error is of the order of a device or two (a push that begins badly is behind for good)."""
-    for rounds, expected in enumerate(coverage.mean_field(100_000, 7, 8, 0.1, 0.1)):
-        outcomes = run(Trial(100_000, 7, rounds, 0.1, 0.1), 20, seed=4)
-        assert near(outcomes.reached, expected, allow=2 + 0.005 * expected)
+    """A push that begins badly is behind for good, and one that begins well meets those it has reached: so the mean
+    lags behind the mean field by up to 2 % on the way, and by a device or two."""
+    for rounds, expected in enumerate(coverage.mean_field(20_000, 7, 8, 0.1, 0.1)):
+        outcomes = run(Trial(20_000, 7, rounds, 0.1, 0.1), 60, seed=4)
+        assert near(outcomes.reached, expected, allow=2 + 0.02 * expected)
 
 
 def test_eventual_coverage():
@@ -79,6 +80,11 @@ def test_everyone_is_reached_as_often_as_the_chain_in_doubles_says(n, fanout, lo
     # The textbook's exponential is for many devices: it falls short here, but by little.
     formula = coverage.all_reached(n, fanout, loss, crashed)
     assert everyone - 0.03 < formula < everyone
+
+
+def test_what_is_lost_of_a_wide_fanout_is_not_drawn():
+    outcomes = run(Trial(50, 40, 49, 0.95), 20_000, seed=8)
+    assert near(outcomes.coverage, exact.mean_coverage(50, 40, 0.95))
 
 
 def test_a_wide_fanout_stops_when_nobody_is_left():
