@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +18,10 @@ from gossip_ws.kernel.terms import Variant
 
 if TYPE_CHECKING:
     from gossip_ws.lab.sweep import Sweep, Value
-    from gossip_ws.lab.trial import Summary, Trial
+    from gossip_ws.lab.trial import Outcomes, Summary, Trial
 
 _TOGETHER: Final = 10_000_000
+_TOGETHER_CORE: Final = 10_000
 _MOST: Final = 1_000
 
 
@@ -29,6 +31,7 @@ _MOST: Final = 1_000
 Example:
   gossip-ws simulate --nodes 10000 --fanout 7 --rounds 12 --loss 0.1 --repeat 100
   gossip-ws simulate --nodes 10000 --sweep fanout=2:16 --sweep loss=0:0.4:0.05 --output sweep.csv --plot sweep.png
+  gossip-ws simulate --nodes 1000 --loss 0.1 --variant adaptive --engine core --repeat 3
   gossip-ws simulate --grid 1-LV-rural1--2-sw --loss 0.1 --crashed 0.05
 """,
 )
@@ -55,6 +58,17 @@ Example:
     "--repeat",
     type=int,
     help=f"Repetitions; without, {_MOST}, or so many that their devices together are {_TOGETHER}.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["population", "core"]),
+    default="population",
+    help="What simulates: draws for all devices at once, or the real core, frame by frame, for tens of thousands.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["objects", "xml"]),
+    help="Of the real core: what travels (default: objects); xml is slower, and all that is on the wire.",
 )
 @click.option("--seed", type=int, default=1, help="The same gives the same (default: 1).")
 @click.option(
@@ -86,6 +100,8 @@ def simulate(
     crashed: float,
     variant: str,
     repeat: int | None,
+    engine: str,
+    codec: str | None,
     seed: int,
     axes: tuple[str, ...],
     output: Path | None,
@@ -94,7 +110,8 @@ def simulate(
     pull: bool,
     as_json: bool,
 ) -> None:
-    """Simulate how a message spreads among devices that know one another, drawn with NumPy: a million in a moment.
+    """Simulate how a message spreads among devices that know one another, drawn with NumPy: a million in a moment; or
+    with the real core, in all its variants.
 
     Needs the laboratory: pip install 'gossip-ws[lab]'.
     """
@@ -107,6 +124,8 @@ def simulate(
 
         if axes:
             raise LocalError("--sweep goes with --nodes")
+        if engine != "population":
+            raise LocalError(f"--engine {engine} goes with --nodes")
         if variant != Variant.EAGER_PUSH.value:
             raise LocalError(f"--variant {variant}: tiers are simulated with an eager push")
         simulate_tiers(
@@ -123,7 +142,7 @@ def simulate(
         )
         return
     with laboratory():
-        from gossip_ws.lab.engine import run
+        run, together = _engine(engine, codec)
         from gossip_ws.lab.sweep import trial_of
         from gossip_ws.lab.trial import summarise
     given = {
@@ -137,14 +156,14 @@ def simulate(
     if axes:
         with laboratory():
             from gossip_ws.devices.cli_sweep import sweep
-        task = _sweep(axes, given, repeat, seed)
+        task = _sweep(axes, given, engine, repeat, together, seed)
         sweep(task, run, output=output, plot=plot, scheduler=scheduler, as_json=as_json)
         return
     if nodes is None:
         raise LocalError("--nodes, --tiers or --grid is missing")
     trial = trial_of({name: value for name, value in given.items() if value is not None})
     if repeat is None:
-        repeat = _repeat(trial.nodes)
+        repeat = _repeat(trial.nodes, together)
     progress = Progress()
     begin = time.perf_counter()
     try:
@@ -153,12 +172,34 @@ def simulate(
         progress.clear()
     summary = summarise(outcomes, time.perf_counter() - begin)
     if as_json:
-        say_json({"trial": asdict(trial), "seed": seed, **summary.record()})
+        say_json({"trial": asdict(trial), "engine": engine, "seed": seed, **summary.record()})
     else:
         _say(trial, summary)
 
 
-def _sweep(axes: Sequence[str], given: Mapping[str, Value | None], repeat: int | None, seed: int) -> Sweep:
+def _engine(engine: str, codec: str | None) -> tuple[Callable[..., Outcomes], int]:
+    """What simulates, and how many devices, those of all repetitions together, it does in a moment. Raises
+    LocalError."""
+    if engine == "core":
+        from gossip_ws.lab import worlds
+
+        chosen = worlds.Codecs(codec or "objects")
+        return partial(worlds.run, codec=chosen), _TOGETHER_CORE
+    if codec is not None:
+        raise LocalError("--codec goes with --engine core")
+    from gossip_ws.lab.engine import run
+
+    return run, _TOGETHER
+
+
+def _sweep(
+    axes: Sequence[str],
+    given: Mapping[str, Value | None],
+    engine: str,
+    repeat: int | None,
+    together: int,
+    seed: int,
+) -> Sweep:
     """What is swept, and what is given beside it. Raises LocalError."""
     from gossip_ws.lab.sweep import Sweep, parse
 
@@ -174,14 +215,20 @@ def _sweep(axes: Sequence[str], given: Mapping[str, Value | None], repeat: int |
         raise LocalError("--nodes is missing")
     if repeat is None:
         repeat = _repeat(
-            max(int(value) for value in (swept["nodes"].values if "nodes" in swept else (fixed["nodes"],)))
+            max(int(value) for value in (swept["nodes"].values if "nodes" in swept else (fixed["nodes"],))), together
         )
-    return Sweep(tuple(swept.values()), fixed, "population", repeat, seed)
+    task = Sweep(tuple(swept.values()), fixed, engine, repeat, seed)
+    if engine == "core":
+        from gossip_ws.lab.worlds import check
+
+        for point in task.points:
+            check(point.trial)
+    return task
 
 
-def _repeat(nodes: int) -> int:
+def _repeat(nodes: int, together: int) -> int:
     """Repetitions where none are asked for, so many that they take a moment."""
-    return max(1, min(_MOST, _TOGETHER // max(nodes, 1)))
+    return max(1, min(_MOST, together // max(nodes, 1)))
 
 
 def _say(trial: Trial, summary: Summary) -> None:

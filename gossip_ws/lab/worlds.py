@@ -26,7 +26,7 @@ from gossip_ws.sim.world import Weather, World
 from gossip_ws.wire.gossip import XmlCodec
 
 MOST: Final = 30_000
-"""Devices: each takes some 60 KB, with those that it knows."""
+"""Devices: each takes some 33 KB, with those that it knows."""
 ALL_KNOWN: Final = 2_000
 """Up to so many devices everybody knows everybody."""
 DRAWN: Final = 50
@@ -79,8 +79,7 @@ def run(
     in_step: all frames take the same time, and all devices ask for news at the same moment, as the population engine
     has it; else 5 to 50 ms, and at moments of their own. Raises LocalError for numbers out of bounds.
     """
-    if trial.nodes > MOST:
-        raise LocalError(f"the real core is simulated with at most {MOST} devices, not {trial.nodes}")
+    check(trial)
     if repeat < 1 or seed < 0:
         raise LocalError(f"at least one repetition, and a seed that is not negative: {repeat}, {seed}")
     alone = trial.variant is Variant.ADAPTIVE
@@ -93,6 +92,12 @@ def run(
         if progress is not None:
             progress(number + 1)
     return Outcomes(*np.array(rows, np.int64).T)
+
+
+def check(trial: Trial) -> None:
+    """Raises LocalError for a trial of more than `MOST` devices."""
+    if trial.nodes > MOST:
+        raise LocalError(f"the real core is simulated with at most {MOST} devices, not {trial.nodes}")
 
 
 class _Swarm:

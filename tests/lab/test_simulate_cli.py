@@ -145,3 +145,35 @@ def test_without_numpy_the_extra_is_named(capsys, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", missing)
     assert call(["simulate", "--nodes", "10"]) == 2
     assert "gossip-ws[lab]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("codec", [(), ("--codec", "xml")])
+def test_the_real_core_simulates_too(capsys, codec):
+    asked = ("--nodes", 30, "--fanout", 5, "--rounds", 12, "--loss", 0.1, "--engine", "core", *codec, "--json")
+    told = json.loads(simulate(capsys, *asked, "--repeat", 3))
+    assert (told["engine"], told["repeat"], told["trial"]["nodes"]) == ("core", 3, 30)
+    assert 0.9 < told["coverage"]["mean"] <= 1
+    assert 4 < told["envelopes_per_delivery"] < 6
+
+
+def test_the_real_core_has_the_adaptive_variant(capsys):
+    asked = ("--nodes", 20, "--variant", "adaptive", "--engine", "core", "--repeat", 1, "--json")
+    told = json.loads(simulate(capsys, *asked))
+    assert told["coverage"]["mean"] == 1
+    assert told["rmr"] < 1.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--nodes", 40_000, "--fanout", 3, "--engine", "core"), "at most 30000 devices, not 40000"),
+        (("--sweep", "nodes=10,40000", "--fanout", 3, "--engine", "core"), "at most 30000 devices, not 40000"),
+        (("--nodes", 10, "--codec", "xml"), "--codec goes with --engine core"),
+        (("--grid", "1-LV-rural1--2-sw", "--engine", "core"), "--engine core goes with --nodes"),
+    ],
+)
+def test_what_the_real_core_does_not_do_is_one_line(capsys, arguments, said):
+    assert call(["simulate", *map(str, arguments)]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
