@@ -302,6 +302,7 @@ class Host:
             dice,
             parent=None if settings.seeds else parent_wish(settings.role, settings.scopes),
             enrol=endpoint.service_found,
+            is_enrolled=lambda: endpoint.node.is_enrolled,
             homes=lambda: self.outward.homes,
             proxy=settings.proxy,
         )

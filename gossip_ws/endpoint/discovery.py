@@ -48,8 +48,9 @@ class Wish:
 
 
 class Discovery:
-    """One device's part in WS-Discovery. `enrol` is told the address of a Peer Service that was found. `homes` says at
-    any time where the device is at home; of one that has a single address it need not."""
+    """One device's part in WS-Discovery. `enrol` is told the address of a Peer Service that was found, `is_enrolled`
+    says whether one has the device now. `homes` says at any time where the device is at home; of one that has a single
+    address it need not."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Discovery:
         *,
         parent: Wish | None = None,
         enrol: Callable[[Address], None] | None = None,
+        is_enrolled: Callable[[], bool] = lambda: True,
         homes: Callable[[], Sequence[Home]] = tuple,
         proxy: Address | None = None,
     ) -> None:
@@ -73,6 +75,7 @@ class Discovery:
         self._dice = dice
         self._parent = parent
         self._enrol = enrol
+        self._is_enrolled = is_enrolled
         self._homes = homes
         self._turn = 0
         # When the next Probe for a parent is due (monotonic s).
@@ -85,6 +88,8 @@ class Discovery:
         self._running = True
         self.carry_out(self.target.start())
         self._probe()
+        if self._parent is not None:
+            self._look_again_in()
 
     def stop(self) -> None:
         """Say Bye."""
@@ -179,6 +184,19 @@ class Discovery:
             self._turn, self._due = self._turn + 1, due
             turn = self._turn
             self._clock.call_later(delay, lambda: self._probe(then) if turn == self._turn else None)
+
+    def _look_again_in(self) -> None:
+        self._clock.call_later(_LONGEST_WAIT * self._dice.uniform(1.0, 1.5), self._look_again)
+
+    def _look_again(self) -> None:
+        """A parent that was found and does not have this device, or no more, is looked for as if it had never been: it
+        may be elsewhere, or another one in its place, and their Hello lost."""
+        if not self._running:
+            return
+        if self._asked and not self._is_enrolled():
+            self._asked.clear()
+            self._probe()
+        self._look_again_in()
 
     def _found(self, target: Target) -> None:
         """Ask a possible parent where its Peer Service is (WS-Transfer Get): once, and again when it is there no

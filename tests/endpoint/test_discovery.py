@@ -45,6 +45,7 @@ class Seeking:
         self.network, self.clock, dice = Aloud(), Hands(), Random(5)
         own = Target(DeviceId("urn:uuid:00000000-0000-4000-8000-000000000001"), (DEVICE,), ("grid://t/1/1",), ())
         self.enrolled: list[Address] = []
+        self.is_enrolled = False
         self.number = 0
         self.discovery = Discovery(
             TargetService(own, instance_id=1, dice=dice),
@@ -53,6 +54,7 @@ class Seeking:
             dice,
             parent=Wish((SUBSTATION,), ("grid://t/1",)),
             enrol=self.enrolled.append,
+            is_enrolled=lambda: self.is_enrolled,
         )
         self.listener = Listener(self.clock)
         self.listener.add(self.discovery)
@@ -99,9 +101,29 @@ def test_it_asks_the_parent_once_where_its_peer_service_is() -> None:
     assert str(to) == PARENT.xaddrs[0]
     done(described(PEERS))
     assert meter.enrolled == [Address.parse(PEERS)]
+    meter.is_enrolled = True
     probes = len(meter.said(Probe))
     meter.clock.turn(300.0)
     assert len(meter.said(Probe)) == probes
+
+
+def test_a_parent_that_takes_it_in_no_more_is_looked_for_anew() -> None:
+    """It moved, or another one is in its place, and its Hello was lost."""
+    meter = Seeking()
+    meter.matched(PARENT)
+    meter.network.asked.pop()[2](described(PEERS))
+    meter.is_enrolled = True
+    meter.clock.turn(300.0)
+    probes = len(meter.said(Probe))
+    meter.is_enrolled = False
+    seconds = 0
+    while len(meter.said(Probe)) == probes:
+        seconds += 1
+        assert seconds <= 90
+        meter.clock.turn(1.0)
+    meter.matched(replace(PARENT, xaddrs=("http://10.0.0.99:8080/device",), metadata_version=2))
+    ((_, to, _),) = meter.network.asked
+    assert to.host == "10.0.0.99"
 
 
 def test_a_parent_that_is_elsewhere_now_is_asked_again_and_one_that_has_more_addresses_is_not() -> None:
