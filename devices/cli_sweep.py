@@ -14,7 +14,7 @@ from gossip_ws.devices.cli_output import Progress, laboratory, say_json
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.lab import journal, runs
 from gossip_ws.lab.sweep import Point, Sweep
-from gossip_ws.lab.trial import Summary
+from gossip_ws.lab.trial import Summary, Trial
 
 _SLOWEST = 0.2
 """Seconds between two lines of progress."""
@@ -34,6 +34,9 @@ def sweep(
     Without `output` nothing is kept while it runs, and the table goes to standard output. Raises LocalError, before
     anything is written: nobody at `scheduler`, a file that cannot be, or the journal of another sweep.
     """
+    for variant in {point.trial.variant for point in task.points}:
+        # What it does not have is told now, not after hours.
+        simulator(Trial(2, 1, 1, variant=variant), 1, 0)
     if plot is not None:
         with laboratory():
             from gossip_ws.lab import drawing, sweep_picture

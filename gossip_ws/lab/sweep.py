@@ -85,6 +85,8 @@ class Sweep:
                 raise LocalError(f"--sweep: {name} is swept and given as well")
         if not 1 <= self.repeat <= MOST_REPEATS:
             raise LocalError(f"1 to {MOST_REPEATS} repetitions, not {self.repeat}")
+        if self.seed < 0:
+            raise LocalError(f"a seed is not negative: {self.seed}")
         count = prod(len(axis.values) for axis in self.axes)
         if count > MOST_POINTS:
             raise LocalError(f"--sweep: {count} points, at most {MOST_POINTS}")

@@ -144,6 +144,8 @@ def test_the_seed_of_a_point_is_its_own_and_depends_on_no_other():
         ["--nodes", "50", "--sweep", "fanout=2:3", "--sweep", "fanout=4:5"],
         ["--nodes", "50", "--sweep", "colour=1:2"],
         ["--nodes", "50", "--sweep", "fanout=2:3", "--repeat", "0"],
+        ["--nodes", "50", "--sweep", "fanout=2:3", "--seed", "-1"],
+        ["--nodes", "50", "--sweep", "variant=eager-push,adaptive"],
         ["--nodes", "50", "--sweep", "fanout=2:3", "--plot", "picture.txt"],
         ["--nodes", "50", "--sweep", "fanout=2:3", "--plot", "nowhere/picture.png"],
         [
