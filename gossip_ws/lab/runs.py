@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 import distributed
+from dask import config
 from dask.system import CPU_COUNT
 
 from gossip_ws.kernel.errors import LocalError
@@ -32,6 +33,10 @@ WINDOW: Final = 1_000
 # the workers.
 _DEAF: Final = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
+# In place of Dask's, which has the C library give back each large array to the system at once: as much time again went
+# into getting it anew.
+_ENVIRONMENT: Final = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
+
 
 @contextmanager
 def cluster(scheduler: str = "") -> Iterator[Any]:
@@ -47,6 +52,7 @@ def cluster(scheduler: str = "") -> Iterator[Any]:
             yield client
         return
     with (
+        config.set({"distributed.nanny.pre-spawn-environ": _ENVIRONMENT}),
         distributed.LocalCluster(
             n_workers=CPU_COUNT,
             threads_per_worker=1,
