@@ -91,6 +91,7 @@ _VERBS: Final = {
     "subscribe": Verb("gossip_ws.devices.cli_subscribe:subscribe", "Print the events of a device as they come."),
     "simulate": Verb("gossip_ws.devices.cli_simulate:simulate", "Simulate how a message spreads among many devices."),
     "plot": Verb("gossip_ws.devices.cli_plot:plot", "Draw what simulations say: spread, coverage, redundancy, load."),
+    "plan": Verb("gossip_ws.devices.cli_plan:plan", "Plan a push: fanout, rounds, what they promise and cost."),
     "key": Verb("gossip_ws.devices.cli:key", key.help or ""),
     "grid": Verb("gossip_ws.devices.cli:grid", grid.help or ""),
     "what-if": Verb("gossip_ws.devices.cli_what_if:what_if_", "What a tariff would make of a grid's day."),

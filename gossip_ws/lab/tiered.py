@@ -15,9 +15,8 @@ from gossip_ws.lab.draws import CELLS, Cells, distinct, generator
 from gossip_ws.lab.levels import Level
 from gossip_ws.lab.roster import Seconds, serve
 from gossip_ws.lab.trial import Counts, Outcomes
+from gossip_ws.theory.traffic import PAYLOAD
 
-OCTETS: Final = 2_150
-"""Of a datagram: a signed tariff of six bands with its envelope, as tests/benchmarks/parts.py makes it, is 2,146."""
 _AT_ONCE: Final = 2**17
 _FINEST: Final = 1e-3
 """Seconds: who gets it within so short a time of one another is treated as one moment."""
@@ -40,7 +39,7 @@ def run_tiers(
     levels: Sequence[Level],
     repeat: int,
     seed: int,
-    octets: int = OCTETS,
+    octets: int = PAYLOAD,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[TierOutcomes, ...]:
     """`repeat` independent repetitions, from the top tier down; the same for the same arguments.

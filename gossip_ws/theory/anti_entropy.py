@@ -8,13 +8,17 @@ the calls, of timers, or of devices that come and go.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import count
 from math import exp
 
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.theory.draws import NEGLIGIBLE, binomial
 
 _FEW = 64
+_MANY = 1_024
+"""Devices above which chance decides at the beginning only, and the share that lacks the news goes on for itself."""
 
 
 def lacking(share: float, push: float, pull: float) -> float:
@@ -44,6 +48,33 @@ def mean_rounds(n: int, push: float, pull: float) -> float:
                 stay += likely
         rest[informed] = onward / (1 - stay)
     return rest[1]
+
+
+def course(n: int, push: float, pull: float) -> Iterator[tuple[float, float]]:
+    """After 1, 2, ... rounds: the probability that all of `n` devices have what one of them has, and the expected share
+    that has it. Without an end.
+
+    By the chain of `mean_rounds`. Of more than `_MANY` devices it is left once `_FEW` have it; then the share that
+    lacks it follows `lacking`, and of n p that lack it nobody is left with probability exp(-n p).
+    """
+    _check(n, push, pull)
+    chance: dict[int, float] = {1: 1.0}
+    flows: list[tuple[float, float]] = []
+    steps: dict[int, list[tuple[int, float]]] = {n: [(0, 1.0)]}
+    for _ in count():
+        flows = [(weight, lacking(share, push, pull)) for weight, share in flows]
+        then: dict[int, float] = defaultdict(float)
+        for informed, weight in chance.items():
+            if informed not in steps:
+                steps[informed] = list(_newly(n, informed, push, pull))
+            for newly, likely in steps[informed]:
+                then[informed + newly] += weight * likely
+        leaving = [informed for informed in then if n > _MANY and informed > _FEW]
+        flows += [(then.pop(informed), 1 - informed / n) for informed in leaving]
+        chance = {informed: weight for informed, weight in then.items() if weight >= NEGLIGIBLE}
+        everyone = chance.get(n, 0.0) + sum(weight * exp(-n * share) for weight, share in flows)
+        having = sum(weight * informed / n for informed, weight in chance.items())
+        yield min(1.0, everyone), min(1.0, having + sum(weight * (1 - share) for weight, share in flows))
 
 
 def _newly(n: int, informed: int, push: float, pull: float) -> Iterator[tuple[int, float]]:

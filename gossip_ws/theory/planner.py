@@ -53,7 +53,7 @@ def fanout_of(n: int, gone: int, loss: float, target: float, more: float = 0.0) 
     if n == 1:
         return 0
     likely = coverage.fanout_all_reached(n, loss, gone / n, target)
-    return _least(n, likely, lambda fanout: reach(Push(n, gone, fanout, loss, more)).all_reached >= target)
+    return least_fanout(n, likely, lambda fanout: reach(Push(n, gone, fanout, loss, more)).all_reached >= target)
 
 
 def fanout_for_coverage(n: int, loss: float = 0.0, crashed: float = 0.0, target: float = 0.99) -> int:
@@ -65,7 +65,7 @@ def fanout_for_coverage(n: int, loss: float = 0.0, crashed: float = 0.0, target:
     if n > LIMIT:
         return likely
     gone = dead(n, crashed)
-    return _least(n, likely, lambda fanout: reach(Push(n, gone, fanout, loss)).coverage >= target)
+    return least_fanout(n, likely, lambda fanout: reach(Push(n, gone, fanout, loss)).coverage >= target)
 
 
 def rounds_for(n: int, fanout: int, loss: float = 0.0, crashed: float = 0.0) -> int:
@@ -123,7 +123,7 @@ def defaults(
     return tuple(rows)
 
 
-def _least(n: int, likely: int, suffices: Callable[[int], bool]) -> int:
+def least_fanout(n: int, likely: int, suffices: Callable[[int], bool]) -> int:
     """The smallest fanout that does, at most n - 1; `likely` is where the search begins."""
     fanout = min(max(likely, 0), n - 1)
     while fanout < n - 1 and not suffices(fanout):

@@ -195,16 +195,17 @@ def _by_chain(push: Push) -> Reach:
 
 def _by_formula(push: Push) -> Reach:
     live = push.live
-    dies = _dies_early(push)
+    dies = dies_early(push)
     missed = (live - 1) * exp(push.misses * (live - 1))
     return Reach((1 - dies) * exp(-missed), (1 - dies) * _share(push))
 
 
-def _dies_early(push: Push) -> float:
+def dies_early(push: Push) -> float:
+    """The probability that it stops with less than half of the live reached, within its first senders."""
     hits: dict[int, Outcomes] = {}
     now = {push.live - 1: 1.0}
     died = 0.0
-    for spent in range(min(_EARLY, push.live)):
+    for spent in range(min(_EARLY, push.live // 2 + 1)):
         died += now.pop(push.live - spent, 0.0)
         now = _one_more(push, now, hits)
     return min(1.0, died)
