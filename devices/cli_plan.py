@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,7 +134,7 @@ def _record(found: Plan, measured: tuple[Measured, ...]) -> dict[str, Any]:
     tiers = [_tier_record(tier) for tier in found.tiers]
     for tier, one in zip(tiers, measured, strict=False):
         tier["verified"] = one.record()
-    return {
+    record: dict[str, Any] = {
         "nodes": found.nodes,
         "variant": found.variant.value,
         "target": found.target,
@@ -142,6 +143,18 @@ def _record(found: Plan, measured: tuple[Measured, ...]) -> dict[str, Any]:
         "seconds": found.seconds,
         "notes": _notes(found),
         "tiers": tiers,
+    }
+    if measured:
+        record["verified"] = _together([one.record() for one in measured])
+    return record
+
+
+def _together(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of tiers that do not depend on one another: products, of the bounds too, and the coverage of the worst."""
+    return {
+        **{name: prod(one[name] for one in records) for name in ("all_reached", "low", "high")},
+        "coverage": min(one["coverage"] for one in records),
+        "repeat": min(one["repeat"] for one in records),
     }
 
 

@@ -30,11 +30,12 @@ _TOGETHER: Final = 20_000_000
 @dataclass(frozen=True, slots=True)
 class Measured:
     """repeat: repetitions. hits: those in which every live device whose parents are on was reached. coverage: of those
-    devices, in the mean. promised: the probability that the plan names."""
+    devices, in the mean. envelopes: sent for each of them. promised: the probability that the plan names."""
 
     repeat: int
     hits: int
     coverage: float
+    envelopes: float
     promised: float
 
     @property
@@ -70,7 +71,8 @@ def measure(
     else:
         found = _pushed(tier, variant, repeat, seed, progress)
         whole = (found.reached == found.live).reshape(repeat, tier.segment.groups).all(axis=1)
-    return Measured(repeat, int(whole.sum()), float(found.coverage.mean()), tier.all_reached)
+    envelopes = float((found.envelopes / found.live).mean())
+    return Measured(repeat, int(whole.sum()), float(found.coverage.mean()), envelopes, tier.all_reached)
 
 
 def _pushed(

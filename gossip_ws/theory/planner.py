@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from math import ceil
+from math import ceil, exp, log
 from typing import Final
 
 from gossip_ws.kernel.errors import LocalError
@@ -31,10 +31,13 @@ POPULATIONS: Final = tuple(2**k for k in range(21))
 MARGIN: Final = 1
 """Rounds added to the mean field's, for the runs whose first hops met with bad luck."""
 LATE: Final = 0.01
-"""Of the pushes that may fail, so many may fail for want of rounds: rounds beyond those needed cost nothing."""
+"""Of the pushes that may fail, so many may fail for want of rounds. A device sends once, however many rounds are left:
+rounds beyond those needed cost nothing."""
 _SURE: Final = 1e-6
 """What fails no more often than that is not improved by further rounds."""
-_FEW: Final = 64
+ASTRAY: Final = 0.01
+"""Share of the devices that may get the message with no round left, where hops take as different times as can be."""
+_EULER: Final = 0.5772156649015329
 
 Row = tuple[int, int, int]
 """(population, fanout, rounds)."""
@@ -69,22 +72,42 @@ def fanout_for_coverage(n: int, loss: float = 0.0, crashed: float = 0.0, target:
 
 
 def rounds_for(n: int, fanout: int, loss: float = 0.0, crashed: float = 0.0) -> int:
-    """Rounds until the mean field brings less than a hundredth of a device, and `MARGIN`; at most n - 1."""
+    """Rounds until the mean field brings less than a hundredth of a device, and `MARGIN`; no fewer than `detours`."""
     if n <= 1 or fanout == 0:
         return 0
-    return min(n - 1, coverage.rounds_to_stop(n, fanout, loss, crashed) + MARGIN)
+    return min(n - 1, max(coverage.rounds_to_stop(n, fanout, loss, crashed) + MARGIN, detours(n)))
 
 
 def rounds_of(push: Push) -> int:
     """The rounds that a push needs for its promise: what a limit of so many takes from the probability that everyone
-    is reached is less than `LATE` of what that lacks of 1. At most n - 1."""
+    is reached is less than `LATE` of what that lacks of 1. At most n - 1, and no fewer than `detours`."""
     if push.live == 1 or push.fanout == 0:
         return 0
     late = LATE * max(1 - reach(push).all_reached, _SURE)
-    for rounds, share in enumerate(timely(push)):
-        if 1 - share <= late:
-            return min(rounds, push.live - 1)
-    return push.live - 1
+    shares = timely(push)
+    needed = next((rounds for rounds, share in enumerate(shares) if 1 - share <= late), len(shares))
+    return min(push.n - 1, max(needed, detours(push.n)))
+
+
+def detours(n: int) -> int:
+    """The rounds that all but `ASTRAY` of `n` devices, all of them on, need even if hops take very different times.
+
+    A device goes by the copy that comes first, and that may have come by a longer way than the shortest: who gets it
+    with no round left sends it to nobody. It is worst where a sender sends to very many and each copy takes its own
+    time, exponentially distributed. The next to get it then has it from any of those that have, all equally likely,
+    and hops are the depths in a random recursive tree: of the k-th device a sum of independent ones with probability
+    1, 1/2, ... 1/(k-1), in the mean over all of them H(n) - 1. Poisson with that mean has the heavier tail.
+    """
+    if n == 1:
+        return 0
+    mean = log(n) + _EULER + 1 / (2 * n) - 1
+    likely = tail = exp(-mean)
+    hops = 0
+    while 1 - tail > ASTRAY:
+        hops += 1
+        likely *= mean / hops
+        tail += likely
+    return min(hops + 1, n - 1)
 
 
 def dead(n: int, crashed: float) -> int:
@@ -113,9 +136,7 @@ def defaults(
         gone = min(ceil(n * exactly(crashed)), max(0, n - 2))
         if goal is Goal.ALL:
             fanout = max(fanout, fanout_of(n, gone, loss, target))
-            # Among few devices, where fewer are off than planned, some are reached by longer ways.
-            off = 0 if n <= _FEW else gone
-            rounds = max(rounds, rounds_of(Push(n, gone, fanout, loss)), rounds_of(Push(n, off, fanout, loss)))
+            rounds = max(rounds, rounds_of(Push(n, gone, fanout, loss)))
         else:
             fanout = max(fanout, fanout_for_coverage(n, loss, gone / n, target))
             rounds = max(rounds, rounds_for(n, fanout, loss, crashed))

@@ -50,10 +50,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class TierPlan:
-    """segment: as given. served: by parents, from a tier above. fanout, rounds: among the equals of a group. coverage: expected share of the tier's live
-    devices that are reached, whether their parents are on or not. all_reached: probability that every live device is
-    whose parents are on. cut_off: share of the live whose parents are off. envelopes, octets: sent in the tier for
-    each live device, by it or by its parent. seconds: until all have it, from when the parents do."""
+    """segment: as given. served: by parents, from a tier above. fanout, rounds: among the equals of a group.
+
+    coverage: expected share of the tier's live devices that are reached, whether their parents are on or not.
+    all_reached: probability that every live device is whose parents are on. cut_off: share of the live whose parents
+    are off. envelopes, octets: sent in the tier for each live device, by it or by its parent. seconds: until all have
+    it, from when the parents do, in the mean.
+    """
 
     segment: Segment
     served: bool
@@ -156,7 +159,7 @@ def _served(segment: Segment, part: float, cut_off: float, node: Node) -> TierPl
                 f"{node.retries} resends by the parents and {fanout} equals, at {loss:.0%} loss, give {all_reached:.4g}"
             )
         fanout += 1
-    copies = _copies(loss, node.retries) + (1 + node.retries) * gone / push.live
+    copies = _copies(loss, node.retries) + (1 + node.retries) * (segment.nodes - live) / live
     receipts = (1 - loss) * _copies(loss, node.retries)
     link = Link(loss, segment.delay, segment.bandwidth)
     return TierPlan(

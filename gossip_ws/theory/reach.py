@@ -94,6 +94,8 @@ class Push:
                 found[new] += weight * likely
         if self.more:
             for new, likely in list(found.items()):
+                if new == unreached:
+                    continue
                 again = likely * self.more * (unreached - new) / (self.n - 1)
                 found[new] -= again
                 found[new + 1] += again

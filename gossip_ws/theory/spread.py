@@ -138,17 +138,24 @@ def _asked(n: int, gone: int, link: Link, target: float, variant: Variant) -> Sp
     # Among the live, a call counts that goes to one of them.
     answered = (live - 1) / (n - 1)
     pull = answered * arrives**2 * payload
-    waited = 0.0
+    waited, met, lacking = 0.0, 0.0, 1 - 1 / live
     for rounds, (everyone, having) in enumerate(anti_entropy.course(live, answered * arrives**3, pull), 1):
         waited += 1 - everyone
+        met += lacking * (1 - lacking)
+        lacking = 1 - having
         if everyone >= target:
-            more = (1.0, float(PAYLOAD)) if variant is Variant.EAGER_PULL else (3.0, float(ADVERT + FETCH + PAYLOAD))
+            # A digest that arrived at one who has what the other lacks, or lacks what it has: one, and one of those.
+            news = met * answered * arrives
+            adverts, fetches, payloads = 0.0, 1.0, 1 + arrives
+            if variant is Variant.LAZY_PULL:
+                again = arrives * sum(fails**tried for tried in range(1 + TRIES))
+                adverts, fetches, payloads = 1.0, 1 + again, arrives * (1 + again)
             return Spread(
                 1,
                 rounds,
                 Reach(everyone, having),
-                1 + waited + more[0],
-                (1 + waited) * DIGEST + more[1],
+                1 + waited + news * (adverts + fetches + payloads),
+                (1 + waited) * DIGEST + news * (adverts * ADVERT + fetches * FETCH + payloads * PAYLOAD),
                 (1 + waited) * link.period,
             )
         if rounds == PERIODS:

@@ -25,6 +25,7 @@ VERBS = [
     ("route",),
     ("subscribe",),
     ("device", "run"),
+    ("plan",),
     ("key", "new"),
     ("key", "show"),
     ("key", "password"),

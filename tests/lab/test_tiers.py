@@ -14,11 +14,12 @@ from gossip_ws.grid.population import load
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.lab.levels import levels, of_population
 from gossip_ws.lab.roster import RETRIES, attempts, serve
-from gossip_ws.lab.tiered import OCTETS, run_tiers, total
+from gossip_ws.lab.tiered import run_tiers, total
 from gossip_ws.theory import exact
 from gossip_ws.theory.tiers import Segment
+from gossip_ws.theory.traffic import PAYLOAD
 
-SECOND = OCTETS * 8.0
+SECOND = PAYLOAD * 8.0
 """The bandwidth with which a datagram takes a second."""
 
 
