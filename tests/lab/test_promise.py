@@ -25,7 +25,7 @@ def test_a_promise_holds_and_so_does_its_price(variant: Variant) -> None:
         planned = tier(Segment("all", nodes, 1, loss, crashed), target=0.9, variant=variant)
         found = measure(planned, variant, 1_500, 5)
         assert found.holds, (nodes, found)
-        assert found.coverage == pytest.approx(planned.coverage, abs=2e-3)
+        assert found.coverage == pytest.approx(planned.coverage, abs=4e-3)
         assert found.envelopes == pytest.approx(planned.envelopes, rel=0.06 if nodes > 100 else 0.1)
 
 
