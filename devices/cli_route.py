@@ -14,6 +14,7 @@ from gossip_ws.devices.cli_output import Progress, as_json, say_json
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.routing.certificate import feasible
 from gossip_ws.routing.instance import MOST_OCTETS, Instance, Kind, parse
+from gossip_ws.routing.method import Reports
 from gossip_ws.routing.peer import Start
 from gossip_ws.routing.run import Algorithm, Change, Outcome, Point, Terms, run
 
@@ -40,6 +41,13 @@ _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
     show_default=True,
     help="All on the shortest paths, or even on up to five.",
 )
+@click.option(
+    "--reports",
+    type=click.Choice([one.value for one in Reports]),
+    default=Reports.PULL.value,
+    show_default=True,
+    help="DAP's nodes ask when they wake, or tell.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the waits and the losses.")
 @click.option("--fail", "fails", multiple=True, metavar="U-V@TICK", help="The link from U to V fails at this tick.")
 @click.option(
@@ -53,6 +61,7 @@ def route(
     loss: float,
     ticks: int,
     start: str,
+    reports: str,
     seed: int,
     fails: tuple[str, ...],
     changes: tuple[str, ...],
@@ -71,6 +80,7 @@ def route(
         ticks,
         Start(start),
         tuple([_change(one, "--fail") for one in fails] + [_change(one, "--change") for one in changes]),
+        Reports(reports),
     )
     problem = _read(instance)
     progress = Progress()

@@ -30,11 +30,13 @@ def delay(load: float, capacity: float) -> float:
 
 def marginal(load: float, capacity: float) -> float:
     """g(y): what the next kb costs, per kb."""
-    capacity = max(capacity, FAILED)
+    if capacity < FAILED:
+        capacity = FAILED
     knee = KNEE * capacity
-    room = capacity - min(load, knee)
-    slope = capacity / (room * room)
-    return slope if load <= knee else slope + 2 * capacity / (room * room * room) * (load - knee)
+    if load <= knee:
+        return capacity / ((capacity - load) * (capacity - load))
+    room = capacity - knee
+    return capacity / (room * room) + 2 * capacity / (room * room * room) * (load - knee)
 
 
 def curvature(load: float, capacity: float) -> float:

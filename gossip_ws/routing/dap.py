@@ -9,19 +9,17 @@ from collections.abc import Mapping, Sequence
 
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
-from gossip_ws.routing.method import Signals
+from gossip_ws.routing.method import Reports, Signals
 from gossip_ws.routing.peer import Owner, Peer, Start
 
 
 class Adaptive:
-    """Nodes own the links that leave them. In a tick the awake first measure and publish, then move their flows."""
+    """Nodes own the links that leave them. In a tick links are measured and reports arrive, then the awake move."""
 
-    def __init__(self, instance: Instance, start: Start, signals: Signals) -> None:
+    def __init__(self, instance: Instance, start: Start, reports: Reports, signals: Signals) -> None:
         self._peers = [Peer(node, instance.capacity, wanted, start) for node, wanted in enumerate(instance.demands)]
         self._owners = {link: Owner(link, kb) for link, kb in instance.capacity.items()}
-        self._owned: list[list[Link]] = [[] for _ in range(instance.nodes)]
-        for link in instance.capacity:
-            self._owned[link[0]].append(link)
+        self._reports = reports
         self._signals = signals
 
     @property
@@ -48,14 +46,20 @@ class Adaptive:
         self._owners[link].capacity = capacity
 
     def tick(self, now: int, awake: Sequence[int]) -> None:
+        acting = set(awake)
         each = [peer.loads for peer in self._peers]
-        sources = [peer for peer in self._peers if peer.busy]
-        for node in awake:
-            for link in self._owned[node]:
-                on = [load[link] for load in each if link in load]
-                report = self._owners[link].report(now, sum(on), len(on))
-                for peer in sources:
-                    if peer.node == node or self._signals.arrives():
-                        peer.receive(report)
+        for link, owner in self._owners.items():
+            told = [
+                peer
+                for peer in self._peers
+                if peer.busy and (peer.node in acting if self._reports is Reports.PULL else link[0] in acting)
+            ]
+            if not told:
+                continue
+            on = [load[link] for load in each if link in load]
+            report = owner.report(now, sum(on), len(on))
+            for peer in told:
+                if peer.node == link[0] or self._signals.arrives():
+                    peer.receive(report)
         for node in awake:
             self._peers[node].step(now)

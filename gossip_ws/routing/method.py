@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.routing.graph import Link, Path
+
+
+class Reports(StrEnum):
+    """How what a link says comes to those who use it. Either way a signal from one node to another is lost or not."""
+
+    PULL = "pull"
+    """Who wakes asks the owners, who answer whether awake or not."""
+    PUSH = "push"
+    """The owners tell everybody when they wake."""
 
 
 class Signals:

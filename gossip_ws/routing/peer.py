@@ -33,7 +33,7 @@ LIMIT: Final = 0.9
 """Share of its part of the free capacity that a source fills in one step (the limiter)."""
 NEWCOMERS: Final = 0.2
 """Weight that a link keeps for the sources that are not yet on it, together, while reports are current."""
-CROWD: Final = 0.75
+CROWD: Final = 0.6
 """Of m sources, m to this power are taken to move the same way at a time, to begin with, while reports are late."""
 BOLDER: Final = 0.7
 SHYER: Final = 2.0
@@ -272,7 +272,7 @@ class Peer:
 class _Model:
     """What one step takes the links to be, as its own changes go on."""
 
-    __slots__ = ("_change", "_crowd", "_heard", "_load", "capacity", "price")
+    __slots__ = ("_change", "_crowd", "_heard", "_load", "asked", "capacity", "price")
 
     def __init__(self, peer: Peer, now: float) -> None:
         numbers = range(len(peer._links))
@@ -282,20 +282,17 @@ class _Model:
         self._crowd = peer.crowds(now)
         self._change = [0.0] * len(self.capacity)
         self.price = [peer._price(number, self._load[number]) for number in numbers]
-
-    @property
-    def asked(self) -> list[float]:
+        self.asked = [price if heard else DOWN for price, heard in zip(self.price, self._heard, strict=True)]
         """What flow would be charged that is new on each link: nobody moves to where nothing has been heard from."""
-        return [price if heard else DOWN for price, heard in zip(self.price, self._heard, strict=True)]
 
     def _expected(self, number: int, change: float = 0.0) -> float:
         """kb on the link if the crowd moves as this peer does, and `change` more."""
-        return max(0.0, self._load[number] + self._crowd[number] * (self._change[number] + change))
+        load = self._load[number] + self._crowd[number] * (self._change[number] + change)
+        return load if load > 0 else 0.0
 
     def relieve(self, one: Candidates) -> list[Shift]:
         """Move flow of one commodity from its dear paths to its cheapest."""
-        asked = self.asked
-        costs = one.costs(asked)
+        costs = one.costs(self.asked)
         best = min(range(len(costs)), key=costs.__getitem__)
         shifts: list[Shift] = []
         if costs[best] >= DOWN:
@@ -357,3 +354,5 @@ class _Model:
             self._change[number] += change
             if self.capacity[number] > 0:
                 self.price[number] = marginal(self._expected(number), self.capacity[number])
+                if self._heard[number]:
+                    self.asked[number] = self.price[number]

@@ -19,7 +19,7 @@ from gossip_ws.routing.dual import Dual
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.halo import Halo
 from gossip_ws.routing.instance import MOST_KB, Instance, Kind
-from gossip_ws.routing.method import Method, Signals
+from gossip_ws.routing.method import Method, Reports, Signals
 from gossip_ws.routing.minhop import MinimumHop
 from gossip_ws.routing.peer import Start
 from gossip_ws.routing.printed import DualPrinted, PrimalPrinted
@@ -60,7 +60,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """async_max: most ticks that a node waits between two of its actions; 0: all act in every tick. loss: of a signal.
-    The defaults are those of seed 001 table 2."""
+    The defaults are those of seed 001 table 2. reports: of DAP's links; all other algorithms push."""
 
     algorithm: Algorithm = Algorithm.DAP
     async_max: int = 5
@@ -68,6 +68,7 @@ class Terms:
     ticks: int = 100
     start: Start = Start.MINIMUM_HOP
     changes: tuple[Change, ...] = ()
+    reports: Reports = Reports.PULL
 
     def __post_init__(self) -> None:
         if not 0 <= self.ticks <= MOST_TICKS or not 0 <= self.async_max <= MOST_WAIT:
@@ -143,7 +144,7 @@ def _wait(most: int, dice: Dice) -> int:
 def _method(instance: Instance, terms: Terms, signals: Signals) -> Method:
     match terms.algorithm:
         case Algorithm.DAP:
-            return Adaptive(instance, terms.start, signals)
+            return Adaptive(instance, terms.start, terms.reports, signals)
         case Algorithm.DUAL:
             return Dual(instance, signals)
         case Algorithm.HALO:
