@@ -63,7 +63,8 @@ Example:
     "partitions",
     multiple=True,
     metavar="FROM-UNTIL:WHAT",
-    help="In rounds, UNTIL left out for ever; WHAT: a number of parts drawn by chance, or a cluster or area cut off.",
+    help="In rounds, UNTIL left out for ever. WHAT: a number of parts drawn by chance; a cluster or area cut off;"
+    " `speakers`, each cluster's first speaker silenced; `random`, as many devices by chance.",
 )
 @click.option("--days", type=click.IntRange(1, 366), default=1, show_default=True, help="How often it is done again.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all chance.")
@@ -144,6 +145,8 @@ def _cut(text: str, instance: Instance, hierarchy: Hierarchy, seed: int) -> Cut:
     since, until, what = float(found[1]), float(found[2]) if found[2] else inf, found[3]
     if until <= since:
         raise LocalError(f"--partition: {text!r} ends before it begins")
+    if what in ("speakers", "random"):
+        return _silenced(what == "speakers", hierarchy, seed, since, until)
     if what.isdigit():
         return _parts(instance, int(what), seed, since, until)
     island = {device.id for device in instance.devices if device.area == what}
@@ -153,6 +156,13 @@ def _cut(text: str, instance: Instance, hierarchy: Hierarchy, seed: int) -> Cut:
         there = ", ".join(sorted({device.area for device in instance.devices} | set(hierarchy.clusters)))
         raise LocalError(f"--partition: no area or cluster {what!r} here; there are {there[:200]}")
     return Cut(since, until, (frozenset(island),))
+
+
+def _silenced(chosen: bool, hierarchy: Hierarchy, seed: int, since: float, until: float) -> Cut:
+    """Every cluster's first speaker alone, out of everybody's hearing; or as many devices drawn by chance."""
+    speakers = sorted({hierarchy.candidates(cluster)[0] for cluster in hierarchy.clusters})
+    drawn = Random(f"silenced/{seed}").sample(sorted(hierarchy.home), len(speakers))
+    return Cut(since, until, tuple(frozenset({device}) for device in (speakers if chosen else drawn)))
 
 
 def _parts(instance: Instance, ways: int, seed: int, since: float, until: float) -> Cut:

@@ -63,8 +63,15 @@ class Hierarchy:
         return self.clusters[child].level if child in self.clusters else 0
 
     def parent(self, child: str) -> str:
-        """The cluster whose child a device or a cluster is; empty for the topmost."""
-        return self.clusters[child].parent if child in self.clusters else self.home[child]
+        """The cluster whose child a device or a cluster is; empty for the topmost, and for what there is not."""
+        return self.clusters[child].parent if child in self.clusters else self.home.get(child, "")
+
+    def is_below(self, device: str, child: str) -> bool:
+        """Is the device in this cluster, or the same device? Never where there is no such device."""
+        here = device if device in self.home else ""
+        while here and here != child:
+            here = self.parent(here)
+        return bool(here)
 
     def above(self, device: str, level: int) -> str:
         """The largest cluster of at most that level in which the device is; the device itself where there is none."""

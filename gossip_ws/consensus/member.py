@@ -6,7 +6,7 @@ A function of its inputs: each call takes a message or a timer and returns effec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
@@ -47,6 +47,7 @@ from gossip_ws.consensus.messages import (
 )
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.reporting import Reporter
+from gossip_ws.consensus.trust import is_in_place
 from gossip_ws.consensus.vector import Vector, least, shortage, total, zero
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
@@ -58,16 +59,10 @@ STARTS = 1 << 32
 DESKS = 32
 """Clusters that a device speaks for; a grid has a handful of levels."""
 
-Judge = Callable[[Message, str], bool]
-"""May this sender say this? Asked before anything is believed."""
-
-
-def _anybody(message: Message, sender: str) -> bool:
-    return True
-
 
 class Member:
-    """One device. `records`: its log from before a crash. `judge`: who may say what; everybody everything without."""
+    """One device. `records`: its log from before a crash. Whoever hands it messages has
+    proved who sent them."""
 
     def __init__(
         self,
@@ -75,13 +70,11 @@ class Member:
         hierarchy: Hierarchy,
         pace: Pace,
         records: Iterable[Record] = (),
-        judge: Judge = _anybody,
     ) -> None:
         self.device = device
         self.party = Party(device, pace, records)
         self._hierarchy = hierarchy
         self._pace = pace
-        self._judge = judge
         self._known: dict[str, tuple[int, Line]] = {}
         self._misses = 0
         self._written = 0
@@ -127,8 +120,8 @@ class Member:
         """A message has arrived."""
         if any(len(vector) != len(self.party.book.offer) for vector in schedules(message)):
             return [Dropped("no schedule")]
-        if not self._judge(message, sender):
-            return [Dropped("not believed")]
+        if not is_in_place(self._hierarchy, message, sender):
+            return [Dropped("not in the place to say so")]
         return self._done(self._received(message, sender, now), now)
 
     def due(self, timer: Timer, now: Instant) -> list[Effect]:
@@ -392,6 +385,8 @@ class Member:
         cluster = self._hierarchy.clusters.get(board.cluster)
         if cluster is None or board.day != self.party.book.day:
             return [Dropped("a board of elsewhere")]
+        if any(line.child in self._reporters and self._belies(line) for line in board.lines):
+            return [Dropped("a board that lies")]
         speakers = {line.child: line.speaker for line in board.lines}
         effects: list[Effect] = []
         for flow in flows_of(self._hierarchy, board.lines, board.day):
@@ -400,6 +395,13 @@ class Member:
             target = Target(flow.buyer, speakers[flow.buyer], flow.watts)
             effects += self._give(flow.seller, target, cluster.level, now)
         return effects
+
+    def _belies(self, line: Line) -> bool:
+        """Does a board say more of a child of this device's than was reported? Less is what was arranged since."""
+        told = self._reporters[line.child].told
+        return line.speaker == self.device and any(
+            abs(some) > abs(most) or some * most < 0 for some, most in zip(line.rest, told, strict=False)
+        )
 
     def _give(self, child: str, target: Target, level: int, now: Instant) -> list[Effect]:
         """`child`, for which this device speaks, is to give to `target`, a child of the same kind elsewhere."""

@@ -1,0 +1,158 @@
+"""What forgers, thieves of identities, repeaters and liars achieve: nothing that counts."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from grids import grid
+
+from gossip_ws.consensus.checker import violations
+from gossip_ws.consensus.clusters import build
+from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.effects import Tell
+from gossip_ws.consensus.log import agreements
+from gossip_ws.consensus.member import Member
+from gossip_ws.consensus.messages import (
+    NEVER,
+    Announce,
+    Board,
+    Confirm,
+    Found,
+    Line,
+    Propose,
+    Report,
+    Supply,
+    Target,
+)
+from gossip_ws.consensus.optimum import matched
+from gossip_ws.consensus.run import PACE, Run
+from gossip_ws.consensus.trust import Roll, is_in_place, seal
+from gossip_ws.kernel.effects import Dropped
+from gossip_ws.kernel.instant import Instant
+from gossip_ws.security.keys import PrivateKey
+
+HIERARCHY = build(grid(64, 1))
+"""d8 to d15 are a nano grid; d1 to d7 and that one are a street; d0, other heads and streets are the area."""
+NANO, STREET = HIERARCHY.home["d8"], HIERARCHY.home["d1"]
+ANNOUNCE = Announce(0, 2, (5,), NEVER)
+NOW = Instant(1.0, 1.0)
+
+KEYS = {name: PrivateKey.generate() for name in ("d8", "d9")}
+ROLL = Roll({name: key.public.verifies for name, key in KEYS.items()})
+
+
+def test_what_its_sender_has_signed_for_the_receiver_counts():
+    assert ROLL.opened(seal("d8", "d9", ANNOUNCE, KEYS["d8"].sign), "d9") == ANNOUNCE
+
+
+@pytest.mark.parametrize(
+    ("sealed", "receiver"),
+    [
+        (seal("d8", "d9", ANNOUNCE, PrivateKey.generate().sign), "d9"),
+        (seal("d10", "d9", ANNOUNCE, PrivateKey.generate().sign), "d9"),
+        (replace(seal("d9", "d9", ANNOUNCE, KEYS["d9"].sign), sender="d8"), "d9"),
+        (replace(seal("d8", "d9", ANNOUNCE, KEYS["d8"].sign), message=Announce(0, 2, (6,), NEVER)), "d9"),
+        (seal("d8", "d9", ANNOUNCE, KEYS["d8"].sign), "d10"),
+        (replace(seal("d8", "d9", ANNOUNCE, KEYS["d8"].sign), to="d10"), "d10"),
+    ],
+    ids=["forged", "not enrolled", "stolen name", "changed", "for another", "turned to another"],
+)
+def test_what_is_forged_changed_or_turned_to_another_does_not(sealed, receiver):
+    assert ROLL.opened(sealed, receiver) is None
+
+
+def line(child, speaker):
+    return Line(child, speaker, (5,), NEVER)
+
+
+@pytest.mark.parametrize(
+    ("message", "fits", "does_not"),
+    [
+        (Propose("d8/1.0", 0, (1,), 1), "d8", "d9"),
+        (Report(STREET, NANO, 0, 1, (5,), NEVER), "d9", "d1"),
+        (Report(STREET, "d1", 0, 1, (5,), NEVER), "d1", "d2"),
+        (Board(1, STREET, 0, (line(NANO, "d9"), line("d1", "d1"))), "d2", "d16"),
+        (Supply(1, NANO, 0, (Target("d20", "d20", (1,)),), 3), "d1", "d20"),
+        (Confirm("d8/1.0", 3), "d20", "nobody"),
+    ],
+)
+def test_only_who_stands_there_may_say_so(message, fits, does_not):
+    assert is_in_place(HIERARCHY, message, fits)
+    assert not is_in_place(HIERARCHY, message, does_not)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Board(1, STREET, 0, (line(NANO, "d1"),)),
+        Board(1, STREET, 0, (line("d8", "d8"),)),
+        Supply(1, NANO, 0, (Target("d20", "d21", (1,)),), 3),
+        Found(1, (Target(NANO, "d1", (1,)),)),
+        Found(1, (Target("no such", "d1", (1,)),)),
+    ],
+)
+def test_nobody_is_said_to_speak_for_what_it_is_not_in(message):
+    assert not is_in_place(HIERARCHY, message, "d1")
+
+
+def member(device):
+    one = Member(device, HIERARCHY, PACE)
+    one.start(0, (5,), NOW)
+    return one
+
+
+def test_an_announcement_counts_once_and_from_the_own_nano_grid_alone():
+    one = member("d8")
+    one.receive(ANNOUNCE, "d9", NOW)
+    assert one.receive(ANNOUNCE, "d9", NOW) == [Dropped("announced before")]
+    assert one.receive(ANNOUNCE, "d20", NOW) == [Dropped("announced elsewhere")]
+    assert one.receive(ANNOUNCE, "stranger", NOW) == [Dropped("not in the place to say so")]
+
+
+def test_a_schedule_of_the_wrong_length_is_dropped():
+    assert member("d8").receive(Announce(0, 2, (5, 5), NEVER), "d9", NOW) == [Dropped("no schedule")]
+
+
+def test_a_board_that_says_more_of_a_member_than_it_has_reported_is_not_followed():
+    one = Member("d1", HIERARCHY, PACE)
+    (reported,) = [
+        effect.message
+        for timer in [effect.timer for effect in one.start(0, (4,), NOW) if hasattr(effect, "timer")]
+        for effect in one.due(timer, NOW)
+        if isinstance(effect, Tell)
+    ]
+    assert reported.rest == (4,)
+    needy = Line("d2", "d2", (-9,), NEVER)
+    honest = Board(7, STREET, 0, (Line("d1", "d1", (4,), NEVER), needy))
+    lie = Board(8, STREET, 0, (Line("d1", "d1", (9,), NEVER), needy))
+    assert Dropped("a board that lies") in one.receive(lie, "d3", NOW)
+    assert any(
+        isinstance(effect, Tell) and isinstance(effect.message, Propose) for effect in one.receive(honest, "d3", NOW)
+    )
+
+
+def test_whoever_throws_made_up_messages_in_moves_no_watt():
+    """A stranger, and a thief of a place, flood a grid: what is agreed is the same, and no promise is broken."""
+    instance = grid(64, 1)
+    run = Run(instance, HIERARCHY, Conditions(), Random(1))
+    dice = Random(2)
+    names = sorted(run.hierarchy.home)
+    honest = run._send
+
+    def send(source, to, message):
+        honest(source, to, message)
+        if dice.random() < 0.3:
+            made_up = Report(STREET, NANO, 0, 1 << 60, (10**6,), NEVER)
+            honest(dice.choice(["stranger", "d60"]), dice.choice(names), made_up)
+            honest("stranger", to, message)
+
+    run._send = send
+    trace = run.run()
+    assert trace.dropped["not in the place to say so"] > 100
+    assert violations(trace.logs, settled=True) == []
+    assert sum(sum(one.watts) for one in agreements(trace.logs)) == matched(instance)
