@@ -38,8 +38,8 @@ def run(trial: Trial, repeat: int, seed: int, progress: Callable[[int], None] | 
     draw = _DRAWS.get(trial.variant)
     if draw is None:
         raise LocalError(
-            f"the population engine has no {trial.variant}, whose tree is made of links that stay: use the real core; "
-            f"it has {', '.join(_DRAWS)}"
+            f"the population engine has no {trial.variant}, whose tree is made by earlier messages: the real core has "
+            f"(--engine core); here there are {', '.join(_DRAWS)}"
         )
     rng = generator(repeat, seed)
     most = max(1, CELLS // trial.nodes)
