@@ -71,6 +71,14 @@ class Target:
         return tuple(found)
 
 
+def host_of(uri: str) -> str:
+    """The host of a transport address, in lower case and without brackets; of what is none, something."""
+    authority = uri.partition("://")[2].partition("/")[0].lower()
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority.partition(":")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """A device joined, or its metadata changed."""

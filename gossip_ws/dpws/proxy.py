@@ -24,6 +24,7 @@ from gossip_ws.dpws.messages import (
     Resolve,
     ResolveMatches,
     Target,
+    host_of,
 )
 from gossip_ws.dpws.seeker import ProbeOver, ProxySilent, Record, ResolveOver, Seeker
 from gossip_ws.kernel.address import Address
@@ -296,11 +297,4 @@ class DiscoveryProxy:
 def _names(target: Target, source: Address) -> bool:
     """Is `source` one of the hosts that the target says it is at? One that says nothing yet has to be resolved."""
     host = source.host.partition("%")[0].lower()
-    return not target.xaddrs or any(_host(uri) == host for uri in target.xaddrs)
-
-
-def _host(uri: str) -> str:
-    authority = uri.partition("://")[2].partition("/")[0].lower()
-    if authority.startswith("["):
-        return authority[1:].partition("]")[0]
-    return authority.partition(":")[0]
+    return not target.xaddrs or any(host_of(uri) == host for uri in target.xaddrs)

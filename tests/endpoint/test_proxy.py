@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -82,6 +83,22 @@ def test_managed_mode_over_http() -> None:
     assert METER.xaddrs[0].encode() in resolved.body
     assert proxy.post(encode(Bye(METER.device, AppSequence(5, 2), message_id(), to=URL))) == Response(202)
     assert proxy.found() == []
+
+
+@pytest.mark.parametrize(
+    ("asker", "order"),
+    [("10.0.9.9", (1, 2, 0)), ("fd00::9", (2, 1, 0)), ("fe80::9%eth0", (0, 2, 1))],
+)
+def test_who_asks_is_told_of_a_device_first_what_it_may_reach(asker: str, order: tuple[int, ...]) -> None:
+    """A device names its link-local address first to a proxy of its link; to another link it means nothing."""
+    proxy = Proxy()
+    told = tuple(f"http://{host}:80/device" for host in ("[fe80::5]", DEVICE_HOST, "[fd00::5]"))
+    proxy.post(encode(Hello(replace(METER, xaddrs=told), APP, message_id(), URL)))
+    for request in (Probe(message_id(), (DEVICE,), to=URL), Resolve(METER.device, message_id(), to=URL)):
+        answer = decode(proxy.post(encode(request), host=asker).body)
+        match = answer.matches[0] if isinstance(answer, ProbeMatches) else getattr(answer, "match", None)
+        assert isinstance(match, Target)
+        assert match.xaddrs == tuple(told[n] for n in order)
 
 
 def test_nobody_is_registered_from_elsewhere() -> None:
