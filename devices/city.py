@@ -18,6 +18,8 @@ from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gossip_ws.devices.city_energy import Trial
+from gossip_ws.devices.city_routing import EnergyReport, draw
 from gossip_ws.devices.city_worker import Assignment
 from gossip_ws.devices.legacy import LegacyClient, Pulled
 from gossip_ws.grid.faults import Fate, contributions
@@ -51,7 +53,8 @@ DAY = "2016-01-19"
 class CityPlan:
     """What city to build. `processes`: for the substations; the information system has one of its own. `loss`: of
     each datagram, at random. `crash`: the share of devices, the information system apart, that goes down between the
-    first pull and the push. Raises LocalError when either is no share below 1."""
+    first pull and the push. `prosumers`: meters that route energy afterwards, none without; each wakes up every `tick`
+    s in the mean. Raises LocalError when loss or crash is no share below 1, or both routing and a crash are wanted."""
 
     meters: int = 540
     seed: int = 1
@@ -60,11 +63,17 @@ class CityPlan:
     processes: int = 2
     loss: float = 0.0
     crash: float = 0.0
+    prosumers: int = 0
+    tick: float = 1.0
 
     def __post_init__(self) -> None:
         for name, share in (("loss", self.loss), ("crash", self.crash)):
             if not 0 <= share < 1:
                 raise LocalError(f"{name} is a share from 0 to below 1: {share}")
+        if self.prosumers and self.crash:
+            raise LocalError("routing has faults of its own: no crash beside it")
+        if not 0.1 <= self.tick <= 60:
+            raise LocalError(f"a tick lasts 0.1 to 60 s: {self.tick:g}")
 
     def population(self) -> Population:
         """Raises LocalError for a grid, a number of meters or a day that is not there."""
@@ -123,6 +132,7 @@ class CityReport:
     pull: PullReport
     legacy: dict[str, bool] = field(default_factory=dict)
     """By tier: does a plain client find the new tariff at a device's original address?"""
+    energy: EnergyReport | None = None
 
     @property
     def total(self) -> int:
@@ -137,6 +147,7 @@ class CityReport:
             and all(pull.is_exact for pull in pulls)
             and (any(self.faults.values()) or all(pull.contributors == self.total for pull in pulls))
             and all(self.legacy.values())
+            and (self.energy is None or self.energy.is_good)
         )
 
 
@@ -148,6 +159,9 @@ class City:
         self._progress = progress
         self._population = plan.population()
         self._fate = Fate.draw(self._population, plan.crash, plan.seed)
+        self._energy = None
+        if plan.prosumers:
+            self._energy = draw(self._population, plan.prosumers, plan.seed, plan.tick)
         self._workers: list[_Worker] = []
         self._folder = TemporaryDirectory(prefix="gossip-ws-city-")
         self._password = token_urlsafe(16)
@@ -196,8 +210,12 @@ class City:
         for role, address in {**addresses, **await self._workers[-1].ask("addresses")}.items():
             held = await asyncio.to_thread(LegacyClient().tariff, f"{address}/Tariff")
             legacy[TIERS[role]] = held == (self._tariff_id, 1)
+        energy = None
+        if self._energy is not None:
+            trial = Trial(self._energy, self._ask_all, self._progress)
+            energy = await trial.run(top, USER, self._password, self._kill_top)
         faults = {"loss": self._plan.loss, "crash": self._plan.crash}
-        return CityReport(self.devices, faults, before, push, after, legacy)
+        return CityReport(self.devices, faults, before, push, after, legacy, energy)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -226,7 +244,13 @@ class City:
             "public_key": key.public.pem().decode(),
             "loss": plan.loss,
             "crash": plan.crash,
+            "prosumers": plan.prosumers,
+            "tick": plan.tick,
         }
+        if plan.prosumers:
+            energy_key_file = Path(self._folder.name) / "prosumers.pem"
+            PrivateKey.generate().save(energy_key_file)
+            common["energy_key_file"] = str(energy_key_file)
         total = population.counts().total
         self._progress(f"starting {total} devices")
         top = Assignment(
@@ -301,6 +325,13 @@ class City:
             round(seconds, 4),
         )
 
+    async def _ask_all(self, command: str) -> list[Any]:
+        return list(await asyncio.gather(*(worker.ask(command) for worker in self._workers)))
+
+    async def _kill_top(self) -> None:
+        """The information system dies: its process, at once."""
+        await self._workers.pop(0).kill()
+
     async def _accepted(self) -> list[float]:
         times: list[float] = []
         for worker in self._workers:
@@ -337,6 +368,10 @@ class _Worker:
     async def ask(self, command: str) -> Any:
         await self._tell(command)
         return await self._reply()
+
+    async def kill(self) -> None:
+        self._process.kill()
+        await self._process.wait()
 
     async def close(self) -> None:
         if self._process.stdin is not None:

@@ -7,10 +7,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from gossip_ws.devices.city import DAY, GRID, PRICES, TIERS, City, CityError, CityPlan, CityReport, PullReport
+from gossip_ws.devices.city_routing import EnergyReport
 from gossip_ws.kernel.errors import LocalError
 
 
@@ -20,6 +22,7 @@ Example:
   gossip-ws city --meters 540 --seed 1
   gossip-ws city --meters 20 --seed 7 --json | jq .push.seconds_all
   gossip-ws city --meters 100 --loss 0.1 --crash 0.05
+  gossip-ws city --meters 60 --routing --prosumers 12 --tick 1
 """
 )
 @click.option("--meters", type=click.IntRange(1), default=540, show_default=True, help="Smart meters in the city.")
@@ -37,8 +40,13 @@ Example:
     show_default=True,
     help="Share of devices that goes down after the first pull, before the push.",
 )
+@click.option("--routing", is_flag=True, help="Meters route energy among themselves afterwards, by gossiped gradients.")
+@click.option("--prosumers", type=int, default=12, show_default=True, help="With --routing: how many meters do.")
+@click.option(
+    "--tick", type=float, default=1.0, show_default=True, help="With --routing: seconds between two wake-ups."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def city(meters: int, seed: int, grid: str, day: str, processes: int, loss: float, crash: float, as_json: bool) -> None:
+def city(as_json: bool, routing: bool, **asked: Any) -> None:
     """Run a city of real devices on this machine: push a tariff, pull the demand.
 
     Every device has its own loopback address and speaks SOAP over real sockets. Exit code 0 only if every
@@ -48,7 +56,8 @@ def city(meters: int, seed: int, grid: str, day: str, processes: int, loss: floa
     """
     show = _Progress(sys.stderr.isatty())
     try:
-        report = asyncio.run(_run(CityPlan(meters, seed, grid, day, processes, loss, crash), show.say))
+        asked["prosumers"] *= routing
+        report = asyncio.run(_run(CityPlan(**asked), show.say))
     except LocalError as error:
         show.clear()
         raise click.UsageError(str(error)) from None
@@ -103,6 +112,7 @@ def table(report: CityReport) -> str:
         "           " + _worth("after", report.pull),
         "",
         *_legacy(report.legacy),
+        *_energy(report.energy),
         "",
         "verdict    " + _verdict(report),
     ]
@@ -115,6 +125,24 @@ def _faults(report: CityReport) -> Iterable[str]:
             f"faults     {report.faults['loss']:.1%} of datagrams lost; after the first pull"
             f" {report.devices['crashed']} crashed, {report.devices['unreachable']} unreachable below them"
         )
+
+
+def _energy(report: EnergyReport | None) -> Iterable[str]:
+    if report is None:
+        return
+    yield ""
+    yield (
+        f"energy     {report.prosumers} meters route over {report.links} links by gossiped gradients:"
+        f" {report.envelopes:g} envelopes a device and tick of {report.tick:g} s"
+    )
+    for phase in (report.start, *report.phases):
+        pulled = "" if phase.pulled_cost is None else f"   pulled {phase.pulled_cost:.2f}"
+        yield (
+            f"           cost {phase.cost:9.2f}, within {phase.gap:6.1%} of the best, fullest link"
+            f" {phase.max_utilisation:4.0%}{pulled}   {phase.what}"
+        )
+    for link, load, capacity in next((phase.congested for phase in reversed(report.phases) if phase.congested), [])[:3]:
+        yield f"           link {link:>5}  {load:8.1f} of {capacity:.1f} kb"
 
 
 def _verdict(report: CityReport) -> str:

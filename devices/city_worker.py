@@ -22,8 +22,11 @@ from random import Random
 from typing import Any
 
 from gossip_ws.core.peers import Role
-from gossip_ws.devices.host import Host, HostSettings
+from gossip_ws.devices.city_routing import SCOPE, Bystander, EnergyPlan, draw
+from gossip_ws.devices.energy import EnergyPlane
+from gossip_ws.devices.host import Host, HostSettings, ServiceFactory
 from gossip_ws.devices.load import Load, no_tasks
+from gossip_ws.devices.router import GRADIENTS, Router
 from gossip_ws.endpoint.discovery import Listener
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import AsyncRunner
@@ -34,7 +37,7 @@ from gossip_ws.grid.profiles import Jitter, Profiles
 from gossip_ws.grid.tasks import Task, tasks_of
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.kernel.names import METERING, REPORT, TARIFF, DeviceId, GossipId
+from gossip_ws.kernel.names import METERING, REPORT, ROUTING, TARIFF, DeviceId, GossipId
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.limits import raise_open_files
 from gossip_ws.net.loss import Lossy
@@ -45,13 +48,21 @@ from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.passwords import PasswordHash
 from gossip_ws.security.verifier import TrustVerifier
 from gossip_ws.services.metering import Measured
+from gossip_ws.services.routing import routing_service
 from gossip_ws.services.tariff import HeldTariff
 from gossip_ws.wire.gossip import XmlCodec
 
 ACTIONS = frozenset(
-    {f"{TARIFF}:SetTariff", f"{METERING}:GetDemand", f"{METERING}:GetMeasurement", f"{REPORT}:GetReport"}
+    {
+        f"{TARIFF}:SetTariff",
+        f"{METERING}:GetDemand",
+        f"{METERING}:GetMeasurement",
+        f"{REPORT}:GetReport",
+        f"{ROUTING}:GetGradients",
+    }
 )
-"""What the information system of the city may originate; nobody else may originate anything."""
+"""What the information system of the city may originate. Prosumers that route publish gradients; nobody else may
+originate anything."""
 OPENED_AT_ONCE = 50
 """Devices opened before the loop turns to those that are open already."""
 CROWDED = {"probe_quiet": 30.0, "shuffle_period": 60.0, "lease": 300.0}
@@ -60,6 +71,10 @@ to ask one another whether they are there, and to renew their registrations. A d
 instead of six seconds."""
 NEWS_UNDER_LOSS = 2.0
 """Seconds, as `pull_period`, where datagrams are lost: the demo waits for what repair brings."""
+ENERGY_PORT = 20_077
+"""Where prosumers hear of the energy on their links; each has an address of its own."""
+PATIENCE = 5
+"""Ticks after which a flow that was not heard of again counts as gone."""
 QUARTER = 48
 """Noon: when the city's devices measure."""
 
@@ -69,7 +84,8 @@ class Assignment:
     """What one worker is told at its start. `network`: the first two octets of every device's own loopback address.
     `areas` are indices of the population's substations; `seed_address`
     is where the substations enrol; empty for the information system, which has `key_file` instead. `loss`: of each
-    datagram that a device sends. `crash`: the share of the city that goes down on `crash`."""
+    datagram that a device sends. `crash`: the share of the city that goes down on `crash`. `prosumers`: how many
+    meters route energy, and wake up every `tick` s in the mean; they sign with the key of `energy_key_file`."""
 
     grid: str
     meters: int
@@ -85,6 +101,9 @@ class Assignment:
     password_hash: str = ""
     loss: float = 0.0
     crash: float = 0.0
+    prosumers: int = 0
+    tick: float = 1.0
+    energy_key_file: str = ""
 
     @classmethod
     def read(cls, line: str) -> Assignment:
@@ -114,6 +133,11 @@ class Worker:
         self._hosts: list[Host] = []
         self._crashed: list[Host] = []
         self._accepted: dict[DeviceId, float] = {}
+        self._energy: EnergyPlan | None = None
+        if assignment.prosumers:
+            self._energy = draw(self._population, assignment.prosumers, assignment.seed, assignment.tick)
+        self._planes: dict[int, EnergyPlane] = {}
+        self._routers: dict[int, Router] = {}
 
     async def open(self) -> None:
         """Bring every device up. Discovery and enrolment go on by themselves."""
@@ -121,12 +145,17 @@ class Worker:
         for number, host in enumerate(self._build(), 1):
             self._hosts.append(host)
             await host.open()
+            if self._energy is not None and (node := self._energy.numbers.get(host.settings.device)) is not None:
+                await self._planes[node].open()
             if number % OPENED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def close(self) -> None:
         for host in self._hosts:
             await host.close(leave=False)
+        for node, plane in self._planes.items():
+            self._routers[node].stop()
+            plane.close()
         self._multicast.close()
         self._runner.close()
 
@@ -185,11 +214,41 @@ class Worker:
         """When each device here that no crash takes or cuts off accepted a tariff, monotonic s of this machine."""
         return sorted(at for device, at in self._accepted.items() if self._fate.is_served(device))
 
+    def route(self) -> None:
+        """The prosumers here begin to route."""
+        for router in self._routers.values():
+            router.start()
+
+    def flows(self) -> list[tuple[list[int], float]]:
+        """(path, kb) of the prosumers here."""
+        return [(list(path), kb) for router in self._routers.values() for path, kb in router.flows.items()]
+
+    def link(self, source: str, target: str, capacity: str) -> None:
+        """A link of a prosumer here has another capacity (kb); of one elsewhere, nothing."""
+        if int(source) in self._routers:
+            self._routers[int(source)].change((int(source), int(target)), float(capacity))
+
+    def routed(self) -> dict[str, int]:
+        """What the prosumers here counted, and the envelopes that they sent, and those who pass reports on."""
+        total: Counter[str] = Counter()
+        for node, router in self._routers.items():
+            total.update(router.counters)
+            total.update(self._planes[node].counters)
+        for host in self._hosts:
+            if len(host.settings.scopes) > 1:
+                total["envelopes"] += host.endpoint.counters["sent"]
+                total["devices"] += 1
+        return dict(total)
+
     # -- building ------------------------------------------------------------------------------
 
     def _verifier_of(self, assignment: Assignment) -> Verifier:
         key = PrivateKey.load(Path(assignment.key_file)) if assignment.key_file else None
-        originators = (Originator(PublicKey.from_pem(assignment.public_key.encode()), ACTIONS),)
+        originators: tuple[Originator, ...] = (Originator(PublicKey.from_pem(assignment.public_key.encode()), ACTIONS),)
+        if assignment.prosumers:
+            prosumers = PrivateKey.load(Path(assignment.energy_key_file))
+            originators += (Originator(prosumers.public, frozenset({GRADIENTS})),)
+            key = key or prosumers
         callers: tuple[CallerRule, ...] = ()
         if assignment.user:
             callers = (CallerRule(ACTIONS, assignment.user, PasswordHash.parse(assignment.password_hash)),)
@@ -220,12 +279,16 @@ class Worker:
         return Load(device.kind.value, tasks, _measured(measured[device.scope]))
 
     def _host(self, role: Role, device: DeviceId, scope: str, load: Load, seeds: tuple[Address, ...] = ()) -> Host:
-        number, assignment = self._numbers[device], self._assignment
+        assignment = self._assignment
+        scopes: tuple[str, ...] = (scope,)
+        services: tuple[ServiceFactory, ...] = ()
+        if self._energy is not None:
+            scopes, services = self._routing(self._energy, role, device, scope)
         settings = HostSettings(
             device=device,
             role=role,
-            scopes=(scope,),
-            host=f"{assignment.network}.{1 + number // 250}.{1 + number % 250}",
+            scopes=scopes,
+            host=self._address(device),
             group=self._group,
             seeds=seeds,
             incarnation=int(time.time()),
@@ -233,7 +296,14 @@ class Worker:
         )
         wrap = partial(_lossy, assignment.loss, Random(f"{assignment.seed} {scope}")) if assignment.loss else None
         host = Host(
-            settings, load, self._verifier, self._combiner, listener=self._listener, codec=self._codec, wrap=wrap
+            settings,
+            load,
+            self._verifier,
+            self._combiner,
+            listener=self._listener,
+            codec=self._codec,
+            wrap=wrap,
+            services=services,
         )
 
         def accepted(_: HeldTariff) -> None:
@@ -241,6 +311,35 @@ class Worker:
 
         host.tariffs.listeners.append(accepted)
         return host
+
+    def _address(self, device: DeviceId) -> str:
+        number = self._numbers[device]
+        return f"{self._assignment.network}.{1 + number // 250}.{1 + number % 250}"
+
+    def _routing(
+        self, plan: EnergyPlan, role: Role, device: DeviceId, place: str
+    ) -> tuple[tuple[str, ...], tuple[ServiceFactory, ...]]:
+        """The scopes and the Routing service of a device. Reports go by way of the WAN from meter to meter."""
+        node = plan.numbers.get(device)
+        if node is None:
+            passes_on = role in (Role.INFORMATION_SYSTEM, Role.SUBSTATION)
+            return ((place, SCOPE) if passes_on else (place,)), (lambda _: routing_service(Bystander()),)
+        dice = Random(f"{self._assignment.seed} energy {node}")
+        hosts = {number: (self._address(one), ENERGY_PORT) for number, one in enumerate(plan.nodes)}
+        plane = EnergyPlane(node, plan.instance.capacity, hosts, PATIENCE * plan.tick, dice, time.monotonic)
+        router = Router(
+            node,
+            plan.instance.capacity,
+            plan.demands(node),
+            plane,
+            scope=SCOPE,
+            tick=plan.tick,
+            clock=self._clock,
+            dice=dice,
+        )
+        self._planes[node], self._routers[node] = plane, router
+        # A place of its own below: what is for all would otherwise be within the device's own area, and not go up.
+        return (place, f"{SCOPE}/{node}"), (router.service,)
 
 
 def _lossy(probability: float, dice: Random, network: Network) -> Network:
@@ -267,6 +366,10 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> N
         "counters": worker.counters,
         "accepted": worker.accepted,
         "crash": worker.crash,
+        "route": worker.route,
+        "flows": worker.flows,
+        "link": worker.link,
+        "routed": worker.routed,
     }
     try:
         await worker.open()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from gossip_ws.kernel.names import METERING, PEERS, REPORT, TARIFF
+from gossip_ws.kernel.names import METERING, PEERS, REPORT, ROUTING, TARIFF
 from gossip_ws.services.contract import contract
 from gossip_ws.services.interface import PLACEHOLDER
 from gossip_ws.services.metering import MeteringService
 from gossip_ws.services.peering import PeerService
 from gossip_ws.services.reporting import ReportService
+from gossip_ws.services.routing import RoutingService
 from gossip_ws.services.tariff import TariffService
 
 
@@ -18,4 +19,5 @@ def builtin_wsdl() -> dict[str, bytes]:
         "metering.wsdl": contract(MeteringService, METERING).wsdl(PLACEHOLDER),
         "peering.wsdl": contract(PeerService, PEERS).wsdl(PLACEHOLDER),
         "report.wsdl": contract(ReportService, REPORT).wsdl(PLACEHOLDER),
+        "routing.wsdl": contract(RoutingService, ROUTING).wsdl(PLACEHOLDER),
     }

@@ -23,6 +23,7 @@ DATA = {
     "gossip_ws/wsdl/peering.wsdl",
     "gossip_ws/wsdl/report.wsdl",
     "gossip_ws/wsdl/demand-sum.xslt",
+    "gossip_ws/wsdl/most-congested.xslt",
     "gossip_ws/grid/data/1-MVLV-rural-all-2-sw.json.gz",
     "gossip_ws/grid/data/1-LV-rural1--2-sw.json.gz",
     "gossip_ws/grid/data/LICENSE-ODbL.txt",

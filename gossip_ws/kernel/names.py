@@ -19,6 +19,7 @@ TARIFF = "urn:gossip-ws:2026:tariff"
 METERING = "urn:gossip-ws:2026:metering"
 PEERS = "urn:gossip-ws:2026:peers"
 REPORT = "urn:gossip-ws:2026:report"
+ROUTING = "urn:gossip-ws:2026:routing"
 GRID = "urn:gossip-ws:2026:grid"
 """Device types of the four tiers."""
 

@@ -91,6 +91,33 @@ def test_bad_usage_is_told_in_words_and_ends_with_2(arguments, capsys):
     assert "Error: " in told
 
 
+def test_prosumers_route_by_gossip_through_a_failed_link_and_without_the_information_system():
+    done = city("--meters", "20", "--routing", "--prosumers", "6", "--tick", "0.5", "--loss", "0.1", "--json")
+    told, complaint = ended(done)
+    report = json.loads(told)["energy"]
+    assert done.returncode == 0, complaint + json.dumps(report)
+    assert (report["prosumers"], report["links"]) == (6, 24)
+    settled, hurt, alone = report["phases"]
+    assert settled["lower_bound"] <= settled["cost"] < 0.95 * report["start"]["cost"]
+    # What the information system pulled, a sum over the whole grid, is the cost that the flows themselves have.
+    for phase in (settled, hurt):
+        assert phase["pulled_cost"] == pytest.approx(phase["cost"], rel=0.05)
+        assert len(phase["congested"]) == 10
+    assert hurt["cost"] > settled["cost"]
+    assert "information system dead" in alone["what"]
+    assert alone["cost"] == pytest.approx(settled["cost"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--prosumers", "3"), ("--prosumers", "21"), ("--tick", "0"), ("--crash", "0.1")]
+)
+def test_routing_that_cannot_be_is_bad_usage(arguments):
+    done = city("--meters", "20", "--routing", *arguments)
+    told, complaint = ended(done)
+    assert (done.returncode, told) == (2, "")
+    assert "Traceback" not in complaint
+
+
 LOSSES = (0.1, 0.0)
 
 
