@@ -223,10 +223,21 @@ def _residuals(logs: Mapping[str, Log], hierarchy: Hierarchy, claimed: Residuals
 def _signs(logs: Mapping[str, Log]) -> list[Violation]:
     """When all is done, what is left anywhere is of one sign in each period, so nothing more can be agreed."""
     last = max((record.day for record in _records(logs, Kind.OFFERED)), default=0)
-    rests = {one.device: one.watts for one in _records(logs, Kind.OFFERED) if one.day == last}
+    offers = {one.device: one.watts for one in _records(logs, Kind.OFFERED) if one.day == last}
+    sold: dict[str, Vector] = {}
+    bought: dict[str, Vector] = {}
     for record in _records(logs, Kind.COMMITTED):
         if record.day == last:
-            rests[record.device] = minus(rests[record.device], record.watts)
-            rests[record.peer] = plus(rests[record.peer], record.watts)
+            for device, book in ((record.device, sold), (record.peer, bought)):
+                book[device] = plus(book.get(device, zero(len(record.watts))), record.watts)
+    nothing = zero(len(next(iter(offers.values()), ())))
+    # What a smaller offer no longer covers is nothing left, never something needed.
+    rests = {
+        device: tuple(
+            max(0, watts - given) if watts > 0 else min(0, watts + taken)
+            for watts, given, taken in zip(offer, sold.get(device, nothing), bought.get(device, nothing), strict=True)
+        )
+        for device, offer in offers.items()
+    }
     mixed = [period for period, column in enumerate(zip(*rests.values(), strict=True)) if min(column) < 0 < max(column)]
     return [Violation("one sign", f"in period {period} some can still give and some still need") for period in mixed]

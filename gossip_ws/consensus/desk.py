@@ -74,6 +74,11 @@ class Desk:
         old = now - self._pace.forget * self._pace.round
         self._rows = {child: row for child, row in self._rows.items() if row.at >= old}
 
+    def forget(self, child: str) -> bool:
+        """It reports elsewhere. Is nobody left?"""
+        self._rows.pop(child, None)
+        return not self._rows
+
     @property
     def patience(self) -> float:
         """Seconds for which reports are gathered."""

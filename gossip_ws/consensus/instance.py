@@ -58,25 +58,13 @@ class Feeder:
 
 
 @dataclass(frozen=True, slots=True)
-class Flexible:
-    """A need that can wait: `energy` watt-periods, at most `watts` in a period, from period `ready` to before
-    `finish_by`."""
-
-    energy: int
-    watts: int
-    ready: int
-    finish_by: int
-
-
-@dataclass(frozen=True, slots=True)
 class Device:
-    """One party: its bus, its substation's area, W by period (given positive, needed negative), what can wait."""
+    """One party: its bus, its substation's area, W by period (given positive, needed negative)."""
 
     id: str
     bus: int
     watts: Vector
     area: str = ""
-    flexible: Flexible | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +87,6 @@ class Instance:
                 raise LocalError(f"{where}.bus is none of the tree's")
             if len(device.watts) != self.periods:
                 raise LocalError(f"{where}.watts has {len(device.watts)} periods, not {self.periods}")
-            self._check(device.flexible, where)
-
-    def _check(self, flexible: Flexible | None, where: str) -> None:
-        if flexible is None:
-            return
-        if not flexible.ready < flexible.finish_by <= self.periods:
-            raise LocalError(f"{where}.flexible has no window within {self.periods} periods")
-        if flexible.energy > flexible.watts * (flexible.finish_by - flexible.ready):
-            raise LocalError(f"{where}.flexible does not fit in its window")
 
     def by_id(self) -> dict[str, Device]:
         return {device.id: device for device in self.devices}
@@ -147,18 +126,8 @@ def as_object(instance: Instance) -> dict[str, Any]:
 
 
 def _device(told: Mapping[str, Any]) -> Device:
-    flexible = Flexible(**told["flexible"]) if "flexible" in told else None
-    return Device(told["id"], told["bus"], tuple(told["watts"]), told.get("area", ""), flexible)
+    return Device(told["id"], told["bus"], tuple(told["watts"]), told.get("area", ""))
 
 
 def _told(device: Device) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": device.id, "bus": device.bus, "watts": list(device.watts), "area": device.area}
-    if device.flexible is not None:
-        one = device.flexible
-        told["flexible"] = {
-            "energy": one.energy,
-            "watts": one.watts,
-            "ready": one.ready,
-            "finish_by": one.finish_by,
-        }
-    return told
+    return {"id": device.id, "bus": device.bus, "watts": list(device.watts), "area": device.area}

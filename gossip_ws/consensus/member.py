@@ -23,6 +23,7 @@ from gossip_ws.consensus.effects import (
     Tell,
     Timer,
 )
+from gossip_ws.consensus.errands import Errands
 from gossip_ws.consensus.log import Record
 from gossip_ws.consensus.messages import (
     Accept,
@@ -36,6 +37,7 @@ from gossip_ws.consensus.messages import (
     Heard,
     Line,
     Message,
+    Moved,
     Propose,
     Release,
     Report,
@@ -52,10 +54,6 @@ from gossip_ws.consensus.vector import Vector, least, shortage, total, zero
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
 
-ERRANDS = 256
-"""Errands that are open at once; the oldest makes room. As many of others' are known for done."""
-STARTS = 1 << 32
-"""Errands between two starts, at most: none has the number of one from before a crash."""
 DESKS = 32
 """Clusters that a device speaks for; a grid has a handful of levels."""
 
@@ -80,9 +78,7 @@ class Member:
         self._written = 0
         self._plans = 0
         self._is_planning = False
-        self._count = 0
-        self._errands: dict[int, tuple[str, str, Errand]] = {}
-        self._answers: dict[tuple[str, int], tuple[Effect, ...]] = {}
+        self._errands = Errands(device, pace)
         self._desks: dict[str, Desk] = {}
         self._reporters: dict[str, Reporter] = {}
 
@@ -149,12 +145,19 @@ class Member:
             case Heard():
                 reporters = [one for one in self._reporters.values() if one.above == message.cluster]
                 return [effect for one in reporters for effect in one.heard(self._hierarchy, message, sender)]
+            case Moved():
+                desk = self._desks.get(message.cluster)
+                if desk is not None and desk.forget(message.child):
+                    # Whoever is first choice again speaks for the cluster; two would contradict one another.
+                    del self._desks[message.cluster]
+                    self._reporters.pop(message.cluster, None)
+                return []
             case Board() | Seek() | Supply():
                 return self._run(message, sender, now)
             case Found():
                 return self._found(message, sender, now)
             case Done():
-                self._answered(message.number, sender)
+                self._errands.answered(message.number, sender)
                 return []
 
     def _due(self, timer: Timer, now: Instant) -> list[Effect]:
@@ -314,7 +317,7 @@ class Member:
         lines, flows = desk.board(self._hierarchy, now.monotonic)
         effects: list[Effect] = []
         for speaker in dict.fromkeys(desk.speaker(flow.seller) for flow in flows):
-            effects += self._send(speaker, Board(self._number(), timer.cluster, desk.day, lines), timer.cluster)
+            effects += self._errands.send(speaker, Board(self._number(), timer.cluster, desk.day, lines), timer.cluster)
         cluster = self._hierarchy.clusters[timer.cluster]
         if cluster.parent:
             reporter = self._reporter(timer.cluster)
@@ -328,57 +331,30 @@ class Member:
     # -- errands -------------------------------------------------------------------------------
 
     def _number(self) -> int:
-        self._count += 1
-        return self.party.book.starts * STARTS + self._count
-
-    def _send(self, to: str, errand: Errand, child: str) -> list[Effect]:
-        """On behalf of `child`; repeated until it is answered."""
-        while len(self._errands) >= ERRANDS:
-            del self._errands[next(iter(self._errands))]
-        self._errands[errand.number] = (to, child, errand)
-        return self._try(errand.number, 1)
-
-    def _try(self, number: int, tries: int) -> list[Effect]:
-        to, _, errand = self._errands[number]
-        if to == self.device:
-            return [Tell((to,), errand)]
-        return [Tell((to,), errand), SetTimer(ErrandAgain(number, tries), self._pace.answer * self._pace.round)]
+        return self._errands.number(self.party.book.starts)
 
     def _again(self, timer: ErrandAgain, now: Instant) -> list[Effect]:
-        if timer.number not in self._errands:
-            return []
-        if timer.tries >= self._pace.tries:
-            _, child, _ = self._errands.pop(timer.number)
-            return self._reporters[child].owe(now.monotonic) if child in self._reporters else []
-        return self._try(timer.number, timer.tries + 1)
-
-    def _answered(self, number: int, sender: str) -> tuple[str, Errand] | None:
-        to, child, errand = self._errands.get(number, ("", "", None))
-        if errand is None or to != sender:
-            return None
-        del self._errands[number]
-        return child, errand
+        repeated = self._errands.again(timer)
+        if isinstance(repeated, str):
+            return self._reporters[repeated].owe(now.monotonic) if repeated in self._reporters else []
+        return repeated
 
     def _run(self, errand: Errand, sender: str, now: Instant) -> list[Effect]:
         """Do it, and answer; what comes again is only answered again."""
-        key = (sender, errand.number)
-        if key in self._answers:
-            return list(self._answers[key])
+        before = self._errands.done(sender, errand.number)
+        if before is not None:
+            return [before]
+        answer: Message = Done(errand.number)
         match errand:
             case Board():
-                answer, effects = self._answer(sender, Done(errand.number)), self._read(errand, now)
+                effects = self._read(errand, now)
             case Supply():
-                answer, effects = self._answer(sender, Done(errand.number)), self._supply(errand, now)
+                effects = self._supply(errand, now)
             case Seek():
-                found, effects = self._sought(errand, now)
-                answer = self._answer(sender, found)
-        while len(self._answers) >= ERRANDS:
-            del self._answers[next(iter(self._answers))]
-        self._answers[key] = answer
-        return [*answer, *effects]
-
-    def _answer(self, to: str, message: Message) -> tuple[Effect, ...]:
-        return (Tell((to,), message),)
+                answer, effects = self._sought(errand, now)
+        told = Tell((sender,), answer)
+        self._errands.answer(sender, errand.number, told)
+        return [told, *effects]
 
     def _read(self, board: Board, now: Instant) -> list[Effect]:
         """The sellers on a board turn to their buyers, as everybody finds them who reads it."""
@@ -397,11 +373,8 @@ class Member:
         return effects
 
     def _belies(self, line: Line) -> bool:
-        """Does a board say more of a child of this device's than was reported? Less is what was arranged since."""
-        told = self._reporters[line.child].told
-        return line.speaker == self.device and any(
-            abs(some) > abs(most) or some * most < 0 for some, most in zip(line.rest, told, strict=False)
-        )
+        """Does a board say more of a child of this device's than was ever reported? Less is what was arranged since."""
+        return line.speaker == self.device and not self._reporters[line.child].has_told(line.rest)
 
     def _give(self, child: str, target: Target, level: int, now: Instant) -> list[Effect]:
         """`child`, for which this device speaks, is to give to `target`, a child of the same kind elsewhere."""
@@ -412,7 +385,7 @@ class Member:
         if child != self.device and child not in self._desks:
             return [Dropped("nothing to give")]
         seek = Seek(self._number(), target.child, self.party.book.day, target.watts, level)
-        return self._send(target.speaker, seek, child)
+        return self._errands.send(target.speaker, seek, child)
 
     def _short(self, child: str, has: Vector, wanted: Vector, now: Instant) -> list[Effect]:
         """The one above reckons with more than there is: it is told soon."""
@@ -434,7 +407,7 @@ class Member:
         return Found(seek.number, targets), [*self._reckon(seek.buyer, now), *short]
 
     def _found(self, found: Found, sender: str, now: Instant) -> list[Effect]:
-        child, seek = self._answered(found.number, sender) or ("", None)
+        child, seek = self._errands.answered(found.number, sender) or ("", None)
         if not isinstance(seek, Seek):
             return [Dropped("found too late")]
         if child == self.device:
@@ -447,7 +420,7 @@ class Member:
         shared = desk.sellers(found.targets, now.monotonic)
         for seller, targets in shared:
             supply = Supply(self._number(), seller.child, desk.day, targets, seek.level)
-            effects += self._send(seller.speaker, supply, seller.child)
+            effects += self._errands.send(seller.speaker, supply, seller.child)
         effects += self._reckon(child, now)
         if given != seek.watts or total((seller.watts for seller, _ in shared), len(given)) != given:
             effects += self._reporter(child).owe(now.monotonic)

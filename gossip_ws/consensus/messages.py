@@ -96,6 +96,14 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A child to who spoke for its cluster while the first choice could not be heard: it reports there again."""
+
+    cluster: str
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A child on a cluster's board: what it has left, and which device speaks for it."""
 
@@ -166,7 +174,20 @@ class Done:
 Errand = Board | Seek | Supply
 """What is repeated until it is answered, and acted on once."""
 Message = (
-    Announce | Propose | Accept | Confirm | Release | Decline | Report | Heard | Board | Seek | Found | Supply | Done
+    Announce
+    | Propose
+    | Accept
+    | Confirm
+    | Release
+    | Decline
+    | Report
+    | Heard
+    | Moved
+    | Board
+    | Seek
+    | Found
+    | Supply
+    | Done
 )
 
 
@@ -181,5 +202,5 @@ def schedules(message: Message) -> tuple[Vector, ...]:
             return tuple(line.rest for line in message.lines)
         case Found() | Supply():
             return tuple(target.watts for target in message.targets)
-        case Confirm() | Release() | Decline() | Heard() | Done():
+        case Confirm() | Release() | Decline() | Heard() | Moved() | Done():
             return ()

@@ -11,8 +11,8 @@ from math import inf
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue, Tell
-from gossip_ws.consensus.messages import Heard, Report, Served
-from gossip_ws.consensus.vector import Vector
+from gossip_ws.consensus.messages import Heard, Moved, Report, Served
+from gossip_ws.consensus.vector import Vector, zero
 from gossip_ws.kernel.effects import SetTimer
 
 EARLIER = 4
@@ -29,6 +29,8 @@ class Reporter:
         self.above = above
         self.told: Vector = ()
         """What the one above reckons with."""
+        self._most: Vector = ()
+        self._least: Vector = ()
         self.is_owed = False
         """Has the one above to be told even that nothing is left?"""
         self._pace = pace
@@ -64,7 +66,7 @@ class Reporter:
     def report(self, hierarchy: Hierarchy, day: int, rest: Vector, served: Served, now: float) -> list[Effect]:
         """Tell what is left, and look again later while anything is."""
         self._reminders = self._reminders + 1 if rest == self.told else 0
-        self.told = rest
+        self._tell(rest)
         self.is_owed = False
         self._number += 1
         self.is_asking = True
@@ -82,9 +84,9 @@ class Reporter:
         answered = hierarchy.candidates(self.above)[: self._choice + 1]
         if heard.number != self._number or sender not in answered:
             return []
-        self._choice = answered.index(sender)
+        before, self._choice = answered[self._choice], answered.index(sender)
         self.is_asking = False
-        return []
+        return [Tell((before,), Moved(self.above, self.child))] if before != sender else []
 
     def again(self, hierarchy: Hierarchy, timer: ReportAgain, day: int, rest: Vector, served: Served) -> list[Effect]:
         """Nobody has heard: repeat, or try the next candidate."""
@@ -95,9 +97,22 @@ class Reporter:
         if tries > TRIES:
             tries = 1
             self._choice = (self._choice + 1) % len(candidates)
-        self.told = rest
+        self._tell(rest)
         message = Report(self.above, self.child, day, self._number, rest, served)
         return [Tell((candidates[self._choice],), message), self._again(message, tries)]
+
+    def has_told(self, rest: Vector) -> bool:
+        """Can as much as that have been reported? Older reports may still be what another goes by, and those from before
+        a crash are not known here."""
+        return not self._most or all(
+            low <= some <= high for low, some, high in zip(self._least, rest, self._most, strict=True)
+        )
+
+    def _tell(self, rest: Vector) -> None:
+        nothing = zero(len(rest))
+        self.told = rest
+        self._most = tuple(map(max, self._most or nothing, rest))
+        self._least = tuple(map(min, self._least or nothing, rest))
 
     def _again(self, message: Report, tries: int) -> SetTimer:
         return SetTimer(ReportAgain(self.child, message.number, tries), self._pace.answer * self._pace.round)

@@ -53,6 +53,19 @@ class _Restart:
     """The device comes up again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """From now on these are the devices and what they can do."""
+
+    instance: Instance
+    hierarchy: Hierarchy
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    """The device goes as soon as nothing is in doubt at it."""
+
+
 class Run:
     """One simulation. `days`: how often the same is offered again."""
 
@@ -76,6 +89,11 @@ class Run:
         self._due: list[tuple[float, int, str, int, object]] = []
         self._count = 0
         self._last_fault = max((cut.until for cut in conditions.cuts if cut.until < inf), default=0.0)
+
+    def change(self, at: float, instance: Instance, hierarchy: Hierarchy) -> None:
+        """At a time devices join, leave or can do something else. Called before `run`."""
+        self._last_fault = max(self._last_fault, at)
+        self._push(at, "", 0, _Change(instance, hierarchy))
 
     def run(self) -> Trace:
         """Let it happen until nothing is left to do, or patience ends."""
@@ -109,8 +127,14 @@ class Run:
         if isinstance(what, _Restart):
             self._boot(device)
             return
+        if isinstance(what, _Change):
+            self._change(what)
+            return
         member = self.members.get(device)
         if member is None:
+            return
+        if isinstance(what, _Leave):
+            self._leave(device, member)
             return
         if isinstance(what, _Arrival):
             # Who is cut off meanwhile does not get what is on its way.
@@ -125,6 +149,29 @@ class Run:
         member = Member(device, self.hierarchy, PACE, self._written[device])
         self.members[device] = member
         self._carry(device, member.start(self._day, self._offers[device], self._now()))
+
+    def _change(self, change: _Change) -> None:
+        before = set(self._offers)
+        self.hierarchy = change.hierarchy
+        now = {device.id: device.watts for device in change.instance.devices}
+        for device in before - now.keys():
+            self._push(0.0, device, 0, _Leave())
+        for device, member in list(self.members.items()):
+            if device in now:
+                self._carry(device, member.regroup(change.hierarchy, self._now()))
+                if now[device] != self._offers[device]:
+                    self._carry(device, member.change(self._day, now[device], self._now()))
+        self._offers = now
+        for device in now.keys() - before:
+            self._written[device] = []
+            self._boot(device)
+
+    def _leave(self, device: str, member: Member) -> None:
+        self._carry(device, member.change(self._day, zero(len(member.rest)), self._now()))
+        if member.party.is_busy:
+            self._push(1.0, device, 0, _Leave())
+        else:
+            del self.members[device]
 
     def _doom(self, device: str) -> None:
         if self._conditions.crashes and self._dice.random() < self._conditions.crashes:
@@ -187,7 +234,7 @@ class Run:
 
     def _is_done(self) -> bool:
         """Is everybody up, nothing in doubt, and nothing left that two who hear one another could agree on?"""
-        if self._last_fault > self.time or len(self.members) < len(self._offers):
+        if self._last_fault > self.time or self.members.keys() != self._offers.keys():
             return False
         if any(member.party.is_busy for member in self.members.values()):
             return False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from gossip_ws.consensus.clusters import Hierarchy
-from gossip_ws.consensus.messages import Board, Found, Message, Propose, Report, Supply
+from gossip_ws.consensus.messages import Board, Found, Message, Moved, Propose, Report, Supply
 
 Verify = Callable[[bytes, bytes], bool]
 """(signature, statement): is it this key's?"""
@@ -64,7 +64,7 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
     match message:
         case Propose():
             return message.agreement.startswith(f"{sender}/")
-        case Report():
+        case Report() | Moved():
             return hierarchy.is_below(sender, message.child)
         case Board():
             return hierarchy.is_below(sender, message.cluster) and all(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gossip_ws.consensus.instance import Device, Feeder, Flexible, Instance, as_object, parse, schema
+from gossip_ws.consensus.instance import Device, Feeder, Instance, as_object, parse, schema
 from gossip_ws.consensus.schema import check
 from gossip_ws.kernel.errors import LocalError
 
@@ -10,7 +10,7 @@ STREET = Instance(
     Feeder((0, 0, 1, 1), (0, 100, 20, 30)),
     (
         Device("pv", 2, (500, 0), "ssc-1"),
-        Device("car", 3, (0, -200), "ssc-1", Flexible(300, 200, 0, 2)),
+        Device("car", 3, (0, -200), "ssc-1"),
     ),
     2,
     "a street",
@@ -46,8 +46,6 @@ def with_device(**changes):
         (with_device(bus=4), r"devices\[0\].bus is none of the tree's"),
         (with_device(id="car"), r"devices\[1\].id is there twice"),
         (with_device(id=""), r"devices\[0\].id has 0 characters"),
-        (with_device(flexible={"energy": 1, "watts": 1, "ready": 1, "finish_by": 1}), "no window"),
-        (with_device(flexible={"energy": 9, "watts": 1, "ready": 0, "finish_by": 2}), "does not fit"),
         (told(tree={"parent": [0, 1], "micro_ohm": [0, 5]}), "no earlier bus"),
         (told(tree={"parent": [0, 0], "micro_ohm": [0]}), "differ in length"),
         (told(tree={"parent": [0], "micro_ohm": [7]}), "root"),

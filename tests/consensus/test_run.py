@@ -1,6 +1,7 @@
 """Whole simulated grids: nothing is ever violated, and everything that can be matched is."""
 
 import sys
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from random import Random
@@ -13,7 +14,7 @@ from grids import grid
 from schedules import draw, wrong
 
 from gossip_ws.consensus.checker import Cut, violations
-from gossip_ws.consensus.clusters import build
+from gossip_ws.consensus.clusters import build, regrouped
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import agreements
@@ -93,6 +94,27 @@ def test_a_feeder_that_is_cut_off_is_whole_again_within_sixteen_rounds():
     assert late
     assert watts(made) == matched(instance)
     assert max(one.at for one in late) - cut.until <= 16
+
+
+def test_devices_join_leave_and_change_and_only_their_area_is_asked():
+    before = grid(128, 5)
+    hierarchy = build(before)
+    gone, changed = before.devices[20], before.devices[40]
+    new = replace(before.devices[21], id="new", watts=(2500,))
+    kept = [replace(one, watts=(-2000,)) if one == changed else one for one in before.devices if one != gone]
+    after = replace(before, devices=(*kept, new))
+    run = Run(before, hierarchy, Conditions(loss=0.1), Random(5))
+    run.change(60.0, after, regrouped(hierarchy, after, [gone.area]))
+    trace = run.run()
+    assert trace.settled
+    assert violations(trace.logs, settled=True) == []
+    made = agreements(trace.logs)
+    # What had been agreed before stays agreed, and what the new one gives is taken if anybody needs it.
+    assert {one.id for one in made if one.at < 60} <= {one.id for one in made}
+    assert "new" in trace.logs
+    assert "new" not in run.hierarchy.leaves(run.hierarchy.home[before.devices[100].id])
+    rests = [member.rest[0] for member in run.members.values()]
+    assert min(rests) >= 0 or max(rests) <= 0
 
 
 def test_equal_consumers_are_served_in_turn():
