@@ -15,7 +15,7 @@ from typing import Final
 from gossip_ws.kernel.errors import LocalError
 
 LIMIT: Final = 60
-"""Devices. Above it the integers here grow long. Plans are made by `reach`, whose chain in doubles is held to this one."""
+"""Devices. Above it the integers here grow long. Plans are made by `reach`, whose chain in doubles is held to this."""
 
 
 def exactly(probability: float | Fraction) -> Fraction:
