@@ -102,8 +102,8 @@ class Reporter:
         return [Tell((candidates[self._choice],), message), self._again(message, tries)]
 
     def has_told(self, rest: Vector) -> bool:
-        """Can as much as that have been reported? Older reports may still be what another goes by, and those from before
-        a crash are not known here."""
+        """Can as much as that have been reported? An older report may still be what another goes by, and what was told
+        before a crash is not known here."""
         return not self._most or all(
             low <= some <= high for low, some, high in zip(self._least, rest, self._most, strict=True)
         )

@@ -43,7 +43,7 @@ def draw(dice: Random, seed: int) -> Schedule:
         held=dice.uniform(0.0, 0.2),
         crashes=dice.uniform(0.0, 0.5),
         cuts=tuple(cuts),
-        patience=1500.0,
+        patience=4000.0,
     )
     return Schedule(seed, instance, dice.randrange(2, 10), conditions)
 
