@@ -51,8 +51,7 @@ class Peer:
 
     def address(self, binding: Binding) -> Address:
         """The address for `binding`, or the other one where it has only that. One of both is always set."""
-        first, second = (self.udp, self.http) if binding is Binding.UDP else (self.http, self.udp)
-        address = first or second
+        address = (self.udp or self.http) if binding is Binding.UDP else (self.http or self.udp)
         if address is None:
             raise ValueError(f"peer without an address: {self.device}")
         return address

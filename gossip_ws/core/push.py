@@ -133,4 +133,4 @@ class Push:
 def send(content: Content, hop: Hop, peers: tuple[Peer, ...]) -> Send:
     """One hop of a message to some peers."""
     binding = binding_for(content.terms, len(content.sealed))
-    return Send(Gossip(content, hop), tuple(peer.address(binding) for peer in peers))
+    return Send(Gossip(content, hop), tuple([peer.address(binding) for peer in peers]))

@@ -113,7 +113,7 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     """The Trial of these fields, of which only `nodes` has to be there.
 
     A push without a fanout has the planner's, for everyone with probability TARGET; a pull asks one a period. Rounds
-    that are not there are ample. Raises LocalError.
+    that are not there are ample, and so they are for a tree, which is deeper than a push. Raises LocalError.
     """
     nodes, loss, crashed = values["nodes"], values.get("loss", 0.0), values.get("crashed", 0.0)
     fanout, rounds, variant = values.get("fanout"), values.get("rounds"), values.get("variant", Variant.EAGER_PUSH)
@@ -121,7 +121,7 @@ def trial_of(values: Mapping[str, Any]) -> Trial:
     Trial(nodes, 0, 0, loss, crashed)
     if fanout is None:
         fanout = min(1, nodes - 1) if variant in _PULLS else _planned(nodes, loss, crashed)
-    if rounds is None and variant in _PULLS:
+    if rounds is None and (variant in _PULLS or variant is Variant.ADAPTIVE):
         rounds = _AMPLE
     elif rounds is None:
         Trial(nodes, fanout, 0)
