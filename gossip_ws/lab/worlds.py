@@ -73,8 +73,9 @@ def run(
     Envelopes are those about the message; membership's are not counted. Who is off is cut off for one repetition.
 
     known: how many others each device draws whom it knows; None: all up to `ALL_KNOWN` devices, else `DRAWN`. The
-    repetitions follow one another in one world, where nothing is left of the one before but who knows whom. The
-    adaptive variant's tree is made in a world of its own for each, by `WARM_UP` messages before.
+    repetitions follow one another in one world, where nothing is left of the one before but who knows whom. Where
+    something would be, each has a world of its own: a pull whose devices go on asking, and the adaptive variant, whose
+    tree is made by `WARM_UP` messages before.
 
     in_step: all frames take the same time, and all devices ask for news at the same moment, as the population engine
     has it; else 5 to 50 ms, and at moments of their own. Raises LocalError for numbers out of bounds.
@@ -82,7 +83,7 @@ def run(
     check(trial)
     if repeat < 1 or seed < 0:
         raise LocalError(f"at least one repetition, and a seed that is not negative: {repeat}, {seed}")
-    alone = trial.variant is Variant.ADAPTIVE
+    alone = trial.variant is Variant.ADAPTIVE or (trial.variant in _PULLS and not in_step)
     rows = []
     one = None
     for number in range(repeat):
