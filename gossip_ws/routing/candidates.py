@@ -12,7 +12,7 @@ from gossip_ws.kernel.errors import LocalError
 from gossip_ws.routing.graph import Graph, Link, Path, links_of
 from gossip_ws.routing.paths import k_shortest
 
-MOST_ROUTES: Final = 8
+MOST_ROUTES: Final = 16
 """Candidates of one demand: the shortest at first, and what prices show to be cheaper; the dearest that carries nothing
 makes room."""
 BETTER: Final = 1e-3

@@ -29,6 +29,8 @@ from gossip_ws.routing.paths import distances, path_to
 
 SWEEPS: Final = 5
 """Times a step goes over the own commodities; more change nothing that late reports would not change again."""
+SETTLED: Final = 1e-4
+"""Share of the own demand; a sweep that moves less is the last."""
 LIMIT: Final = 0.9
 """Share of its part of the free capacity that a source fills in one step (the limiter)."""
 NEWCOMERS: Final = 0.2
@@ -205,11 +207,12 @@ class Peer:
         model = _Model(self, now)
         self._look_around(model.asked)
         shifts: list[Shift] = []
+        trifle = SETTLED * sum(one.demand for one in self._commodities)
         for _ in range(SWEEPS):
             before = len(shifts)
             for one in self._commodities:
                 shifts += model.relieve(one)
-            if len(shifts) == before:
+            if sum(shift.kb for shift in shifts[before:]) <= trifle:
                 break
         if shifts:
             self._remember(now, model)
