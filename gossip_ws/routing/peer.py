@@ -27,7 +27,7 @@ from gossip_ws.routing.cost import KNEE, curvature, marginal
 from gossip_ws.routing.graph import Graph, Link, Path
 from gossip_ws.routing.paths import distances, path_to
 
-SWEEPS: Final = 5
+SWEEPS: Final = 3
 """Times a step goes over the own commodities; more change nothing that late reports would not change again."""
 SETTLED: Final = 1e-4
 """Share of the own demand; a sweep that moves less is the last."""
