@@ -116,9 +116,9 @@ _target = lru_cache(maxsize=4096)(socket_address)
 
 
 @lru_cache(maxsize=4096)
-def _is_literal(host: str) -> bool:
-    # sendto would look a name up, and block the loop meanwhile.
-    return packed(host) is not None
+def _family(host: str) -> int | None:
+    """Of a literal. None for a name: sendto would look it up, and block the loop meanwhile."""
+    return None if packed(host) is None else family(host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,11 @@ class UdpSocket:
             return Drop.EMPTY
         if len(frame) > MAX_DATAGRAM:
             return Drop.OVERSIZE
-        return None if _is_literal(host) else Drop.UNSUITABLE
+        fits = _family(host)
+        if fits is None:
+            return Drop.UNSUITABLE
+        # The system would say so too; but of an address with a zone by a TypeError.
+        return None if fits == self._socket.family else Drop.SEND_FAILED
 
     # Out.
 

@@ -13,7 +13,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from schedules import draw, wrong
+from quarrels import draw, wrong
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from grids import grid
-from schedules import draw, wrong
+from quarrels import draw, wrong
 
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import build, regrouped

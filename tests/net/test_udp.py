@@ -89,6 +89,7 @@ def test_an_empty_datagram_reaches_no_handler_but_the_counter():
         (b"x", "", Drop.UNSUITABLE),
         (b"x", "\udcff", Drop.UNSUITABLE),
         (b"x", "::1", Drop.SEND_FAILED),
+        (b"x", "fe80::1%lo", Drop.SEND_FAILED),
         (b"x", "198.51.100.1", Drop.SEND_FAILED),
     ],
 )
