@@ -6,7 +6,6 @@ gathered. `/gossip` is where relays send to. A datagram's path is that of its ws
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -37,6 +36,8 @@ from gossip_ws.wire.envelope import (
     parse,
 )
 from gossip_ws.wire.generation import GROUPS
+from gossip_ws.wire.media import parameters
+from gossip_ws.wire.mtom import is_mtom, pack, unpack
 from gossip_ws.wire.nodes import encode_report
 from gossip_ws.wire.replies import GET_REPLIES_ACTION, REPLIES_ACTION, read_get_replies
 from gossip_ws.wire.soap import (
@@ -58,10 +59,9 @@ _KNOWN = ADDRESSING_HEADERS | {WANTED}
 _CHARSETS: Final = frozenset(("", "utf-8", "utf-16", "us-ascii"))
 """UTF-8 and UTF-16, which every XML parser reads, and what is a part of the former."""
 _MULTIPART: Final = "multipart/"
-"""MTOM, or SOAP with attachments. Any other media type is read by its octets: many a client names a wrong one."""
+"""SOAP with attachments, where it is no MTOM. Any other media type is read by its octets: many a client names a wrong
+one."""
 _ACCEPT: Final = "application/soap+xml, text/xml"
-# RFC 9110 section 5.6.6; a quoted value may hold a semicolon.
-_PARAMETER: Final = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^;"]*)')
 
 
 class Description(Protocol):
@@ -111,10 +111,12 @@ class SoapServer:
         elif request.method == "GET":
             found = self._description.document(request.path, request.query, request.caller.local)
             respond(Response(200, *found) if found is not None else Response(404))
+        elif request.path in self._routes and is_mtom(request.content_type):
+            self._packaged(request, respond)
         elif request.content_type.lstrip().lower().startswith(_MULTIPART):
             self.endpoint.counters["unsupported media type"] += 1
             respond(Response(415, accept=_ACCEPT))
-        elif _charset(request.content_type) not in _CHARSETS:
+        elif parameters(request.content_type).get("charset", "").lower() not in _CHARSETS:
             self.endpoint.counters["unsupported charset"] += 1
             respond(Response(415))
         else:
@@ -173,6 +175,17 @@ class SoapServer:
         return reply
 
     # -- HTTP ----------------------------------------------------------------------------------
+
+    def _packaged(self, request: Request, respond: Respond) -> None:
+        """What comes in MTOM's packaging is answered in it; only a packaging that cannot be read is not."""
+        try:
+            frame, content_type = unpack(request.frame, request.content_type)
+        except RemoteError as error:
+            self._count(error.fault)
+            respond(fault_response(error.fault, ""))
+            return
+        plain = request._replace(frame=frame, content_type=content_type)
+        self._post(*self._in_soap12(plain, lambda response: respond(_in_mtom(response))))
 
     def _in_soap12(self, request: Request, respond: Respond) -> tuple[Request, Respond]:
         """What a hosted service is asked in SOAP 1.1, as if it were in SOAP 1.2; anything else as it is."""
@@ -357,20 +370,19 @@ def _path(uri: str) -> str:
     return "/" + uri.partition("://")[2].partition("/")[2].partition("?")[0]
 
 
-def _charset(content_type: str) -> str:
-    """The charset parameter of a media type, in lower case; empty when it has none."""
-    for name, value in _PARAMETER.findall(content_type):
-        if name.lower() == "charset":
-            return str(value).strip().strip('"').lower()
-    return ""
-
-
 def _in_soap11(response: Response) -> Response:
     if not response.body:
         return response
     # SOAP 1.1 section 6.2: a fault is always 500.
     status = response.status if response.status < 400 else 500
     return replace(response, status=status, body=to_soap11(response.body), content_type=SOAP11_CONTENT_TYPE)
+
+
+def _in_mtom(response: Response) -> Response:
+    if not response.body:
+        return response
+    body, content_type = pack(response.body, response.content_type)
+    return replace(response, body=body, content_type=content_type)
 
 
 def _check_anonymous(addressing: Addressing) -> None:
