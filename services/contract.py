@@ -188,8 +188,7 @@ class Contract:
             raise
         except _spyne.Fault as fault:
             raise RemoteError(self._fault(fault)) from None
-        except Exception:
-            # The reason stays here: it may quote what is nobody's business.
+        except Exception:  # its reason stays here: it may quote what is nobody's business
             logger.exception("%s failed", operation.action)
             raise receiver_fault("ServiceFailed", f"{operation.name} failed inside the service") from None
         return b"" if operation.style is Style.ONE_WAY else body

@@ -118,8 +118,7 @@ class TariffStore:
         for listener in tuple(self.listeners):
             try:
                 listener(tariff)
-            except Exception:
-                # The tariff stands whatever a display makes of it.
+            except Exception:  # the tariff stands whatever a display makes of it
                 self.failed_listeners += 1
                 logger.exception("a tariff listener failed")
         return True

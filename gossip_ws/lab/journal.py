@@ -61,7 +61,7 @@ class Journal:
             raise LocalError(f"--output: {self.path}: {error.strerror}") from None
         try:
             self._take()
-        except BaseException:
+        except BaseException:  # interrupted too: the lock must not stay
             self._file.close()
             raise
 

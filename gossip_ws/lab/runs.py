@@ -121,8 +121,7 @@ def _result(future: Any, point: Point) -> Summary:
 def _remote(scheduler: str) -> Iterator[Any]:
     try:
         client = distributed.Client(scheduler, timeout=CONNECT)
-    # Dask takes what a stranger answers for its own words: anything may come of that, MemoryError among the first.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - Dask takes a stranger's answer for its own words: MemoryError may come of it
         raise LocalError(f"--scheduler: no Dask scheduler answers at {scheduler!r}") from None
     with client:
         try:
