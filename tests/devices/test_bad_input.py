@@ -129,10 +129,18 @@ def test_a_charset_that_is_not_spoken(unharmed: Grid, charset: str) -> None:
     assert (reply.status, reply.body) == (415, b"")
 
 
-@pytest.mark.parametrize("path", ["/Tariff", "/Tariff/gossip", "/device"])
-def test_attachments_are_told_what_is_taken_instead(unharmed: Grid, path: str) -> None:
-    """MTOM: a MAY of DPWS (R0022) that is not done."""
-    kind = 'Multipart/Related; boundary=b; type="application/xop+xml"; start="<1>"; start-info="application/soap+xml"'
+@pytest.mark.parametrize(
+    ("path", "media"),
+    [
+        ("/Tariff", "text/xml"),
+        ("/Tariff/gossip", "text/xml"),
+        ("/device", "text/xml"),
+        ("/device", "application/xop+xml"),
+    ],
+)
+def test_attachments_are_told_what_is_taken_instead(unharmed: Grid, path: str, media: str) -> None:
+    """SOAP with attachments; and MTOM where no service is, whose operations could want octets."""
+    kind = f'Multipart/Related; boundary=b; type="{media}"; start="<1>"; start-info="application/soap+xml"'
     part = b'--b\r\nContent-Type: application/xop+xml; type="application/soap+xml"\r\nContent-ID: <1>\r\n\r\n'
     frame = part + plain(GET_TARIFF, GET_TARIFF_REQUEST) + b"\r\n--b--\r\n"
     to = unharmed.top.host.http
@@ -143,6 +151,14 @@ def test_attachments_are_told_what_is_taken_instead(unharmed: Grid, path: str) -
         assert response.headers["Accept"] == "application/soap+xml, text/xml"
         # That would say that the coding was wrong (RFC 9110 section 12.5.3).
         assert response.headers["Accept-Encoding"] is None
+
+
+@pytest.mark.parametrize("path", ["/Tariff", "/Tariff/gossip"])
+def test_a_packaging_that_is_cut_off(unharmed: Grid, path: str) -> None:
+    kind = 'multipart/related; boundary=b; type="application/xop+xml"'
+    frame = b"--b\r\nContent-ID: <1>\r\n\r\n" + plain(GET_TARIFF, GET_TARIFF_REQUEST)
+    reply = unharmed.top.post(path, frame, content_type=kind)
+    assert reply.fault() == (400, "Sender", MALFORMED)
 
 
 @pytest.mark.parametrize(
