@@ -5,15 +5,17 @@ from __future__ import annotations
 from gossip_ws.kernel.names import METERING, PEERS, REPORT, ROUTING, TARIFF
 from gossip_ws.services.contract import contract
 from gossip_ws.services.interface import PLACEHOLDER
-from gossip_ws.services.metering import MeteringService
-from gossip_ws.services.peering import PeerService
-from gossip_ws.services.reporting import ReportService
-from gossip_ws.services.routing import RoutingService
-from gossip_ws.services.tariff import TariffService
 
 
 def builtin_wsdl() -> dict[str, bytes]:
     """File name -> WSDL at a placeholder address: what `gossip_ws.wsdl` carries as package data."""
+    # Here: a meter that routes no energy should not hold what does.
+    from gossip_ws.services.metering import MeteringService
+    from gossip_ws.services.peering import PeerService
+    from gossip_ws.services.reporting import ReportService
+    from gossip_ws.services.routing import RoutingService
+    from gossip_ws.services.tariff import TariffService
+
     return {
         "tariff.wsdl": contract(TariffService, TARIFF).wsdl(PLACEHOLDER),
         "metering.wsdl": contract(MeteringService, METERING).wsdl(PLACEHOLDER),
