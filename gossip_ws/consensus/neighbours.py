@@ -1,0 +1,94 @@
+"""The nano grid of one device: what the others have announced, and the plan that all of them make of it.
+
+Whoever has heard the same plans the same, so nobody is asked; each seller turns to its buyers. Knows no cluster above.
+"""
+
+from __future__ import annotations
+
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.desk import flows_of
+from gossip_ws.consensus.effects import Effect, PlanDue, Tell
+from gossip_ws.consensus.messages import Announce, Line
+from gossip_ws.consensus.party import Party
+from gossip_ws.kernel.effects import Dropped, SetTimer
+
+
+class Neighbours:
+    """Those of the device whose `party` this is."""
+
+    def __init__(self, party: Party, hierarchy: Hierarchy, pace: Pace) -> None:
+        self._device = party.device
+        self._party = party
+        self._hierarchy = hierarchy
+        self._pace = pace
+        self._known: dict[str, tuple[int, Line]] = {}
+        self._plans = 0
+        self._is_planning = False
+
+    def clear(self) -> None:
+        """What they had is of yesterday."""
+        self._known.clear()
+
+    def regroup(self, hierarchy: Hierarchy) -> None:
+        """Others may be in this device's nano grid now."""
+        self._hierarchy = hierarchy
+
+    def announce(self) -> list[Effect]:
+        """Tell them what this device has left."""
+        book = self._party.book
+        message = Announce(book.day, len(book.records), self._party.rest, book.served)
+        effects: list[Effect] = [Tell(self._peers, message)] if self._peers else []
+        return [*effects, *self._plan_later()]
+
+    def announced(self, announce: Announce, sender: str) -> list[Effect]:
+        """One of them has told; when all have, there is a plan."""
+        if sender not in self._peers or announce.day != self._party.book.day:
+            return [Dropped("announced elsewhere")]
+        number, _ = self._known.get(sender, (-1, None))
+        if announce.number <= number:
+            return [Dropped("announced before")]
+        self._known[sender] = (announce.number, Line(sender, sender, announce.rest, announce.served))
+        if len(self._known) == len(self._peers) and self._is_planning:
+            return self._plan()
+        return self._plan_later()
+
+    def plan_due(self, timer: PlanDue) -> list[Effect]:
+        """Who has not announced itself by now is planned without."""
+        return self._plan() if timer.number == self._plans and self._is_planning else []
+
+    # -- small steps ---------------------------------------------------------------------------
+
+    @property
+    def _peers(self) -> tuple[str, ...]:
+        """The others of a nano grid. Who is a member of a larger cluster knows them by its board alone."""
+        home = self._hierarchy.clusters[self._hierarchy.home[self._device]]
+        return tuple(member for member in home.children if member != self._device) if home.level == 1 else ()
+
+    def _plan_later(self) -> list[Effect]:
+        if self._is_planning or not self._peers:
+            return []
+        self._is_planning = True
+        self._plans += 1
+        return [SetTimer(PlanDue(self._plans), self._pace.listen * self._pace.round)]
+
+    def _plan(self) -> list[Effect]:
+        """As everybody does who has heard the same: this device proposes what it is to give."""
+        self._is_planning = False
+        book = self._party.book
+        mine = Line(self._device, self._device, self._party.rest, book.served)
+        lines = (mine, *(line for _, line in self._known.values()))
+        flows = flows_of(self._hierarchy, tuple(sorted(lines, key=lambda line: line.child)), book.day)
+        effects: list[Effect] = []
+        for flow in flows:
+            if flow.seller == self._device:
+                effects += self._party.propose(flow.buyer, flow.watts, 1)
+        # Reckoned as done: who proposes it, and what came of it, nobody else is told.
+        for child in {name for flow in flows for name in (flow.seller, flow.buyer)} & self._known.keys():
+            number, line = self._known[child]
+            rest = list(line.rest)
+            for flow in flows:
+                sign = (flow.seller == child) - (flow.buyer == child)
+                rest = [left - sign * watts for left, watts in zip(rest, flow.watts, strict=True)]
+            self._known[child] = (number, Line(child, child, tuple(rest), line.served))
+        return effects

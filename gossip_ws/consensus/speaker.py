@@ -1,0 +1,206 @@
+"""One device as it speaks for clusters: it gathers their children's reports, lets them know one another, and passes on
+what comes from above and from other clusters.
+
+It binds nobody. All it knows may be forgotten, and is after a crash. Knows no handshake: `party` proposes.
+"""
+
+from __future__ import annotations
+
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.desk import Desk, flows_of
+from gossip_ws.consensus.effects import Effect, ErrandAgain, GatherDue, Tell
+from gossip_ws.consensus.errands import Errands
+from gossip_ws.consensus.messages import (
+    Board,
+    Done,
+    Errand,
+    Found,
+    Heard,
+    Message,
+    Moved,
+    Report,
+    Seek,
+    Supply,
+    Target,
+)
+from gossip_ws.consensus.party import Party
+from gossip_ws.consensus.upward import Upward
+from gossip_ws.consensus.vector import Vector, least, shortage, total
+from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.instant import Instant
+
+DESKS = 32
+"""Clusters that a device speaks for; a grid has a handful of levels."""
+
+
+class Speaker:
+    """The device whose `party` this is."""
+
+    def __init__(self, party: Party, hierarchy: Hierarchy, pace: Pace) -> None:
+        self._device = party.device
+        self._party = party
+        self._hierarchy = hierarchy
+        self._pace = pace
+        self._errands = Errands(party.device, pace)
+        self._desks: dict[str, Desk] = {}
+        self.upward = Upward(party, hierarchy, pace, self._desks, self._number)
+
+    def clear(self) -> None:
+        """A new day: what was asked does not matter any more."""
+        self._errands.clear()
+
+    def regroup(self, hierarchy: Hierarchy) -> None:
+        """What is not the cluster any more that it was is forgotten."""
+        before, self._hierarchy = self._hierarchy, hierarchy
+        kept = {name for name, cluster in before.clusters.items() if hierarchy.clusters.get(name) == cluster}
+        for name in self._desks.keys() - kept:
+            del self._desks[name]
+        self.upward.regroup(hierarchy, kept)
+
+    # -- reports -------------------------------------------------------------------------------
+
+    def reported(self, report: Report, sender: str, now: Instant) -> list[Effect]:
+        """What a child has left."""
+        cluster = self._hierarchy.clusters.get(report.cluster)
+        if cluster is None or report.child not in cluster.children or report.day < self._party.book.day:
+            return [Dropped("reported elsewhere")]
+        if report.cluster not in self._desks:
+            if len(self._desks) >= DESKS or self._device not in self._hierarchy.leaves(report.cluster):
+                return [Dropped("not to speak for that")]
+            self._desks[report.cluster] = Desk(cluster.level, self._pace)
+        desk = self._desks[report.cluster]
+        effects: list[Effect] = [Tell((sender,), Heard(report.cluster, report.number))]
+        if desk.report(report, sender, now.monotonic) and not desk.is_gathering:
+            desk.is_gathering = True
+            effects.append(SetTimer(GatherDue(report.cluster), desk.patience))
+        return effects
+
+    def gather(self, timer: GatherDue, now: Instant) -> list[Effect]:
+        """The reports are in: the children that can give are shown what all have left, and the sum goes up."""
+        desk = self._desks.get(timer.cluster)
+        if desk is None:
+            return []
+        desk.is_gathering = False
+        lines, flows = desk.board(self._hierarchy, now.monotonic)
+        effects: list[Effect] = []
+        for speaker in dict.fromkeys(desk.speaker(flow.seller) for flow in flows):
+            board = Board(self._number(), timer.cluster, desk.day, lines)
+            effects += self._errands.send(speaker, board, timer.cluster)
+        if self._hierarchy.clusters[timer.cluster].parent:
+            effects += self.upward.gathered(timer.cluster, now)
+        return effects
+
+    def moved(self, moved: Moved) -> list[Effect]:
+        """Whoever is first choice again speaks for the cluster; two would contradict one another."""
+        desk = self._desks.get(moved.cluster)
+        if desk is not None and desk.forget(moved.child):
+            del self._desks[moved.cluster]
+            self.upward.forget(moved.cluster)
+        return []
+
+    # -- errands -------------------------------------------------------------------------------
+
+    def run(self, errand: Errand, sender: str, now: Instant) -> list[Effect]:
+        """Do it, and answer; what comes again is only answered again."""
+        before = self._errands.done(sender, errand.number)
+        if before is not None:
+            return [before]
+        answer: Message = Done(errand.number)
+        match errand:
+            case Board():
+                effects = self._read(errand, now)
+            case Supply():
+                effects = self._supply(errand, now)
+            case Seek():
+                answer, effects = self._sought(errand, now)
+        told = Tell((sender,), answer)
+        self._errands.answer(sender, errand.number, told)
+        return [told, *effects]
+
+    def done(self, done: Done, sender: str) -> list[Effect]:
+        """An errand has been answered."""
+        self._errands.answered(done.number, sender)
+        return []
+
+    def again(self, timer: ErrandAgain, now: Instant) -> list[Effect]:
+        """An errand has not been answered."""
+        repeated = self._errands.again(timer)
+        return self.upward.fail(repeated, now) if isinstance(repeated, str) else repeated
+
+    def found(self, found: Found, sender: str, now: Instant) -> list[Effect]:
+        """The buyers are known: children are told to give to them."""
+        child, seek = self._errands.answered(found.number, sender) or ("", None)
+        if not isinstance(seek, Seek):
+            return [Dropped("found too late")]
+        if child == self._device:
+            return [effect for target in found.targets for effect in self._give(child, target, seek.level, now)]
+        desk = self._desks.get(child)
+        if desk is None:
+            return [Dropped("found too late")]
+        effects: list[Effect] = []
+        given = total((target.watts for target in found.targets), len(seek.watts))
+        shared = desk.sellers(found.targets, now.monotonic)
+        for seller, targets in shared:
+            supply = Supply(self._number(), seller.child, desk.day, targets, seek.level)
+            effects += self._errands.send(seller.speaker, supply, seller.child)
+        effects += self.upward.reckon(child, now)
+        if given != seek.watts or total((seller.watts for seller, _ in shared), len(given)) != given:
+            effects += self.upward.owe(child, now)
+        return effects
+
+    # -- small steps ---------------------------------------------------------------------------
+
+    def _number(self) -> int:
+        return self._errands.number(self._party.book.starts)
+
+    def _read(self, board: Board, now: Instant) -> list[Effect]:
+        """The sellers on a board turn to their buyers, as everybody finds them who reads it."""
+        cluster = self._hierarchy.clusters.get(board.cluster)
+        if cluster is None or board.day != self._party.book.day:
+            return [Dropped("a board of elsewhere")]
+        if any(self.upward.is_belied(line) for line in board.lines):
+            return [Dropped("a board that lies")]
+        speakers = {line.child: line.speaker for line in board.lines}
+        effects: list[Effect] = []
+        for flow in flows_of(self._hierarchy, board.lines, board.day):
+            if speakers[flow.seller] != self._device:
+                continue
+            target = Target(flow.buyer, speakers[flow.buyer], flow.watts)
+            effects += self._give(flow.seller, target, cluster.level, now)
+        return effects
+
+    def _give(self, child: str, target: Target, level: int, now: Instant) -> list[Effect]:
+        """`child`, for which this device speaks, is to give to `target`, a child of the same kind elsewhere."""
+        if child == self._device and target.child in self._hierarchy.bus:
+            return self._short(child, self._party.rest, target.watts, now) + self._party.propose(
+                target.child, target.watts, level
+            )
+        if child != self._device and child not in self._desks:
+            return [Dropped("nothing to give")]
+        seek = Seek(self._number(), target.child, self._party.book.day, target.watts, level)
+        return self._errands.send(target.speaker, seek, child)
+
+    def _short(self, child: str, has: Vector, wanted: Vector, now: Instant) -> list[Effect]:
+        """Does the one above reckon with more than there is?"""
+        is_short = any(some > max(0, most) for some, most in zip(wanted, has, strict=True))
+        return self.upward.owe(child, now) if is_short else []
+
+    def _sought(self, seek: Seek, now: Instant) -> tuple[Found, list[Effect]]:
+        if seek.buyer == self._device:
+            needed = shortage(self._party.rest)
+            share = least(seek.watts, needed)
+            own = (Target(self._device, self._device, share),) if any(share) else ()
+            return Found(seek.number, own), self._short(self._device, needed, seek.watts, now)
+        desk = self._desks.get(seek.buyer)
+        if desk is None or seek.day != desk.day:
+            return Found(seek.number, ()), []
+        targets = desk.buyers(seek.watts, now.monotonic)
+        found = total((target.watts for target in targets), len(seek.watts))
+        short = self._short(seek.buyer, found, seek.watts, now)
+        return Found(seek.number, targets), [*self.upward.reckon(seek.buyer, now), *short]
+
+    def _supply(self, supply: Supply, now: Instant) -> list[Effect]:
+        if supply.day != self._party.book.day:
+            return [Dropped("of another day")]
+        return [effect for target in supply.targets for effect in self._give(supply.child, target, supply.level, now)]
