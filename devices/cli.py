@@ -66,6 +66,8 @@ _PROXY: Final = {"run": Verb("gossip_ws.devices.cli_proxy:run", "Run a discovery
 _KEY: Final = {
     "new": Verb("gossip_ws.devices.cli_keys:new", "Make a key and write it to a file."),
     "show": Verb("gossip_ws.devices.cli_keys:show", "Show a key's id and its public half."),
+    "enrol": Verb("gossip_ws.devices.cli_keys:enrol", "Bind a key to a device's identity and place in the grid."),
+    "list": Verb("gossip_ws.devices.cli_keys:list_", "List enrolments, as an operator has signed them."),
     "password": Verb("gossip_ws.devices.cli_keys:password", "Hash a password for a trust file."),
 }
 _GRID: Final = {
@@ -75,7 +77,7 @@ _GRID: Final = {
 # Listed before they are made, so that each is a verb like any other.
 device = Lazy("device", verbs=_DEVICE, help="Run single devices.")
 proxy = Lazy("proxy", verbs=_PROXY, help="Answer for the devices of a segment.")
-key = Lazy("key", verbs=_KEY, help="Make and show keys, hash passwords.")
+key = Lazy("key", verbs=_KEY, help="Make, show and enrol keys, hash passwords.")
 grid = Lazy("grid", verbs=_GRID, help="The grids that a city is made from.")
 
 _VERBS: Final = {

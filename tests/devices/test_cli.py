@@ -28,6 +28,8 @@ VERBS = [
     ("plan",),
     ("key", "new"),
     ("key", "show"),
+    ("key", "enrol"),
+    ("key", "list"),
     ("key", "password"),
     ("grid", "import"),
     ("grid", "list"),
@@ -228,3 +230,44 @@ def test_a_device_is_found_by_multicast_and_pulled_from(tmp_path: Path) -> None:
         assert sum(demand["rows"][0]["value_wh"]) == 600
     finally:
         assert running.stop() == 0
+
+
+def test_a_key_is_enrolled_with_its_place_and_a_forged_enrolment_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator, meter, file = tmp_path / "operator.key", tmp_path / "meter.key", tmp_path / "enrolments.jsonl"
+    for key in (operator, meter):
+        assert call(["key", "new", str(key)]) == 0
+    capsys.readouterr()
+    device = "urn:uuid:1f0a1d5e-0f8e-4c8a-9b53-5c1c8a6e7d10"
+    enrol = ["key", "enrol", f"{meter}.pub", "--operator", str(operator), "--device", device]
+    listed = ["key", "list", str(file), "--operator", f"{operator}.pub"]
+    assert call([*enrol, "--place", "grid://town/1/7"]) == 0
+    printed = capsys.readouterr().out
+    for place in ("grid://town/1/7", "grid://town/1/8"):
+        assert call([*enrol, "--place", place, "--bus", "4", "--into", str(file), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["place"] == place
+    # A device has one place: the second took the first one's line.
+    assert call([*listed, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["device"], told["place"], told["bus"], told["state"]) == (device, "grid://town/1/8", 4, "valid")
+    assert told["key_id"] == PublicKey.load(tmp_path / "meter.key.pub").id
+    assert call(listed) == 0
+    assert "valid" in capsys.readouterr().out
+    file.write_text(printed.replace("town/1/7", "town/2/7"))
+    assert call(listed) == 2
+    forged = capsys.readouterr().err
+    assert "forged" in forged
+    assert forged.count("\n") == 1
+    assert call([*enrol, "--place", "here"]) == 2
+
+
+def test_an_enrolment_that_has_expired_is_a_bad_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from gossip_ws.security.enrolment import Enrolments, enrol, save
+
+    operator, file = PrivateKey.generate(), tmp_path / "enrolments.jsonl"
+    (tmp_path / "operator.pub").write_bytes(operator.public.pem())
+    device = "urn:uuid:1f0a1d5e-0f8e-4c8a-9b53-5c1c8a6e7d10"
+    save(file, Enrolments([enrol(operator, device, PrivateKey.generate().public, "grid://town/1/7", 0, 1000)]))
+    assert call(["key", "list", str(file), "--operator", str(tmp_path / "operator.pub")]) == 1
+    assert "expired" in capsys.readouterr().out
