@@ -224,12 +224,13 @@ def load(code: str | Path) -> Grid:
         raise LocalError(f"{code} is no grid file: {error}") from None
 
 
-def choose(grid: Grid, meters: int, seed: int) -> Population:
+def choose(grid: Grid, meters: int, seed: int, *, areas: int = 1) -> Population:
     """Whole areas of `grid`, drawn by `seed`, until there are `meters` meters; never more or less than that.
 
     The last area is cut to size: meters drawn by `seed` leave with their appliances, the rest keep their
-    names. From `SPREAD_FROM` meters on there are at least `SPREAD` substations. Raises LocalError when the
-    grid has fewer meters.
+    names. From `SPREAD_FROM` meters on there are at least `SPREAD` substations. With `areas` above 1 no area has more
+    than its share of the meters among so many, so there are as many or more. Raises LocalError when the grid has
+    fewer meters in such areas.
     """
     there = sum(len(substation.meters) for substation in grid.substations)
     if not 1 <= meters <= there:
@@ -238,11 +239,12 @@ def choose(grid: Grid, meters: int, seed: int) -> Population:
     order = [substation for substation in grid.substations if substation.meters]
     dice.shuffle(order)
     least = min(SPREAD if meters >= SPREAD_FROM else 1, len(order))
+    most = meters if areas <= 1 else -(-meters // areas)
     taken: list[Substation] = []
     wanted = meters
     for substation in order:
         # Each area still needed for the spread is left one meter at the least.
-        room = wanted - max(0, least - len(taken) - 1)
+        room = min(wanted - max(0, least - len(taken) - 1), most)
         if room <= 0:
             break
         kept = substation.meters
@@ -251,6 +253,8 @@ def choose(grid: Grid, meters: int, seed: int) -> Population:
             kept = tuple(kept[k] for k in keep)
         taken.append(replace(substation, meters=kept))
         wanted -= len(kept)
+    if wanted:
+        raise LocalError(f"{grid.code} has too few areas to deal {meters} meters out to {areas}")
     order_of = {substation.scope: number for number, substation in enumerate(grid.substations)}
     taken.sort(key=lambda substation: order_of[substation.scope])
     return replace(grid, substations=tuple(taken))

@@ -132,6 +132,19 @@ def test_a_few_large_areas_are_still_spread_over_four() -> None:
     assert chosen.counts().substations == 4
 
 
+def test_meters_are_dealt_out_to_so_many_areas() -> None:
+    chosen = choose(rural(), 40, seed=1, areas=4)
+    assert [len(substation.meters) for substation in chosen.substations] == [10, 10, 10, 10]
+    # Where an area has fewer than its share, the next ones give more.
+    more = choose(rural(), 120, seed=1, areas=4)
+    sizes = [len(substation.meters) for substation in more.substations]
+    assert sum(sizes) == 120
+    assert len(sizes) > 4
+    assert max(sizes) <= 30
+    with pytest.raises(LocalError, match="too few areas"):
+        choose(load(SMALL), 13, seed=1, areas=2)
+
+
 @pytest.mark.parametrize("meters", [0, -1, 5368])
 def test_choose_refuses_what_is_not_there(meters: int) -> None:
     with pytest.raises(LocalError, match="5367"):

@@ -1,0 +1,174 @@
+"""What the city's meters balance, and how it is judged: on simulated ledgers, which are then spoilt."""
+
+from dataclasses import replace
+from functools import cache
+from random import Random
+
+import pytest
+
+from gossip_ws.consensus.checker import Cut
+from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.log import Kind
+from gossip_ws.consensus.run import Run
+from gossip_ws.consensus.vector import plus, total
+from gossip_ws.devices.city_balance import (
+    DAY,
+    BalancePhase,
+    Pulled,
+    area_reports,
+    broken,
+    decided,
+    draw,
+    is_matched,
+    population,
+    report,
+    revoked,
+)
+from gossip_ws.devices.city_balance_table import lines
+from gossip_ws.kernel.errors import LocalError
+
+GRID = "1-MVLV-rural-all-2-sw"
+SMALL = "1-LV-rural1--2-sw"
+
+
+@cache
+def drawn():
+    """A plan of 24 meters, and the ledgers of a simulated day."""
+    plan = draw(population(GRID, 24, 3), DAY, 3)
+    trace = Run(plan.instance, plan.hierarchy, Conditions(), Random(3)).run()
+    assert trace.settled
+    return plan, trace
+
+
+def told(plan, logs):
+    """What a pull of each area would say, added up from the ledgers by hand."""
+    found = {}
+    for here in area_reports(plan, logs, 0, {}):
+        one = here.exchange
+        found[here.area] = Pulled(
+            one.given,
+            one.needed,
+            plus(one.within, one.sold),
+            plus(one.within, one.bought),
+            one.sold,
+            one.bought,
+            one.left_given,
+            one.left_needed,
+            here.meters,
+        )
+    return found
+
+
+def phase(plan, logs, pulled, **changed):
+    areas = area_reports(plan, logs, 0, pulled)
+    decisions, watts, last = decided(logs, 0)
+    found = broken(plan, logs, (), areas, settled=True)
+    made = BalancePhase("calm", True, last, decisions, 500, 0, watts, plan.optimum, 1.5, areas, [], found)
+    return replace(made, **changed)
+
+
+def test_every_process_draws_the_same_plan_of_four_areas():
+    plan, again = (draw(population(GRID, 24, 3), DAY, 3) for _ in range(2))
+    assert plan == again
+    sizes = [list(plan.areas.values()).count(area) for area in dict.fromkeys(plan.areas.values())]
+    assert sizes == [6, 6, 6, 6]
+    assert plan.hierarchy.clusters[plan.hierarchy.top].kind == "IS"
+    assert sum(plan.kinds.values()) >= 24
+    assert plan.optimum > 0
+
+
+def test_a_grid_of_one_area_is_one():
+    plan = draw(population(SMALL, 13, 1), DAY, 1)
+    assert len(set(plan.areas.values())) == 1
+
+
+@pytest.mark.parametrize("round_", [0.0, 11.0, float("nan")])
+def test_a_round_lasts_some_time(round_):
+    with pytest.raises(LocalError, match="a round lasts"):
+        draw(population(SMALL, 13, 1), DAY, 1, round_)
+
+
+def test_a_good_phase_is_good_and_every_area_says_what_its_ledgers_say():
+    plan, trace = drawn()
+    good = phase(plan, trace.logs, told(plan, trace.logs))
+    assert good.violations == []
+    assert good.is_good
+    assert (good.matched, good.decisions) == (plan.optimum, len({r.agreement for r in commits(trace.logs)}))
+    assert report(plan, [good]).is_good
+    assert report(plan, [good]).clusters == {"SSC": 4, "IS": 1}
+
+
+def commits(logs):
+    return [record for log in logs.values() for record in log if record.kind is Kind.COMMITTED]
+
+
+@pytest.mark.parametrize("name", [name for name in Pulled.__slots__ if name != "contributors"])
+def test_one_watt_more_than_the_ledgers_say_is_seen(name):
+    plan, trace = drawn()
+    pulled = told(plan, trace.logs)
+    area = next(iter(pulled))
+    watts = getattr(pulled[area], name)
+    pulled[area] = replace(pulled[area], **{name: (watts[0] + 1, *watts[1:])})
+    wrong = phase(plan, trace.logs, pulled)
+    assert not wrong.is_good
+    assert [one.area for one in wrong.areas if not one.is_good] == [area]
+    # What an area claims to have left is also the checker's business, by its own way of adding up.
+    assert bool(wrong.violations) is (name in ("gives", "needs"))
+
+
+def test_a_meter_that_is_not_in_the_sum_is_missed():
+    plan, trace = drawn()
+    pulled = told(plan, trace.logs)
+    area = next(iter(pulled))
+    pulled[area] = replace(pulled[area], contributors=pulled[area].contributors - 1)
+    assert not phase(plan, trace.logs, pulled).is_good
+
+
+def test_what_is_left_undone_is_not_good():
+    plan, trace = drawn()
+    assert not phase(plan, trace.logs, {}, settled=False).is_good
+    assert not phase(plan, trace.logs, {}, matched=plan.optimum - 1).is_good
+
+
+def test_a_ledger_that_lost_a_record_has_revoked_it():
+    _, trace = drawn()
+    made = commits(trace.logs)[0]
+    shorter = trace.logs | {made.device: trace.logs[made.device][: made.number]}
+    assert revoked(shorter, trace.logs) == []
+    lost = revoked(trace.logs, shorter)
+    assert len(lost) == len(trace.logs[made.device]) - made.number
+    assert lost[0] == f"{made.device} has lost number {made.number}, committed {made.agreement}"
+    assert revoked(trace.logs, {}) != []
+
+
+def test_an_agreement_across_a_cut_is_a_violation():
+    plan, trace = drawn()
+    across = next(r for r in commits(trace.logs) if plan.areas[r.device] != plan.areas[r.peer])
+    island = frozenset(device for device, area in plan.areas.items() if area == plan.areas[across.device])
+    cut = Cut(0.0, across.at + 1.0, (island,))
+    assert any(one.startswith("partition") for one in broken(plan, trace.logs, (cut,), (), settled=True))
+
+
+def test_what_is_matched_is_seen_apart_for_areas_that_are_cut_off():
+    standing = {"north": ((5, 0), (0, 0)), "south": ((0, 0), (3, 0)), "west": ((0, 1), (0, 0))}
+    assert not is_matched(standing, ())
+    assert is_matched(standing, {"north"})
+    assert is_matched(standing, {"south"})
+    assert not is_matched(standing, {"west"})
+    assert is_matched({"north": ((5, 0), (0, 3))}, ())
+    assert not is_matched({"north": ((5, 0), (1, 0))}, {"north"})
+
+
+def test_a_person_reads_phases_areas_and_hours():
+    plan, trace = drawn()
+    good = phase(plan, trace.logs, told(plan, trace.logs))
+    said = list(lines(report(plan, [good])))
+    assert any("calm; 4 areas pulled" in line for line in said)
+    assert not any("NOT" in line or "VIOLATED" in line for line in said)
+    assert sum(line.startswith("23-24") for line in said) == 2
+    spoilt = replace(good, violations=["atomic: x"], settled=False)
+    said = list(lines(report(plan, [spoilt])))
+    assert any("VIOLATED atomic: x" in line for line in said)
+    assert any("NOT SETTLED" in line for line in said)
+    everything = total((one.exchange.given for one in good.areas), 24)
+    assert sum(everything) == sum(watts for offer in plan.offers.values() for watts in offer if watts > 0)
