@@ -1,8 +1,8 @@
 """Who is who, and where: enrolments, which an operator signs, and files of them.
 
-An enrolment binds a device's identity to its key and to its place in the grid, for a time. A file has one a line, each a
-JSON object; docs/nano-grids.md has its members. Nobody without the operator's key can make one, move one or make
-it last longer. Refuses to know what a device may say once it is enrolled.
+An enrolment binds a device's identity to its key and to its place in the grid, for a time. A file has one a line, each
+a JSON object; docs/nano-grids.md has its members. Nobody without the operator's key can make one, move one or make it
+last longer. Refuses to know what a device may say once it is enrolled.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _MAY: Final = frozenset({"bus", "meter"})
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """device: its identity, lower case. place: its scope in the grid. bus: where it hangs on the feeder tree, where that
-    is known. meter: the key of the meter that tells what it gives and takes, where that is another's. since, until:
+    """device: its identity, lower case. place: its scope in the grid. bus: where it hangs on the feeder tree, if
+    that is known. meter: the key of the meter that tells what it gives and takes, if another's. since, until:
     seconds since 1970, whole. operator: the key id of who signed.
 
     Raises LocalError for an identity that is no `urn:uuid:`, a place that is no scope, and times out of order.
