@@ -3,7 +3,7 @@ virtual clock and a worker process all can call one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -245,6 +245,13 @@ class Gossip(Protocol):
         it. Raises LocalError when this device has no such notification, RemoteError when it is not valid and somebody
         would get it."""
 
+    def tell(self, action: str, body: bytes, to: Sequence[Address]) -> None:
+        """Send a one-way call to one other device's hosted service, at the first of its addresses that takes an
+        envelope of that size. Best effort; not gossip, and not signed by this layer."""
+
+    def find(self, service: Address, scopes: tuple[str, ...], limit: int, found: Found) -> None:
+        """Ask another device's Peer Service for at most `limit` peers that lie under one of `scopes`."""
+
     def ask(self, action: str, body: bytes, wanted: Wanted, answered: Answered) -> None:
         """Ask other devices, and this one if it is meant (solicit-response): `body` is a request of the operation
         `action`, `wanted` says whom. Signed by this device.
@@ -257,6 +264,10 @@ class Gossip(Protocol):
 Answered = Callable[[bytes | Fault | Replies, Tally], None]
 """Called once, with the response element (Replies where each single one was wanted) or why there is none, and whom it
 stands for. It is not expected to raise."""
+
+
+Found = Callable[[tuple[Peer, ...] | None], None]
+"""Called once, with the peers, or None where there was no answer."""
 
 
 class Directory(Protocol):

@@ -47,6 +47,11 @@ class Roll:
     def __init__(self, keys: Mapping[str, Verify]) -> None:
         self._keys = dict(keys)
 
+    def has_said(self, device: str, statement: bytes, signature: bytes) -> bool:
+        """Is the signature under the statement that of an enrolled device?"""
+        verify = self._keys.get(device)
+        return verify is not None and verify(signature, statement)
+
     def opened(self, sealed: Sealed, receiver: str) -> Message | None:
         """The message, if its sender is enrolled and has signed it for `receiver`; else None."""
         verify = self._keys.get(sealed.sender)

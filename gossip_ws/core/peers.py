@@ -9,7 +9,7 @@ from enum import StrEnum
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId, QName
-from gossip_ws.kernel.scopes import any_covers
+from gossip_ws.kernel.scopes import any_covers, covers, scope_path
 from gossip_ws.kernel.terms import Tier
 
 
@@ -214,6 +214,18 @@ class PeerTable:
     def reachable(self, device: DeviceId) -> Peer | None:
         """A peer, or somebody above the parent."""
         return self.get(device) or self._elders.get(device)
+
+    def around(self, place: str) -> tuple[Peer, ...]:
+        """Who is known to have a scope around this place: peers that are up and those above the parent, the nearest to
+        the place first. A Peer Service of one of them knows who is there."""
+        up = (peer for peer in self if peer.device not in self._down)
+        known = {peer.device: peer for peer in (*self._elders.values(), *up)}
+        depths = {
+            device: max(len(path or ()) for path in map(scope_path, peer.scopes))
+            for device, peer in known.items()
+            if any(covers(scope, place) and not covers(place, scope) for scope in peer.scopes)
+        }
+        return tuple(known[device] for device in sorted(depths, key=lambda device: (-depths[device], device)))
 
     def related(self, kind: Relation) -> tuple[Peer, ...]:
         """All proven peers of one relation."""

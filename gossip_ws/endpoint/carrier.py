@@ -26,17 +26,19 @@ from gossip_ws.core.effects import (
 )
 from gossip_ws.core.messages import Alive, alive_statement
 from gossip_ws.core.node import Node
+from gossip_ws.core.peers import Peer, Relation
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
-from gossip_ws.kernel.names import GossipId
+from gossip_ws.kernel.names import GossipId, QName
 from gossip_ws.ports import (
     Clock,
     Codec,
     Combination,
     Combiner,
     Directory,
+    Found,
     Frame,
     HostedService,
     Network,
@@ -238,19 +240,30 @@ class Carrier:
         self.world.network.request(directory.register(effect.peer), effect.service, ENROL_TIMEOUT, done)
 
     def _ask_peers(self, effect: AskPeers) -> None:
+        def done(peers: tuple[Peer, ...] | None) -> None:
+            if peers is not None:
+                self.carry_out(self._node.peers_told(peers, self.world.clock.now(), effect.relation))
+
+        self.find(effect.service, effect.scopes, effect.limit, done, effect.types, effect.relation)
+
+    def find(
+        self,
+        service: Address,
+        scopes: tuple[str, ...],
+        limit: int,
+        found: Found,
+        types: tuple[QName, ...] = (),
+        relation: Relation | None = None,
+    ) -> None:
+        """Ask a Peer Service for peers that have all `types`, lie in `scopes` and stand to it in `relation`."""
         directory = self.world.directory
 
         def done(frame: Frame | None) -> None:
             try:
-                peers = directory.peers(frame) if frame is not None else ()
+                peers = directory.peers(frame) if frame is not None else None
             except RemoteError:
                 self._counters["peer service answered nonsense"] += 1
-                return
-            self.carry_out(self._node.peers_told(peers, self.world.clock.now(), effect.relation))
+                peers = None
+            found(peers)
 
-        self.world.network.request(
-            directory.ask(effect.types, effect.scopes, effect.limit, effect.relation),
-            effect.service,
-            ENROL_TIMEOUT,
-            done,
-        )
+        self.world.network.request(directory.ask(types, scopes, limit, relation), service, ENROL_TIMEOUT, done)

@@ -7,7 +7,7 @@ completion. Everything runs on one thread, in the order of arrival.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gossip_ws.core.account import Known
 from gossip_ws.core.effects import (
@@ -19,7 +19,7 @@ from gossip_ws.core.peers import Peer, PeerTable
 from gossip_ws.endpoint.carrier import Carrier, Hosting, Waiting, World
 from gossip_ws.endpoint.entry import check_gathering, check_singling, fix_terms
 from gossip_ws.endpoint.eventing import EventSources
-from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
 from gossip_ws.kernel.errors import Fault, GossipError, LocalError, RemoteError, receiver_fault, sender_fault
 from gossip_ws.kernel.homes import Home
@@ -28,13 +28,22 @@ from gossip_ws.kernel.terms import Style, Wanted
 from gossip_ws.ports import (
     Answered,
     Caller,
+    Found,
     Frame,
     HostedService,
     Invocation,
     Outcome,
     Reply,
 )
-from gossip_ws.wire.envelope import Addressing, build, canonical, content_prefixes, parse
+from gossip_ws.wire.envelope import (
+    MAX_UDP_ENVELOPE,
+    Addressing,
+    build,
+    canonical,
+    content_prefixes,
+    message_id,
+    parse,
+)
 
 MAX_ASKING = 8
 """Questions of the hosted services here that are open at once: each has a place in the table of every device."""
@@ -112,6 +121,20 @@ class Endpoint:
             service = self.hosting.by_action[action]
             service.check(operation, build(Addressing(action=action), body))
             self.events.fire(service, action, body)
+
+    def tell(self, action: str, body: bytes, to: Sequence[Address]) -> None:
+        """One one-way call to another device, by datagram where the envelope fits into one."""
+        for address in to:
+            frame = build(Addressing(action=action, message_id=message_id(), to=str(address)), body)
+            if address.binding is Binding.HTTP or len(frame) <= MAX_UDP_ENVELOPE:
+                self.counters["sent"] += 1
+                self.counters["sent octets of calls"] += len(frame)
+                self.world.network.send(frame, address)
+                return
+        self.counters["too large for a datagram"] += 1
+
+    def find(self, service: Address, scopes: tuple[str, ...], limit: int, found: Found) -> None:
+        self._carrier.find(service, scopes, limit, found)
 
     def ask(self, action: str, body: bytes, wanted: Wanted, answered: Answered) -> None:
         """Ask other devices in this device's name; at most `MAX_ASKING` questions are open at once."""

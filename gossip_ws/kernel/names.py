@@ -20,6 +20,7 @@ METERING = "urn:gossip-ws:2026:metering"
 PEERS = "urn:gossip-ws:2026:peers"
 REPORT = "urn:gossip-ws:2026:report"
 ROUTING = "urn:gossip-ws:2026:routing"
+BALANCE = "urn:gossip-ws:2026:balance"
 GRID = "urn:gossip-ws:2026:grid"
 """Device types of the four tiers."""
 

@@ -1,0 +1,254 @@
+"""A device that balances with others: `consensus.member` on a device, over sockets and on disk.
+
+Carries out what the member wants done: writes to the ledger before anything is said, speaks to other devices by their
+Balance service, hands timers back. Nothing in here decides who gets what.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gossip_ws.consensus.book import Book
+from gossip_ws.consensus.card import Card, card_statement
+from gossip_ws.consensus.clusters import KINDS, Hierarchy
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
+from gossip_ws.consensus.log import Kind, Log
+from gossip_ws.consensus.member import Member
+from gossip_ws.consensus.messages import Board, Found, Message, Supply
+from gossip_ws.consensus.trust import Roll, Sealed, Sign, seal
+from gossip_ws.consensus.vector import Vector, minus, plus, shortage, surplus, zero
+from gossip_ws.devices.ledger import Ledger
+from gossip_ws.devices.whereabouts import Whereabouts
+from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.errors import LocalError, sender_fault
+from gossip_ws.kernel.names import BALANCE
+from gossip_ws.ports import Clock, Gossip, HostedService
+from gossip_ws.services.balance_messages import sealed_element
+from gossip_ws.services.balancing import PATH, Residual, action, balance_service
+
+_AREA: Final = KINDS[2]
+_MOVES: Final = 1 << 16
+"""Cards of a device between two starts."""
+
+
+def _nowhere(device: str) -> str:
+    return ""
+
+
+class Balancer:
+    """One device. Build it, hand `service` to its Host, `start` it once the Host is open."""
+
+    def __init__(
+        self,
+        device: str,
+        hierarchy: Hierarchy,
+        pace: Pace,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        place: Callable[[str], str] = _nowhere,
+        sign: Sign | None = None,
+        roll: Roll | None = None,
+    ) -> None:
+        """`device`: its urn:uuid, the name that the hierarchy has for it. `place`: each device's scope in the grid, by
+        which one that nobody has named is found. `sign` and `roll`: None where everybody is believed, as in the
+        gossip of development mode. Raises LocalError when the ledger is not that of one device."""
+        self.device = device
+        self.counters: Counter[str] = Counter()
+        """Messages by kind, sent and received; drops by reason."""
+        self._ledger = ledger
+        self._clock = clock
+        self._place = place
+        self._sign = sign
+        self._roll = roll
+        self._pace = pace
+        self._hierarchy = hierarchy
+        try:
+            self._member = Member(device, hierarchy, pace, ledger.records())
+        except (ValueError, KeyError) as error:
+            raise LocalError(f"{ledger.path}: not the log of {device}: {error}") from None
+        self._gossip: Gossip | None = None
+        self._whereabouts: Whereabouts | None = None
+        self._card: Card | None = None
+        self._running = False
+
+    def service(self, gossip: Gossip) -> HostedService:
+        """The device's Balance service: what `Host` is given to make."""
+        self._gossip = gossip
+        self._whereabouts = Whereabouts(gossip, self._clock, self._place, 4 * self._pace.round)
+        return balance_service(self)
+
+    # -- what the device's owner does ----------------------------------------------------------
+
+    def start(self, day: int, watts: Vector) -> None:
+        """From now on it agrees with others. Raises LocalError before the Host is open, and when started twice."""
+        if self._gossip is None or self._running:
+            raise LocalError(f"{self.device}: not open yet, or balancing already")
+        self._running = True
+        self._carry_out(self._member.start(day, watts, self._clock.now()))
+
+    def change(self, day: int, watts: Vector) -> None:
+        """From now on it can do this. Raises LocalError when it is not running."""
+        self._check_running()
+        self._carry_out(self._member.change(day, watts, self._clock.now()))
+
+    def regroup(self, hierarchy: Hierarchy) -> None:
+        """Devices have joined or left. Raises LocalError when it is not running."""
+        self._check_running()
+        self._hierarchy = hierarchy
+        self._carry_out(self._member.regroup(hierarchy, self._clock.now()))
+
+    def stop(self) -> None:
+        """Say and do nothing more; what was agreed stands in the ledger."""
+        self._running = False
+
+    @property
+    def is_running(self) -> bool:
+        """False before `start`, after `stop`, and once the ledger took no more."""
+        return self._running
+
+    @property
+    def rest(self) -> Vector:
+        """W by period that is neither promised nor proposed: given positive, needed negative."""
+        return self._member.rest
+
+    @property
+    def is_busy(self) -> bool:
+        """Is anything proposed or promised of which the end is not known?"""
+        return self._member.party.is_busy
+
+    @property
+    def log(self) -> Log:
+        """Its records, as they stand in the ledger."""
+        return tuple(self._member.party.book.records)
+
+    # -- services.balancing.BalancingState -----------------------------------------------------
+
+    def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
+        if sealed.to != self.device:
+            raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
+        if self._roll is not None and self._roll.opened(sealed, self.device) is None:
+            raise sender_fault("NotBelieved", "not signed by who is enrolled as its sender", namespace=BALANCE)
+        if not self._running or self._whereabouts is None:
+            self.counters["not balancing"] += 1
+            return
+        self.counters[f"received {type(sealed.message).__name__}"] += 1
+        for card in cards:
+            self._take(card)
+        self._whereabouts.heard(sealed.sender)
+        self._carry_out(self._member.receive(sealed.message, sealed.sender, self._clock.now()))
+
+    def residual(self, day: int | None) -> Residual | None:
+        book = self._member.party.book
+        if not book.offer or day not in (None, book.day):
+            return None
+        return residual_of(book, self._hierarchy)
+
+    # -- what the member wants done ------------------------------------------------------------
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if not self._running:
+                return
+            match effect:
+                case Persist():
+                    try:
+                        self._ledger.write(effect.record)
+                    except LocalError:
+                        # What is not written down must not be said: from here on the device is as good as crashed.
+                        self.counters["not written down"] += 1
+                        self._running = False
+                case Tell():
+                    for to in effect.to:
+                        self._tell(to, effect.message)
+                case SetTimer():
+                    self._wait(effect.timer, effect.delay)
+                case Dropped():
+                    self.counters[effect.reason] += 1
+
+    def _wait(self, timer: Timer, delay: float) -> None:
+        def due() -> None:
+            if self._running:
+                self._carry_out(self._member.due(timer, self._clock.now()))
+
+        self._clock.call_later(delay, due)
+
+    def _tell(self, to: str, message: Message) -> None:
+        gossip, whereabouts = self._gossip, self._whereabouts
+        if gossip is None or whereabouts is None:
+            return
+        sealed = (
+            seal(self.device, to, message, self._sign)
+            if self._sign is not None
+            else Sealed(self.device, to, message, b"")
+        )
+        known = (whereabouts.card(device) for device in sorted(_named(message) - {to, self.device}))
+        body = sealed_element(sealed, [self._own_card(gossip), *(card for card in known if card is not None)])
+        self.counters[f"sent {type(message).__name__}"] += 1
+        name = action(message)
+        whereabouts.reach(to, lambda addresses: gossip.tell(name, body, addresses))
+
+    # -- cards ---------------------------------------------------------------------------------
+
+    def _own_card(self, gossip: Gossip) -> Card:
+        own = gossip.own
+        udp, http = own.udp and own.udp.at(PATH), own.http and own.http.at(PATH)
+        held = self._card
+        if held is None or (held.udp, held.http) != (udp, http):
+            number = held.number + 1 if held is not None else self._member.party.book.starts * _MOVES
+            card = Card(self.device, number, udp, http)
+            signature = self._sign(card_statement(card)) if self._sign is not None else b""
+            self._card = held = Card(self.device, number, udp, http, signature)
+        return held
+
+    def _take(self, card: Card) -> None:
+        whereabouts = self._whereabouts
+        if whereabouts is None or card.device == self.device or not whereabouts.is_news(card):
+            return
+        if self._roll is not None and not self._roll.has_said(card.device, card_statement(card), card.signature):
+            self.counters["card not signed by its owner"] += 1
+            return
+        whereabouts.take(card)
+
+    def _check_running(self) -> None:
+        if not self._running:
+            raise LocalError(f"{self.device}: not balancing")
+
+
+def _named(message: Message) -> set[str]:
+    """The devices that a message tells its receiver to speak to."""
+    match message:
+        case Board():
+            return {line.speaker for line in message.lines}
+        case Found() | Supply():
+            return {target.speaker for target in message.targets}
+        case _:
+            return set()
+
+
+def residual_of(book: Book, hierarchy: Hierarchy) -> Residual:
+    """What a device has offered, agreed and left on its present day."""
+    area = book.device
+    while area not in hierarchy.clusters or hierarchy.clusters[area].kind != _AREA:
+        area = hierarchy.parent(area)
+        if not area:
+            break
+    nothing = zero(len(book.offer))
+    sold = bought = nothing
+    for record in book.records:
+        if record.day != book.day or not record.agreement or hierarchy.is_below(record.peer, area):
+            continue
+        match record.kind:
+            case Kind.COMMITTED:
+                sold = plus(sold, record.watts)
+            case Kind.PREPARED:
+                bought = plus(bought, record.watts)
+            case Kind.RELEASED:
+                bought = minus(bought, record.watts)
+    left = book.free(nothing)
+    return Residual(
+        surplus(book.offer), shortage(book.offer), book.given, book.taken, sold, bought, surplus(left), shortage(left)
+    )

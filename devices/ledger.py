@@ -1,0 +1,120 @@
+"""The log of one device that agrees, in one SQLite file: what it has written outlives a crash of process or machine.
+
+Write-ahead log, synced at each record. Knows records, and nothing of what follows from them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from gossip_ws.consensus.log import AgreementId, Cause, Kind, Log, Record
+from gossip_ws.kernel.errors import LocalError
+
+FORMAT: Final = 1
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS owner (format INTEGER NOT NULL, device TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS record (
+    number INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, day INTEGER NOT NULL, agreement TEXT NOT NULL,
+    peer TEXT NOT NULL, level INTEGER NOT NULL, watts TEXT NOT NULL, cause_device TEXT, cause_number INTEGER
+) WITHOUT ROWID;
+"""
+_COLUMNS: Final = "number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number"
+
+
+class Ledger:
+    """Of one device. Raises LocalError, one line, for a file that is no ledger, or another device's."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        self.path = path
+        self.device = device
+        self._database = _opened(path)
+        try:
+            # A torn page or a lost record would be a broken promise: FULL syncs the log before a write returns.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.executescript(_TABLES)
+            self._database.execute(f"SELECT {_COLUMNS} FROM record LIMIT 0")
+            owner = _owner(self._database)
+            if owner is None:
+                self._database.execute("INSERT INTO owner VALUES (?, ?)", (FORMAT, device))
+        except sqlite3.Error as error:
+            self._database.close()
+            raise LocalError(f"{path}: no ledger: {error}") from None
+        if owner not in (None, (FORMAT, device)):
+            self._database.close()
+            raise LocalError(f"{path}: the ledger of {owner}, not of {device}" if owner else f"{path}: no ledger")
+
+    def records(self) -> Log:
+        """Everything that was written, in order. Raises LocalError for what no device writes."""
+        return _records(self._database, self.path, self.device)
+
+    def write(self, record: Record) -> None:
+        """Durable when it returns. Raises LocalError, and has written nothing, when the disk does not take it, the
+        record is another device's, or its number is taken: two processes must not write one log."""
+        if record.device != self.device:
+            raise LocalError(f"{self.path}: a record of {record.device} in the ledger of {self.device}")
+        cause = (record.cause.device, record.cause.number) if record.cause is not None else (None, None)
+        row = (record.number, record.at, record.kind.value, record.day, record.agreement, record.peer, record.level)
+        try:
+            self._database.execute(
+                f"INSERT INTO record ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, " ".join(map(str, record.watts)), *cause),
+            )
+        except sqlite3.Error as error:
+            raise LocalError(f"{self.path}: not written: {error}") from None
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def read(path: Path) -> tuple[str, Log]:
+    """Whose ledger it is, and what is in it, while its device may be writing. Raises LocalError when it is none."""
+    if not path.is_file():
+        raise LocalError(f"{path}: no ledger")
+    database = _opened(path)
+    try:
+        owner = _owner(database)
+        if owner is None or owner[0] != FORMAT:
+            raise LocalError(f"{path}: no ledger")
+        return owner[1], _records(database, path, owner[1])
+    except sqlite3.Error as error:
+        raise LocalError(f"{path}: no ledger: {error}") from None
+    finally:
+        database.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        # Each statement is a transaction of its own.
+        return sqlite3.connect(path, isolation_level=None)
+    except sqlite3.Error as error:
+        raise LocalError(f"{path}: {error}") from None
+
+
+def _owner(database: sqlite3.Connection) -> tuple[int, str] | None:
+    found: tuple[int, str] | None = database.execute("SELECT format, device FROM owner").fetchone()
+    return found
+
+
+def _records(database: sqlite3.Connection, path: Path, device: str) -> Log:
+    try:
+        rows = database.execute(f"SELECT {_COLUMNS} FROM record ORDER BY number").fetchall()
+        return tuple(
+            Record(
+                device,
+                number,
+                at,
+                Kind(kind),
+                day,
+                AgreementId(agreement),
+                peer,
+                level,
+                tuple(map(int, watts.split())),
+                Cause(cause_device, cause_number) if cause_device is not None else None,
+            )
+            for number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number in rows
+        )
+    except (sqlite3.Error, ValueError) as error:
+        raise LocalError(f"{path}: not what a device writes: {error}") from None

@@ -1,0 +1,187 @@
+"""Meters of a drawn grid that balance over real sockets, below real substations and an information system."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from uuid import UUID
+
+from gossip_ws.consensus.clusters import Hierarchy, build
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.instance import Device, Feeder, Instance
+from gossip_ws.consensus.log import Log
+from gossip_ws.consensus.trust import Roll
+from gossip_ws.core.peers import Role
+from gossip_ws.devices.balancer import Balancer
+from gossip_ws.devices.host import Host, HostSettings, ServiceFactory
+from gossip_ws.devices.ledger import Ledger
+from gossip_ws.devices.load import Load, no_tasks
+from gossip_ws.filters.combiner import FilterCombiner
+from gossip_ws.kernel.names import DeviceId
+from gossip_ws.net.clock import LoopClock
+from gossip_ws.net.loss import Lossy
+from gossip_ws.ports import Network
+from gossip_ws.security.development import DevelopmentVerifier
+from gossip_ws.security.keys import PrivateKey
+from gossip_ws.services.metering import Measured
+
+DEADLINE = 30.0
+QUIET = {"pull_period": 86_400.0, "lease": 86_400.0, "peers_max_age": 86_400.0, "view_scopes": ()}
+PACE = Pace(round=0.08)
+FEEDER = 8
+
+
+def device_id(number: int) -> str:
+    return f"urn:uuid:{UUID(int=number)}"
+
+
+def drawn(devices: int, seed: int, periods: int = 2, *, area: int = 8, watts: int = 3000) -> Instance:
+    """Areas of so many devices, on feeders of 8 one after the other; each gives or needs up to `watts` by chance."""
+    dice = Random(f"neighbours/{seed}")
+    parent, micro_ohm, found = [0], [0], []
+    for number in range(devices):
+        if number % area == 0:
+            parent.append(0)
+            micro_ohm.append(dice.randrange(100, 1000))
+            busbar = len(parent) - 1
+        parent.append(busbar if number % area % FEEDER == 0 else len(parent) - 1)
+        micro_ohm.append(dice.randrange(10, 100))
+        offer = tuple(dice.randrange(-watts, watts + 1) for _ in range(periods))
+        found.append(Device(device_id(1000 + number), len(parent) - 1, offer, f"grid://town/{number // area}"))
+    return Instance(Feeder(tuple(parent), tuple(micro_ohm)), tuple(found), periods)
+
+
+@dataclass
+class Neighbours:
+    """All in one event loop. `network`: two octets of the loopback addresses."""
+
+    instance: Instance
+    folder: Path
+    network: str
+    loss: float = 0.0
+    keys: dict[str, PrivateKey] | None = None
+    pace: Pace = PACE
+    size: int = 8
+    hosts: dict[str, Host] = field(default_factory=dict)
+    balancers: dict[str, Balancer] = field(default_factory=dict)
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    incarnation: int = 1
+
+    def __post_init__(self) -> None:
+        self.hierarchy: Hierarchy = build(self.instance, self.size)
+        self.offers = {device.id: device.watts for device in self.instance.devices}
+        self.places = {device.id: f"{device.area}/{number}" for number, device in enumerate(self.instance.devices)}
+        self.roll = (
+            Roll({device: key.public.verifies for device, key in self.keys.items()}) if self.keys is not None else None
+        )
+
+    async def open(self) -> None:
+        self.clock = LoopClock()
+        top = await self._host(device_id(1), Role.INFORMATION_SYSTEM, "grid://town", None)
+        for number, area in enumerate(dict.fromkeys(device.area for device in self.instance.devices)):
+            substation = await self._host(device_id(100 + number), Role.SUBSTATION, area, top)
+            for device in self.instance.devices:
+                if device.area == area:
+                    await self.up(device.id, substation)
+
+    async def up(self, device: str, substation: Host) -> None:
+        """A meter comes up, for the first time or again; it does not balance yet."""
+        ledger = self.ledgers[device] = Ledger(self.folder / f"{UUID(device)}.ledger", device)
+        key = self.keys[device] if self.keys is not None else None
+        balancer = self.balancers[device] = Balancer(
+            device,
+            self.hierarchy,
+            self.pace,
+            ledger,
+            clock=self.clock,
+            place=self.places.__getitem__,
+            sign=key.sign if key is not None else None,
+            roll=self.roll,
+        )
+        await self._host(device, Role.METER, self.places[device], substation, (balancer.service,))
+
+    def start(self, day: int = 0) -> None:
+        for device, balancer in self.balancers.items():
+            balancer.start(day, self.offers[device])
+
+    async def crash(self, device: str) -> None:
+        """It goes down in the middle of whatever it does; its ledger is closed as the system would."""
+        self.balancers[device].stop()
+        await self.hosts.pop(device).crash()
+        self.ledgers[device].close()
+        del self.balancers[device]
+
+    @property
+    def logs(self) -> dict[str, Log]:
+        return {device: ledger.records() for device, ledger in self.ledgers.items()}
+
+    def is_done(self) -> bool:
+        """Is nothing in doubt, and nothing left that two could agree on?"""
+        if any(balancer.is_busy for balancer in self.balancers.values()):
+            return False
+        columns = zip(*(balancer.rest for balancer in self.balancers.values()), strict=True)
+        return not any(max(column) > 0 > min(column) for column in columns)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> float:
+        """Seconds until it holds. Raises AssertionError after the deadline."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while not condition():
+            assert loop.time() < began + DEADLINE, f"not in time: {what}"
+            await asyncio.sleep(0.01)
+        return loop.time() - began
+
+    async def close(self) -> None:
+        for balancer in self.balancers.values():
+            balancer.stop()
+        for host in self.hosts.values():
+            await host.close(leave=False)
+        for ledger in self.ledgers.values():
+            ledger.close()
+
+    async def _host(
+        self, device: str, role: Role, scope: str, parent: Host | None, services: tuple[ServiceFactory, ...] = ()
+    ) -> Host:
+        number = UUID(device).int
+        self.incarnation += 1
+        settings = HostSettings(
+            device=DeviceId(device),
+            role=role,
+            scopes=(scope,),
+            host=f"{self.network}.{number // 250}.{1 + number % 250}",
+            seeds=(parent.http.at("/Peers"),) if parent is not None else (),
+            discover=False,
+            incarnation=self.incarnation,
+            node=QUIET,
+        )
+        nothing = Load("station", no_tasks, Measured(0.0, 0.0, 0.0))
+        dice = Random(f"loss/{device}")
+
+        def lossy(network: Network) -> Network:
+            return Lossy(network, self.loss, dice)
+
+        host = Host(
+            settings,
+            nothing,
+            DevelopmentVerifier(),
+            FilterCombiner(None),
+            services=services,
+            wrap=lossy if self.loss else None,
+        )
+        await host.open()
+        self.hosts[device] = host
+        if parent is not None:
+            await self.until(lambda: host.endpoint.node.is_enrolled, f"{scope} enrolled")
+        return host
+
+    def told(self) -> int:
+        """Messages of consensus that all devices have sent."""
+        return sum(
+            count
+            for balancer in self.balancers.values()
+            for name, count in balancer.counters.items()
+            if name.startswith("sent ")
+        )

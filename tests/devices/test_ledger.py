@@ -1,0 +1,105 @@
+"""The log of one device on disk: what was written is there again, whoever dies; what is none is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
+from gossip_ws.devices.ledger import Ledger, read
+from gossip_ws.kernel.errors import LocalError
+
+RECORDS = (
+    Record("urn:d", 0, 1.5, Kind.STARTED, -1),
+    Record("urn:d", 1, 1.5, Kind.OFFERED, 0, watts=(-3, 0, 5)),
+    Record("urn:d", 2, 2.25, Kind.PREPARED, 0, AgreementId("urn:e/1.0"), "urn:e", 2, (3, 0, 0)),
+    Record("urn:d", 3, 2.5, Kind.SETTLED, 0, AgreementId("urn:e/1.0"), "urn:e", 2, (3, 0, 0), Cause("urn:e", 7)),
+)
+WRITER = """
+import sys
+from pathlib import Path
+from gossip_ws.consensus.log import Kind, Record
+from gossip_ws.devices.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]), "urn:d")
+for number in range(1_000_000):
+    ledger.write(Record("urn:d", number, 0.0, Kind.STARTED, watts=(number,)))
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+
+
+def test_what_was_written_is_there_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "log", "urn:d")
+    assert ledger.records() == ()
+    for record in RECORDS:
+        ledger.write(record)
+    assert ledger.records() == RECORDS
+    # While it is open too.
+    assert read(tmp_path / "log") == ("urn:d", RECORDS)
+    ledger.close()
+    again = Ledger(tmp_path / "log", "urn:d")
+    assert again.records() == RECORDS
+    again.close()
+
+
+def test_all_that_was_said_to_be_written_outlives_a_kill(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        while int(last := writer.stdout.readline()) < 50:
+            pass
+        os.kill(writer.pid, signal.SIGKILL)
+        last = [last, *writer.stdout][-1]
+    _, records = read(tmp_path / "log")
+    assert len(records) > int(last)
+    assert [record.watts for record in records] == [(number,) for number in range(len(records))]
+
+
+def test_a_ledger_is_of_one_device(tmp_path: Path) -> None:
+    Ledger(tmp_path / "log", "urn:d").close()
+    with pytest.raises(LocalError, match="not of urn:e"):
+        Ledger(tmp_path / "log", "urn:e")
+    ledger = Ledger(tmp_path / "log", "urn:d")
+    with pytest.raises(LocalError, match="urn:e"):
+        ledger.write(Record("urn:e", 0, 0.0, Kind.STARTED))
+    ledger.close()
+
+
+def test_two_writers_do_not_write_one_number(tmp_path: Path) -> None:
+    one, other = Ledger(tmp_path / "log", "urn:d"), Ledger(tmp_path / "log", "urn:d")
+    one.write(RECORDS[0])
+    with pytest.raises(LocalError, match="not written"):
+        other.write(RECORDS[0])
+    assert one.records() == RECORDS[:1]
+    one.close()
+    other.close()
+
+
+@pytest.mark.parametrize("content", [b"junk" * 300, b"SQLite format 3\0" + b"\0" * 500])
+def test_what_is_no_ledger_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(content)
+    for opened in (lambda path: Ledger(path, "urn:d"), read):
+        with pytest.raises(LocalError, match="no ledger") as caught:
+            opened(tmp_path / "log")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(LocalError, match="no ledger"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(LocalError):
+        Ledger(tmp_path / "no" / "folder", "urn:d")
+
+
+def test_another_database_is_no_ledger(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "log")
+    database.execute("CREATE TABLE record (number TEXT)")
+    database.execute("INSERT INTO record VALUES ('x')")
+    database.commit()
+    database.close()
+    with pytest.raises(LocalError, match="no ledger"):
+        Ledger(tmp_path / "log", "urn:d")
