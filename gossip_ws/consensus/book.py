@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from gossip_ws.consensus.ability import RIGID, Ability, Store, Waiting
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
+from gossip_ws.consensus.loose import Movable, movable
 from gossip_ws.consensus.messages import Served
-from gossip_ws.consensus.vector import Vector, minus, plus, zero
+from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, surplus, zero
 
 NONE: Final = AgreementId("")
 
@@ -24,10 +26,13 @@ class Book:
         self.starts = 0
         self.day = -1
         self.offer: Vector = ()
+        self.ability = RIGID
         self.given: Vector = ()
         """Promised to buyers on this day, and"""
         self.taken: Vector = ()
-        """by sellers."""
+        """by sellers, and of that"""
+        self.settled: Vector = ()
+        """known to be made."""
         self.today = 0
         """Agreements and promises of the day, released ones too."""
         self.sold: dict[AgreementId, Record] = {}
@@ -52,6 +57,7 @@ class Book:
         level: int = 0,
         watts: Vector = (),
         cause: Cause | None = None,
+        ability: Ability = RIGID,
     ) -> Record:
         """The next record, entered; it has to be persisted before anybody hears of it."""
         record = Record(
@@ -65,6 +71,7 @@ class Book:
             level,
             watts,
             cause,
+            ability,
         )
         self._enter(record)
         return record
@@ -79,6 +86,37 @@ class Book:
             ]
         )
 
+    def loose(self, kept: Vector) -> Movable:
+        """What can be moved, beside all that is promised and `kept`."""
+        if self.ability.needs:
+            return movable(self._waiting().left())
+        store = self._store(kept)
+        return store.left() if store is not None else ()
+
+    def could_take(self, offered: Vector) -> Vector:
+        """As much of `offered` as the device can use."""
+        nothing = zero(len(offered))
+        free = least(offered, shortage(self.free(nothing)))
+        if self.ability.needs:
+            return plus(free, self._waiting().more(minus(offered, free)))
+        store = self._store(nothing)
+        return store.charged(offered) if store is not None else free
+
+    def could_give(self, wanted: Vector, kept: Vector) -> Vector:
+        """As much of `wanted` as the device has, beside what is `kept`."""
+        store = self._store(kept)
+        return store.discharged(wanted) if store is not None else least(wanted, surplus(self.free(kept)))
+
+    def _waiting(self) -> Waiting:
+        # What is on schedule is served first; a surplus needs nothing.
+        return Waiting(self.ability.needs, surplus(minus(self.taken, shortage(self.offer))))
+
+    def _store(self, kept: Vector) -> Store | None:
+        storage = self.ability.storage
+        if storage is None:
+            return None
+        return Store(storage, self.settled, self.taken, self.given, plus(self.given, kept))
+
     def _enter(self, record: Record) -> None:
         self.records.append(record)
         match record.kind:
@@ -86,10 +124,10 @@ class Book:
                 self.starts += 1
             case Kind.OFFERED:
                 if record.day != self.day:
-                    self.given = self.taken = zero(len(record.watts))
+                    self.given = self.taken = self.settled = zero(len(record.watts))
                     self.today = 0
                 # Else what is promised stays promised, whatever is offered from now on.
-                self.day, self.offer = record.day, record.watts
+                self.day, self.offer, self.ability = record.day, record.watts, record.ability
             case Kind.COMMITTED:
                 self.sold[record.agreement] = record
                 if record.day == self.day:
@@ -103,6 +141,8 @@ class Book:
             case Kind.SETTLED:
                 self._close(record)
                 self._serve(record)
+                if record.day == self.day:
+                    self.settled = plus(self.settled, record.watts)
             case Kind.RELEASED:
                 self._close(record)
                 if record.day == self.day:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.log import AgreementId, Kind, Log, Record
+from gossip_ws.consensus.movements import could, could_agree, days, left_on_schedule, overdone
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 
 
@@ -123,19 +124,26 @@ def _fates(logs: Mapping[str, Log]) -> list[Violation]:
 
 
 def _commitments(logs: Mapping[str, Log]) -> list[Violation]:
-    """Nobody promises more than it has offered at that time, in any period; a promise counts until it is released."""
+    """Nobody promises more than it has offered at that time, in any period; a promise counts until it is released. What
+    can be moved is looked at in `movements`."""
     found = []
     for device, log in logs.items():
-        offers: dict[int, Vector] = {}
+        found += [
+            Violation("over-commitment", f"{device} at {record.number}: {record.agreement}: {what}")
+            for record, what in overdone(log)
+        ]
+        offers: dict[int, Record] = {}
         held: dict[tuple[int, bool], Vector] = {}
         for record in log:
             sells = record.kind is Kind.COMMITTED
             key = record.day, sells
             if record.kind is Kind.OFFERED:
-                offers[record.day] = record.watts
+                offers[record.day] = record
+            elif record.day in offers and offers[record.day].ability:
+                continue
             elif sells or record.kind is Kind.PREPARED:
                 held[key] = plus(held.get(key, zero(len(record.watts))), record.watts)
-                offer = offers.get(record.day, zero(len(record.watts)))
+                offer = offers[record.day].watts if record.day in offers else zero(len(record.watts))
                 most = [max(0, watts if sells else -watts) for watts in offer]
                 if any(watts and sum_ > top for watts, sum_, top in zip(record.watts, held[key], most, strict=True)):
                     found.append(Violation("over-commitment", f"{device} at {record.number}: {record.agreement}"))
@@ -185,26 +193,26 @@ def _cut(logs: Mapping[str, Log], cuts: Sequence[Cut]) -> list[Violation]:
 def left_over(logs: Mapping[str, Log], hierarchy: Hierarchy) -> dict[int, dict[str, Vector]]:
     """What clusters have left on the last day, by level and cluster: what the devices below have offered, without what
     they have agreed at that level or below. Level 0: the devices, before any agreement."""
-    offers: dict[str, Vector] = {}
+    offers: dict[str, Record] = {}
     last = max((record.day for record in _records(logs, Kind.OFFERED)), default=0)
     for record in _records(logs, Kind.OFFERED):
         if record.day == last:
-            offers[record.device] = record.watts
-    length = len(next(iter(offers.values()), ()))
-    traded: dict[int, dict[str, Vector]] = defaultdict(dict)
+            offers[record.device] = record
+    length = len(next(iter(offers.values())).watts) if offers else 0
+    traded: dict[int, list[tuple[str, Vector]]] = defaultdict(list)
     for record in _records(logs, Kind.COMMITTED):
         if record.day == last:
-            at = traded[record.level]
-            at[record.device] = plus(at.get(record.device, zero(length)), record.watts)
-            at[record.peer] = minus(at.get(record.peer, zero(length)), record.watts)
-    found: dict[int, dict[str, Vector]] = {0: dict(offers)}
-    below = offers
+            traded[record.level] += [(record.device, record.watts), (record.peer, minus(zero(length), record.watts))]
+    found: dict[int, dict[str, Vector]] = {0: {device: offer.watts for device, offer in offers.items()}}
+    so_far = {device: zero(length) for device in offers}
     for level in range(1, hierarchy.depth + 1):
-        below = {device: minus(rest, traded[level].get(device, zero(length))) for device, rest in below.items()}
+        for device, watts in traded[level]:
+            so_far[device] = plus(so_far.get(device, zero(length)), watts)
         sums: dict[str, Vector] = {}
-        for device, rest in below.items():
+        for device, offer in offers.items():
             if device in hierarchy.home:
                 cluster = hierarchy.above(device, level)
+                rest = left_on_schedule(offer.watts, offer.ability, so_far[device])
                 sums[cluster] = plus(sums.get(cluster, zero(length)), rest)
         found[level] = sums
     return found
@@ -221,23 +229,11 @@ def _residuals(logs: Mapping[str, Log], hierarchy: Hierarchy, claimed: Residuals
 
 
 def _signs(logs: Mapping[str, Log]) -> list[Violation]:
-    """When all is done, what is left anywhere is of one sign in each period, so nothing more can be agreed."""
+    """When all is done, there is no period in which one could still use what another, or storage from an earlier one,
+    could give."""
     last = max((record.day for record in _records(logs, Kind.OFFERED)), default=0)
-    offers = {one.device: one.watts for one in _records(logs, Kind.OFFERED) if one.day == last}
-    sold: dict[str, Vector] = {}
-    bought: dict[str, Vector] = {}
-    for record in _records(logs, Kind.COMMITTED):
-        if record.day == last:
-            for device, book in ((record.device, sold), (record.peer, bought)):
-                book[device] = plus(book.get(device, zero(len(record.watts))), record.watts)
-    nothing = zero(len(next(iter(offers.values()), ())))
-    # What a smaller offer no longer covers is nothing left, never something needed.
-    rests = {
-        device: tuple(
-            max(0, watts - given) if watts > 0 else min(0, watts + taken)
-            for watts, given, taken in zip(offer, sold.get(device, nothing), bought.get(device, nothing), strict=True)
-        )
-        for device, offer in offers.items()
-    }
-    mixed = [period for period, column in enumerate(zip(*rests.values(), strict=True)) if min(column) < 0 < max(column)]
-    return [Violation("one sign", f"in period {period} some can still give and some still need") for period in mixed]
+    lefts = [could(found[last]) for log in logs.values() if last in (found := days(log))]
+    return [
+        Violation("one sign", f"in period {period} some can still give and some still need")
+        for period in could_agree(lefts)
+    ]

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.loose import HOLDS, STORES, WAITS, Left, together
 from gossip_ws.consensus.messages import NEVER, Line, Report, Served, Target
 from gossip_ws.consensus.plan import Flow, Standing, plan
-from gossip_ws.consensus.vector import Vector, minus, total
+from gossip_ws.consensus.share import assign
+from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class _Row:
     it comes from. arranged: what was arranged for the child at what time, and is not known to be done."""
 
     line: Line
-    told: Vector
+    told: Left
     number: int
     at: float
     arranged: tuple[tuple[float, Vector], ...] = ()
@@ -49,20 +51,20 @@ class Desk:
         if row is not None and row.line.speaker == sender and row.number > report.number:
             return False
         # What is on its way to the child is not in its report yet; what it has less than last time was done.
-        rest = report.rest
+        told = left = Left(report.rest, report.loose)
         arranged: tuple[tuple[float, Vector], ...] = ()
         if row is not None:
-            arranged = _outstanding(self._recent(row, now), minus(row.told, report.rest))
+            arranged = _outstanding(self._recent(row, now), told.since(row.told))
             for _, watts in arranged:
-                rest = _towards_zero(rest, watts)
-        line = Line(report.child, sender, rest, report.served)
-        self._rows[report.child] = _Row(line, report.rest, report.number, now, arranged)
+                left = left.after(watts)
+        line = Line(report.child, sender, left.rest, report.served, left.loose)
+        self._rows[report.child] = _Row(line, told, report.number, now, arranged)
         return True
 
     def board(self, hierarchy: Hierarchy, now: float) -> tuple[tuple[Line, ...], tuple[Flow, ...]]:
         """What the children have left, and what follows from it; the desk reckons with that from now on."""
         self.expire(now)
-        lines = tuple(row.line for _, row in sorted(self._rows.items()) if any(row.line.rest))
+        lines = tuple(row.line for _, row in sorted(self._rows.items()) if row.line.left)
         flows = flows_of(hierarchy, lines, self.day)
         for flow in flows:
             self._arrange(flow.seller, flow.watts, now)
@@ -85,10 +87,14 @@ class Desk:
         return (self._pace.gather + self._pace.gather_level * self._level) * self._pace.round
 
     @property
-    def net(self) -> Vector:
+    def net(self) -> Left:
         """What all children together have left."""
-        rests = [row.line.rest for row in self._rows.values()]
-        return total(rests, len(rests[0])) if rests else ()
+        lines = [row.line for row in self._rows.values()]
+        if not lines:
+            return Left(())
+        periods = len(lines[0].rest)
+        loose = together((line.loose for line in lines), periods)
+        return Left(total((line.rest for line in lines), periods), loose)
 
     @property
     def served(self) -> Served:
@@ -103,37 +109,44 @@ class Desk:
     def buyers(self, watts: Vector, now: float) -> tuple[Target, ...]:
         """Which children share what comes from outside: who has waited longest first."""
         order = sorted(self._rows.values(), key=lambda row: (row.line.served, row.line.child))
-        left, targets = watts, []
+        left, shares = watts, []
         for row in order:
-            share = tuple([min(some, max(0, -rest)) for some, rest in zip(left, row.line.rest, strict=True)])
+            share = least(left, shortage(row.line.rest))
+            left = minus(left, share)
+            shares.append(share)
+        for use in (WAITS, STORES):
+            open_ = [(number, one) for number, row in enumerate(order) if (one := row.line.left.of(use)) is not None]
+            for (number, _), more in zip(open_, assign(left, [one for _, one in open_]), strict=True):
+                left = minus(left, tuple(more))
+                shares[number] = plus(shares[number], tuple(more))
+        targets = []
+        for row, share in zip(order, shares, strict=True):
             if any(share):
                 targets.append(Target(row.line.child, row.line.speaker, share))
-                left = minus(left, share)
                 self._arrange(row.line.child, tuple([-some for some in share]), now)
         return tuple(targets)
 
     def sellers(self, targets: tuple[Target, ...], now: float) -> list[tuple[Target, tuple[Target, ...]]]:
-        """Which children give to `targets` outside: each with what it gives, and to whom how much."""
-        wanted = [(target, list(target.watts)) for target in targets]
+        """Which children give to `targets` outside: each with what it gives, and to whom how much; storage last."""
+        wanted = [(target, target.watts) for target in targets]
         found = []
-        for row in sorted(self._rows.values(), key=lambda row: row.line.child):
-            left = [max(0, rest) for rest in row.line.rest]
+        for row in sorted(self._rows.values(), key=lambda row: (row.line.left.of(HOLDS) is not None, row.line.child)):
             shares = []
-            for target, watts in wanted:
-                share = tuple([min(some, most) for some, most in zip(left, watts, strict=True)])
+            for number, (target, watts) in enumerate(wanted):
+                share = self._rows[row.line.child].line.left.could_give(watts)
                 if any(share):
                     shares.append(Target(target.child, target.speaker, share))
-                    left = [most - some for most, some in zip(left, share, strict=True)]
-                    watts[:] = [most - some for most, some in zip(watts, share, strict=True)]
+                    wanted[number] = (target, minus(watts, share))
+                    self._arrange(row.line.child, share, now)
             if shares:
-                given = total((share.watts for share in shares), len(left))
+                given = total((share.watts for share in shares), len(shares[0].watts))
                 found.append((Target(row.line.child, row.line.speaker, given), tuple(shares)))
-                self._arrange(row.line.child, given, now)
         return found
 
     def _arrange(self, child: str, watts: Vector, now: float) -> None:
         row = self._rows[child]
-        line = replace(row.line, rest=minus(row.line.rest, watts))
+        left = row.line.left.after(watts)
+        line = replace(row.line, rest=left.rest, loose=left.loose)
         self._rows[child] = replace(row, line=line, arranged=(*self._recent(row, now), (now, watts)))
 
     def _recent(self, row: _Row, now: float) -> tuple[tuple[float, Vector], ...]:
@@ -144,7 +157,7 @@ class Desk:
 def flows_of(hierarchy: Hierarchy, lines: tuple[Line, ...], day: int) -> tuple[Flow, ...]:
     """What follows from a board, for everybody the same. Lines of children that are unknown here count for nothing."""
     standings = [
-        Standing(line.child, hierarchy.place(line.child), line.rest, line.served)
+        Standing(line.child, hierarchy.place(line.child), line.rest, line.served, line.loose)
         for line in lines
         if line.child in hierarchy.bus or line.child in hierarchy.clusters
     ]
@@ -165,10 +178,3 @@ def _outstanding(arranged: Iterable[tuple[float, Vector]], done: Vector) -> tupl
         if part != watts:
             left.append((at, minus(watts, part)))
     return tuple(left)
-
-
-def _towards_zero(rest: Vector, arranged: Vector) -> Vector:
-    """`rest` without what was arranged, but never of the other sign."""
-    return tuple(
-        [max(0, left - some) if left > 0 else min(0, left - some) for left, some in zip(rest, arranged, strict=True)]
-    )

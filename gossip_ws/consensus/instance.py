@@ -1,4 +1,5 @@
-"""What is to be balanced: devices at places on a feeder tree, each with a schedule of what it gives or needs.
+"""What is to be balanced: devices at places on a feeder tree, each with a schedule of what it gives or needs, and with
+needs that can wait or storage.
 
 Reads the format that `instance.schema.json` describes, and refuses what is not of it. Knows no protocol.
 """
@@ -12,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from gossip_ws.consensus.ability import RIGID, Ability, Need, Storage
 from gossip_ws.consensus.schema import check
 from gossip_ws.consensus.vector import Vector
 from gossip_ws.kernel.errors import LocalError
@@ -59,12 +61,13 @@ class Feeder:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One party: its bus, its substation's area, W by period (given positive, needed negative)."""
+    """One party: its bus, W by period (given positive, needed negative), its substation's area, what it can move."""
 
     id: str
     bus: int
     watts: Vector
     area: str = ""
+    ability: Ability = RIGID
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,12 @@ class Instance:
                 raise LocalError(f"{where}.bus is none of the tree's")
             if len(device.watts) != self.periods:
                 raise LocalError(f"{where}.watts has {len(device.watts)} periods, not {self.periods}")
+            _check_ability(device, where, self.periods)
+
+    @property
+    def is_movable(self) -> bool:
+        """Is there a need that can wait, or storage?"""
+        return any(device.ability for device in self.devices)
 
     def by_id(self) -> dict[str, Device]:
         return {device.id: device for device in self.devices}
@@ -125,9 +134,49 @@ def as_object(instance: Instance) -> dict[str, Any]:
     }
 
 
+def _check_ability(device: Device, where: str, periods: int) -> None:
+    for number, need in enumerate(device.ability.needs):
+        place = f"{where}.flexible[{number}]"
+        window = need.finish_by - need.since
+        if not 0 <= need.since < need.finish_by <= periods:
+            raise LocalError(f"{place}: from period {need.since} to {need.finish_by} is no part of 0 to {periods}")
+        if need.energy > window * need.most:
+            raise LocalError(f"{place}.energy is more than {need.most} W for {window} periods")
+        # No device agrees with itself, so what it gives could not serve what waits behind the same connection.
+        if any(watts > 0 for watts in device.watts[need.since : need.finish_by]):
+            raise LocalError(f"{place}: the device gives in that time; what gives and what waits are two devices")
+    storage = device.ability.storage
+    if storage is None:
+        return
+    if storage.initial > storage.capacity:
+        raise LocalError(f"{where}.storage.initial is more than its capacity")
+    if device.ability.needs or any(device.watts):
+        raise LocalError(f"{where}.storage: a storage is a device of its own, its watts are 0")
+
+
 def _device(told: Mapping[str, Any]) -> Device:
-    return Device(told["id"], told["bus"], tuple(told["watts"]), told.get("area", ""))
+    needs = tuple(
+        Need(need["energy"], need["most_watts"], need["from"], need["finish_by"]) for need in told.get("flexible", ())
+    )
+    store = told.get("storage")
+    storage = store and Storage(
+        store["capacity"], store["charge_watts"], store["discharge_watts"], store.get("initial", 0)
+    )
+    return Device(told["id"], told["bus"], tuple(told["watts"]), told.get("area", ""), Ability(needs, storage))
 
 
 def _told(device: Device) -> dict[str, Any]:
-    return {"id": device.id, "bus": device.bus, "watts": list(device.watts), "area": device.area}
+    told: dict[str, Any] = {"id": device.id, "bus": device.bus, "watts": list(device.watts), "area": device.area}
+    if device.ability.needs:
+        told["flexible"] = [
+            {"energy": need.energy, "most_watts": need.most, "from": need.since, "finish_by": need.finish_by}
+            for need in device.ability.needs
+        ]
+    if (storage := device.ability.storage) is not None:
+        told["storage"] = {
+            "capacity": storage.capacity,
+            "charge_watts": storage.charge,
+            "discharge_watts": storage.discharge,
+            "initial": storage.initial,
+        }
+    return told

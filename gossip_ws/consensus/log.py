@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.vector import Vector
 
 AgreementId = NewType("AgreementId", str)
@@ -22,7 +23,7 @@ class Kind(StrEnum):
     STARTED = "started"
     """The device came up; nothing from before is open at it as a seller."""
     OFFERED = "offered"
-    """From now on this is what it gives (positive) and needs (negative)."""
+    """From now on this is what it gives (positive) and needs (negative), and can move."""
     PREPARED = "prepared"
     """The buyer has promised, and keeps the watts until it hears what became of it."""
     COMMITTED = "committed"
@@ -45,7 +46,7 @@ class Cause:
 class Record:
     """One event. number: its place in the log, from 0, without gaps. at: seconds by the device's clock. day: the
     offer's to which it belongs. agreement, peer, level: of which agreement, with whom, met in a cluster of which level.
-    watts: of an offer signed, of an agreement what the seller gives."""
+    watts: of an offer signed, of an agreement what the seller gives. ability: of an offer, what can be moved."""
 
     device: str
     number: int
@@ -57,6 +58,7 @@ class Record:
     level: int = 0
     watts: Vector = ()
     cause: Cause | None = None
+    ability: Ability = RIGID
 
 
 Log = tuple[Record, ...]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import (
@@ -23,6 +24,7 @@ from gossip_ws.consensus.effects import (
     Timer,
 )
 from gossip_ws.consensus.log import Record
+from gossip_ws.consensus.loose import is_sound
 from gossip_ws.consensus.messages import (
     Accept,
     Announce,
@@ -39,6 +41,7 @@ from gossip_ws.consensus.messages import (
     Report,
     Seek,
     Supply,
+    movables,
     schedules,
 )
 from gossip_ws.consensus.neighbours import Neighbours
@@ -70,22 +73,22 @@ class Member:
 
     @property
     def rest(self) -> Vector:
-        """What is neither promised nor proposed: given positive, needed negative."""
+        """What on schedule is neither promised nor proposed: given positive, needed negative."""
         return self.party.rest
 
     # -- inputs --------------------------------------------------------------------------------
 
-    def start(self, day: int, watts: Vector, now: Instant) -> list[Effect]:
+    def start(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
         """The device comes up, for the first time or again, and has this to offer."""
-        effects = [*self.party.start(now), *self.party.offer(day, watts, now), *self._neighbours.announce()]
+        effects = [*self.party.start(now), *self.party.offer(day, watts, now, ability), *self._neighbours.announce()]
         return self._done(effects, now)
 
-    def change(self, day: int, watts: Vector, now: Instant) -> list[Effect]:
+    def change(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
         """From now on it can do this. Only its nano grid is told."""
         if day != self.party.book.day:
             self._neighbours.clear()
             self._speaker.clear()
-        return self._done([*self.party.offer(day, watts, now), *self._neighbours.announce()], now)
+        return self._done([*self.party.offer(day, watts, now, ability), *self._neighbours.announce()], now)
 
     def regroup(self, hierarchy: Hierarchy, now: Instant) -> list[Effect]:
         """Devices have joined or left. What has been agreed stays; only who is in another nano grid now says so."""
@@ -102,6 +105,8 @@ class Member:
         """A message has arrived."""
         if any(len(vector) != len(self.party.book.offer) for vector in schedules(message)):
             return [Dropped("no schedule")]
+        if not all(map(is_sound, movables(message))):
+            return [Dropped("nothing that can be moved")]
         if not is_in_place(self._hierarchy, message, sender):
             return [Dropped("not in the place to say so")]
         return self._done(self._received(message, sender, now), now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gossip_ws.consensus.log import AgreementId
+from gossip_ws.consensus.loose import Left, Loose, Movable
 from gossip_ws.consensus.vector import Vector
 
 
@@ -23,13 +24,14 @@ NEVER: Final = Served()
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """To all others of the nano grid: what the sender still gives or needs on a day, W by period. number: the length of
-    its log, so that of two the newer is known."""
+    """To all others of the nano grid: what the sender still gives or needs on a day, W by period, and can move. number:
+    the length of its log, so that of two the newer is known."""
 
     day: int
     number: int
     rest: Vector
     served: Served
+    loose: tuple[Loose, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Report:
     number: int
     rest: Vector
     served: Served
+    loose: tuple[Loose, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,11 @@ class Line:
     speaker: str
     rest: Vector
     served: Served
+    loose: tuple[Loose, ...] = ()
+
+    @property
+    def left(self) -> Left:
+        return Left(self.rest, self.loose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +203,23 @@ def schedules(message: Message) -> tuple[Vector, ...]:
     """All that a message holds, so that their length can be looked at before anything else is."""
     match message:
         case Announce() | Report():
-            return (message.rest,)
+            return (message.rest, *(one.watts for one in message.loose))
         case Propose() | Accept() | Seek():
             return (message.watts,)
         case Board():
-            return tuple(line.rest for line in message.lines)
+            return tuple(vector for line in message.lines for vector in (line.rest, *(one.watts for one in line.loose)))
         case Found() | Supply():
             return tuple(target.watts for target in message.targets)
         case Confirm() | Release() | Decline() | Heard() | Moved() | Done():
+            return ()
+
+
+def movables(message: Message) -> tuple[Movable, ...]:
+    """All that a message says can be moved, to be looked at in the same way."""
+    match message:
+        case Announce() | Report():
+            return (message.loose,)
+        case Board():
+            return tuple(line.loose for line in message.lines)
+        case _:
             return ()

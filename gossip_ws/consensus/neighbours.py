@@ -36,8 +36,8 @@ class Neighbours:
 
     def announce(self) -> list[Effect]:
         """Tell them what this device has left."""
-        book = self._party.book
-        message = Announce(book.day, len(book.records), self._party.rest, book.served)
+        book, left = self._party.book, self._party.left
+        message = Announce(book.day, len(book.records), left.rest, book.served, left.loose)
         effects: list[Effect] = [Tell(self._peers, message)] if self._peers else []
         return [*effects, *self._plan_later()]
 
@@ -48,7 +48,7 @@ class Neighbours:
         number, _ = self._known.get(sender, (-1, None))
         if announce.number <= number:
             return [Dropped("announced before")]
-        self._known[sender] = (announce.number, Line(sender, sender, announce.rest, announce.served))
+        self._known[sender] = (announce.number, Line(sender, sender, announce.rest, announce.served, announce.loose))
         if len(self._known) == len(self._peers) and self._is_planning:
             return self._plan()
         return self._plan_later()
@@ -75,8 +75,8 @@ class Neighbours:
     def _plan(self) -> list[Effect]:
         """As everybody does who has heard the same: this device proposes what it is to give."""
         self._is_planning = False
-        book = self._party.book
-        mine = Line(self._device, self._device, self._party.rest, book.served)
+        book, left = self._party.book, self._party.left
+        mine = Line(self._device, self._device, left.rest, book.served, left.loose)
         lines = (mine, *(line for _, line in self._known.values()))
         flows = flows_of(self._hierarchy, tuple(sorted(lines, key=lambda line: line.child)), book.day)
         effects: list[Effect] = []
@@ -86,9 +86,9 @@ class Neighbours:
         # Reckoned as done: who proposes it, and what came of it, nobody else is told.
         for child in {name for flow in flows for name in (flow.seller, flow.buyer)} & self._known.keys():
             number, line = self._known[child]
-            rest = list(line.rest)
+            left = line.left
             for flow in flows:
-                sign = (flow.seller == child) - (flow.buyer == child)
-                rest = [left - sign * watts for left, watts in zip(rest, flow.watts, strict=True)]
-            self._known[child] = (number, Line(child, child, tuple(rest), line.served))
+                if child in (flow.seller, flow.buyer):
+                    left = left.after(flow.watts if flow.seller == child else tuple([-some for some in flow.watts]))
+            self._known[child] = (number, Line(child, child, left.rest, line.served, left.loose))
         return effects

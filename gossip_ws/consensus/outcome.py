@@ -5,7 +5,7 @@ One interface for all schemes, so that they can be held side by side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, inf
@@ -16,10 +16,12 @@ from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Agreement, Log, agreements
+from gossip_ws.consensus.movements import left_on_schedule
 from gossip_ws.consensus.optimum import jain, matched, transport_ratio
 from gossip_ws.consensus.run import Run
-from gossip_ws.consensus.vector import Vector, minus, plus
+from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.errors import LocalError
 
 
 class Scheme(StrEnum):
@@ -34,7 +36,8 @@ class Scheme(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Residual:
     """What is left once all agreements of a level and below are made, W summed over periods: what could still be given,
-    and what was still needed. Level 0: before any agreement. kinds: what the level's clusters are called."""
+    and what was still needed, now or at any time. Level 0: before any agreement. kinds: what the level's clusters are
+    called."""
 
     level: int
     kinds: tuple[str, ...]
@@ -69,7 +72,12 @@ class Outcome:
 def balance(
     scheme: Scheme, instance: Instance, hierarchy: Hierarchy, conditions: Conditions, dice: Dice, days: int = 1
 ) -> Outcome:
-    """Let the devices of an instance agree by a scheme, day after day, and judge what came of it."""
+    """Let the devices of an instance agree by a scheme, day after day, and judge what came of it.
+
+    Raises LocalError where something can be moved, for all schemes but the pairwise one.
+    """
+    if scheme is not Scheme.PAIRWISE and instance.is_movable:
+        raise LocalError(f"the scheme {scheme} knows no needs that can wait and no storage")
     if scheme is Scheme.PAIRWISE:
         trace = Run(instance, hierarchy, conditions, dice, days=days).run()
         return judged(
@@ -114,7 +122,7 @@ def judged(
         residuals(instance, hierarchy, today),
         ceil(messages),
         ceil(max(rounds, default=0.0)),
-        sum(sum(one.watts) for one in today),
+        delivered(instance, today),
         sum(matched(instance, island) for island in islands.values()),
         transport_ratio(hierarchy.feeder, hierarchy.bus, made),
         fairness(instance, made),
@@ -125,7 +133,8 @@ def judged(
 
 def residuals(instance: Instance, hierarchy: Hierarchy, today: Sequence[Agreement]) -> tuple[Residual, ...]:
     """What is left level by level."""
-    rest: dict[str, Vector] = {device.id: device.watts for device in instance.devices}
+    offers = {device.id: device for device in instance.devices}
+    traded: dict[str, Vector] = {device: zero(instance.periods) for device in offers}
     kinds: dict[int, set[str]] = {0: {"device"}}
     for cluster in hierarchy.clusters.values():
         kinds.setdefault(cluster.level, set()).add(cluster.kind)
@@ -133,18 +142,33 @@ def residuals(instance: Instance, hierarchy: Hierarchy, today: Sequence[Agreemen
     for level in range(hierarchy.depth + 1):
         for one in today:
             if one.level == level:
-                rest[one.seller] = minus(rest[one.seller], one.watts)
-                rest[one.buyer] = plus(rest[one.buyer], one.watts)
-        given = sum(watts for vector in rest.values() for watts in vector if watts > 0)
-        needed = -sum(watts for vector in rest.values() for watts in vector if watts < 0)
+                traded[one.seller] = plus(traded[one.seller], one.watts)
+                traded[one.buyer] = minus(traded[one.buyer], one.watts)
+        given = needed = 0
+        for device, offer in offers.items():
+            rest = left_on_schedule(offer.watts, offer.ability, traded[device])
+            given += sum(watts for watts in rest if watts > 0)
+            needed += sum(need.energy for need in offer.ability.needs) - sum(watts for watts in rest if watts < 0)
+            if offer.ability.needs:
+                moved = minus(minus(offer.watts, rest), traded[device])
+                needed -= sum(moved)
         names = sorted(kinds[level], key=("device", *KINDS).index)
         found.append(Residual(level, tuple(names), given, needed))
     return tuple(found)
 
 
+def delivered(instance: Instance, made: Iterable[Agreement]) -> int:
+    """What needs were given, W summed over periods: what goes into storage does not count before it comes out."""
+    stores = {device.id for device in instance.devices if device.ability.storage is not None}
+    return sum(sum(one.watts) for one in made if one.buyer not in stores)
+
+
 def fairness(instance: Instance, made: Sequence[Agreement]) -> float:
     """Jain's index of the buyers' shares: what each got of what it needed."""
-    needed = {device.id: -sum(watts for watts in device.watts if watts < 0) for device in instance.devices}
+    needed = {
+        device.id: sum(need.energy for need in device.ability.needs) - sum(watts for watts in device.watts if watts < 0)
+        for device in instance.devices
+    }
     got = dict.fromkeys(needed, 0)
     for one in made:
         got[one.buyer] += sum(one.watts)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Effect, Persist, Tell
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
+from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.messages import Accept, Confirm, Decline, Propose, Release
-from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, surplus, zero
+from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
 
@@ -42,14 +44,27 @@ class Party:
         self._pace = pace
         self._count = 0
         self._kept: Vector = zero(len(self.book.offer))
-        self._free: Vector | None = None
+        self._free: Left | None = None
+
+    @property
+    def left(self) -> Left:
+        """What of the day's offer is neither promised nor proposed."""
+        if self._free is None:
+            self._free = Left(self.book.free(self._kept), self.book.loose(self._kept))
+        return self._free
 
     @property
     def rest(self) -> Vector:
-        """What of the day's offer is neither promised nor proposed: given positive, needed negative."""
-        if self._free is None:
-            self._free = self.book.free(self._kept)
-        return self._free
+        """What of that is on schedule: given positive, needed negative."""
+        return self.left.rest
+
+    def could_take(self, offered: Vector) -> Vector:
+        """As much of `offered` as this device would promise to take."""
+        return self.book.could_take(offered)
+
+    def could_give(self, wanted: Vector) -> Vector:
+        """As much of `wanted` as this device would propose."""
+        return self.book.could_give(wanted, self._kept)
 
     @property
     def is_busy(self) -> bool:
@@ -63,21 +78,22 @@ class Party:
             effects += self._accept(record)
         return effects
 
-    def offer(self, day: int, watts: Vector, now: Instant) -> list[Effect]:
-        """What the device gives and needs from now on. A new day: what was promised for the last one is done with."""
-        if (day, watts) == (self.book.day, self.book.offer):
+    def offer(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
+        """What the device gives and needs from now on, and can move. A new day: what was promised for the last one is
+        done with."""
+        if (day, watts, ability) == (self.book.day, self.book.offer, self.book.ability):
             return []
         if day != self.book.day:
             self.proposals.clear()
             self._kept = zero(len(watts))
         self._free = None
-        return [Persist(self.book.write(Kind.OFFERED, now.monotonic, day=day, watts=watts))]
+        return [Persist(self.book.write(Kind.OFFERED, now.monotonic, day=day, watts=watts, ability=ability))]
 
     # -- as a seller ---------------------------------------------------------------------------
 
     def propose(self, buyer: str, watts: Vector, level: int) -> list[Effect]:
         """Offer a buyer as much of `watts` as is left; nothing happens where nothing is."""
-        watts = least(watts, surplus(self.rest))
+        watts = self.could_give(watts)
         if not any(watts) or buyer == self.device:
             return []
         if len(self.proposals) >= self._pace.open or self.book.today >= self._pace.a_day:
@@ -152,7 +168,7 @@ class Party:
             return [Dropped("proposed again")]
         if min(propose.watts) < 0:
             return [Dropped("no schedule")]
-        taken = least(propose.watts, shortage(self.rest)) if propose.day == self.book.day else ()
+        taken = self.could_take(propose.watts) if propose.day == self.book.day else ()
         if not any(taken) or self.book.today >= self._pace.a_day or sender == self.device:
             return [Tell((sender,), Decline(propose.agreement))]
         promise = self.book.write(

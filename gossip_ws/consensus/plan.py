@@ -1,28 +1,33 @@
 """Who should give to whom: from what everybody has told, the same for all who have heard the same.
 
 From the ends of the feeder upward, whoever meets first is matched first, so no branch carries power both ways. Of the
-buyers that meet at one point, the one goes first that was served longest ago. Knows no message.
+buyers that meet at one point, the one goes first that was served longest ago. Who can choose the period is given one
+first, by `spread`. Knows no message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from gossip_ws.consensus.instance import Feeder
+from gossip_ws.consensus.loose import Left, Movable
 from gossip_ws.consensus.messages import NEVER, Served
+from gossip_ws.consensus.spread import spread
 from gossip_ws.consensus.vector import Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A device or a cluster: its bus (a cluster's way out), what it has left, and how well it has fared."""
+    """A device or a cluster: its bus (a cluster's way out), what it has left, how well it has fared, what it can
+    move."""
 
     name: str
     bus: int
     rest: Vector
     served: Served = NEVER
+    loose: Movable = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,16 @@ class Flow:
 
 
 def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[Flow, ...]:
-    """The flows between `standings`: in each period as much as can be. In the order of buyer and seller."""
+    """The flows between `standings`: in each period as much as can be. In the order of buyer and seller, behind those
+    from a cluster to itself: what it is to store."""
     periods = len(standings[0].rest) if standings else 0
+    stored: tuple[Flow, ...] = ()
+    if any(standing.loose for standing in standings):
+        standings, stored = _scheduled(standings)
     if not any(
         min(column) < 0 < max(column) for column in zip(*(standing.rest for standing in standings), strict=True)
     ):
-        return ()
+        return stored
     order, children = _meetings(feeder, standings)
     served = [standing.served for standing in standings]
     at: dict[int, list[int]] = {}
@@ -69,10 +78,21 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
         for buyer in [number for number, standing in enumerate(standings) if standing.rest[period] < rest[number]]:
             before = served[buyer]
             served[buyer] = Served(max(before.last, day * periods + period), before.times + 1)
-    return tuple(
+    return stored + tuple(
         Flow(standings[seller].name, standings[buyer].name, tuple(watts))
         for (seller, buyer), watts in sorted(found.items(), key=lambda one: one[0][::-1])
     )
+
+
+def _scheduled(standings: Sequence[Standing]) -> tuple[list[Standing], tuple[Flow, ...]]:
+    """Everybody with a schedule, and what clusters are to store of what they give themselves."""
+    order = sorted(range(len(standings)), key=lambda number: (standings[number].served, standings[number].name))
+    found = spread([Left(standing.rest, standing.loose) for standing in standings], order)
+    scheduled = [
+        replace(standing, rest=tuple(rest), loose=()) for standing, rest in zip(standings, found.rests, strict=True)
+    ]
+    within = zip(standings, found.within, strict=True)
+    return scheduled, tuple(Flow(one.name, one.name, tuple(watts)) for one, watts in within if any(watts))
 
 
 def _match(

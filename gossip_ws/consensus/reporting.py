@@ -11,6 +11,7 @@ from math import inf
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue, Tell
+from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.messages import Heard, Moved, Report, Served
 from gossip_ws.consensus.vector import Vector, zero
 from gossip_ws.kernel.effects import SetTimer
@@ -27,7 +28,7 @@ class Reporter:
         """`number`: larger than that of any report before the last crash."""
         self.child = child
         self.above = above
-        self.told: Vector = ()
+        self.told: Left | None = None
         """What the one above reckons with."""
         self._most: Vector = ()
         self._least: Vector = ()
@@ -63,21 +64,21 @@ class Reporter:
         self._due = inf
         return True
 
-    def report(self, hierarchy: Hierarchy, day: int, rest: Vector, served: Served, now: float) -> list[Effect]:
+    def report(self, hierarchy: Hierarchy, day: int, left: Left, served: Served, now: float) -> list[Effect]:
         """Tell what is left, and look again later while anything is."""
-        self._reminders = self._reminders + 1 if rest == self.told else 0
-        self._tell(rest)
+        self._reminders = self._reminders + 1 if left == self.told else 0
+        self._tell(left)
         self.is_owed = False
         self._number += 1
         self.is_asking = True
-        message = Report(self.above, self.child, day, self._number, rest, served)
+        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose)
         earlier = range(min(self._choice, EARLIER))
         candidates = hierarchy.candidates(self.above)
         to = dict.fromkeys(candidates[choice] for choice in (self._choice, *earlier))
         self._due = inf
         self._timers += 1
         effects: list[Effect] = [Tell(tuple(to), message), self._again(message, 1)]
-        return effects + self.later(now, self._patience()) if any(rest) else effects
+        return effects + self.later(now, self._patience()) if left else effects
 
     def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str) -> list[Effect]:
         """Who answers is believed to speak for the cluster, the first of all before the others."""
@@ -88,7 +89,7 @@ class Reporter:
         self.is_asking = False
         return [Tell((before,), Moved(self.above, self.child))] if before != sender else []
 
-    def again(self, hierarchy: Hierarchy, timer: ReportAgain, day: int, rest: Vector, served: Served) -> list[Effect]:
+    def again(self, hierarchy: Hierarchy, timer: ReportAgain, day: int, left: Left, served: Served) -> list[Effect]:
         """Nobody has heard: repeat, or try the next candidate."""
         if timer.number != self._number or not self.is_asking:
             return []
@@ -97,8 +98,8 @@ class Reporter:
         if tries > TRIES:
             tries = 1
             self._choice = (self._choice + 1) % len(candidates)
-        self._tell(rest)
-        message = Report(self.above, self.child, day, self._number, rest, served)
+        self._tell(left)
+        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose)
         return [Tell((candidates[self._choice],), message), self._again(message, tries)]
 
     def has_told(self, rest: Vector) -> bool:
@@ -108,11 +109,11 @@ class Reporter:
             low <= some <= high for low, some, high in zip(self._least, rest, self._most, strict=True)
         )
 
-    def _tell(self, rest: Vector) -> None:
-        nothing = zero(len(rest))
-        self.told = rest
-        self._most = tuple(map(max, self._most or nothing, rest))
-        self._least = tuple(map(min, self._least or nothing, rest))
+    def _tell(self, left: Left) -> None:
+        nothing = zero(len(left.rest))
+        self.told = left
+        self._most = tuple(map(max, self._most or nothing, left.rest))
+        self._least = tuple(map(min, self._least or nothing, left.rest))
 
     def _again(self, message: Report, tries: int) -> SetTimer:
         return SetTimer(ReportAgain(self.child, message.number, tries), self._pace.answer * self._pace.round)

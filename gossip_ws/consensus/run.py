@@ -17,6 +17,7 @@ from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, Record
+from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import Message
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
@@ -82,7 +83,7 @@ class Run:
         self._days = days
         self._day = 0
         self._began = 0.0
-        self._offers = {device.id: device.watts for device in instance.devices}
+        self._offers = {device.id: (device.watts, device.ability) for device in instance.devices}
         self._written: dict[str, list[Record]] = {device: [] for device in self._offers}
         self._boots: Counter[str] = Counter()
         self._doomed: dict[str, float] = {}
@@ -146,21 +147,23 @@ class Run:
 
     def _boot(self, device: str) -> None:
         self._boots[device] += 1
+        watts, ability = self._offers[device]
         member = Member(device, self.hierarchy, PACE, self._written[device])
         self.members[device] = member
-        self._carry(device, member.start(self._day, self._offers[device], self._now()))
+        self._carry(device, member.start(self._day, watts, self._now(), ability))
 
     def _change(self, change: _Change) -> None:
         before = set(self._offers)
         self.hierarchy = change.hierarchy
-        now = {device.id: device.watts for device in change.instance.devices}
+        now = {device.id: (device.watts, device.ability) for device in change.instance.devices}
         for device in before - now.keys():
             self._push(0.0, device, 0, _Leave())
         for device, member in list(self.members.items()):
             if device in now:
                 self._carry(device, member.regroup(change.hierarchy, self._now()))
                 if now[device] != self._offers[device]:
-                    self._carry(device, member.change(self._day, now[device], self._now()))
+                    watts, ability = now[device]
+                    self._carry(device, member.change(self._day, watts, self._now(), ability))
         self._offers = now
         for device in now.keys() - before:
             self._written[device] = []
@@ -221,7 +224,8 @@ class Run:
         self._day += 1
         self._began = self.time
         for device, member in list(self.members.items()):
-            self._carry(device, member.change(self._day, self._offers[device], self._now()))
+            watts, ability = self._offers[device]
+            self._carry(device, member.change(self._day, watts, self._now(), ability))
 
     def _close_day(self) -> None:
         made = [
@@ -239,19 +243,10 @@ class Run:
         if any(member.party.is_busy for member in self.members.values()):
             return False
         cuts = [cut for cut in self._conditions.cuts if cut.since <= self.time < cut.until]
-        islands: dict[tuple[int, ...], tuple[list[int], list[int]]] = {}
+        islands: dict[tuple[int, ...], list[Left]] = {}
         for device, member in self.members.items():
-            rest = member.rest
-            key = tuple(cut.island(device) for cut in cuts)
-            if key not in islands:
-                islands[key] = ([0] * len(rest), [0] * len(rest))
-            given, needed = islands[key]
-            for period, watts in enumerate(rest):
-                if watts > 0:
-                    given[period] = 1
-                elif watts < 0:
-                    needed[period] = 1
-        return not any(g and n for given, needed in islands.values() for g, n in zip(given, needed, strict=True))
+            islands.setdefault(tuple(cut.island(device) for cut in cuts), []).append(member.party.left)
+        return not any(_could_agree(lefts) for lefts in islands.values())
 
     # -- small steps ---------------------------------------------------------------------------
 
@@ -281,6 +276,20 @@ class Run:
         return Instant(self.time, self.time)
 
 
+def _could_agree(lefts: list[Left]) -> bool:
+    """Is there in any period somebody who could give, and somebody who needs it then, or storage until another does?"""
+    periods = range(len(lefts[0].rest))
+    over = [any(left.rest[period] > 0 for left in lefts) for period in periods]
+    needed = [any(left.rest[period] < 0 or left.could(WAITS, period) for left in lefts) for period in periods]
+    if any(needed[period] and (over[period] or any(left.could(HOLDS, period) for left in lefts)) for period in periods):
+        return True
+    return any(
+        needed[later] and left.could(RETURNS, later) and any(over[p] and left.could(STORES, p) for p in range(later))
+        for left in lefts
+        for later in periods
+    )
+
+
 def _left(member: Member, depth: int) -> list[Vector]:
     """A device's offer without what it has agreed at level 1, without what at 2 or below, and so on."""
     book = member.party.book
@@ -292,7 +301,16 @@ def _left(member: Member, depth: int) -> list[Vector]:
                 agreed[record.level] = plus(agreed[record.level], record.watts)
             elif record.kind is Kind.SETTLED:
                 agreed[record.level] = minus(agreed[record.level], record.watts)
-    return list(accumulate(agreed[1:], minus, initial=book.offer))[1:]
+    if not book.ability:
+        return list(accumulate(agreed[1:], minus, initial=book.offer))[1:]
+    # What was moved is no part of the schedule: it is given or taken when it suits.
+    found = []
+    for traded in accumulate(agreed[1:], plus):
+        on_schedule = zip(book.offer, traded, strict=True)
+        found.append(
+            tuple([watts - some if watts > 0 else min(0, watts - min(0, some)) for watts, some in on_schedule])
+        )
+    return found
 
 
 def messages_per_agreement(trace: Trace) -> float:

@@ -26,7 +26,7 @@ from gossip_ws.consensus.messages import (
 )
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.upward import Upward
-from gossip_ws.consensus.vector import Vector, least, shortage, total
+from gossip_ws.consensus.vector import Vector, total
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
 
@@ -173,7 +173,7 @@ class Speaker:
     def _give(self, child: str, target: Target, level: int, now: Instant) -> list[Effect]:
         """`child`, for which this device speaks, is to give to `target`, a child of the same kind elsewhere."""
         if child == self._device and target.child in self._hierarchy.bus:
-            return self._short(child, self._party.rest, target.watts, now) + self._party.propose(
+            return self._short(child, self._party.could_give(target.watts), target.watts, now) + self._party.propose(
                 target.child, target.watts, level
             )
         if child != self._device and child not in self._desks:
@@ -188,10 +188,9 @@ class Speaker:
 
     def _sought(self, seek: Seek, now: Instant) -> tuple[Found, list[Effect]]:
         if seek.buyer == self._device:
-            needed = shortage(self._party.rest)
-            share = least(seek.watts, needed)
+            share = self._party.could_take(seek.watts)
             own = (Target(self._device, self._device, share),) if any(share) else ()
-            return Found(seek.number, own), self._short(self._device, needed, seek.watts, now)
+            return Found(seek.number, own), self._short(self._device, share, seek.watts, now)
         desk = self._desks.get(seek.buyer)
         if desk is None or seek.day != desk.day:
             return Found(seek.number, ()), []

@@ -11,10 +11,11 @@ from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import Desk
 from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue
+from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.messages import Heard, Line, Served
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.reporting import Reporter
-from gossip_ws.consensus.vector import Vector, zero
+from gossip_ws.consensus.vector import zero
 from gossip_ws.kernel.instant import Instant
 
 
@@ -53,10 +54,10 @@ class Upward:
             return []
         if reporter.is_asking or (timer.child == self._device and self._party.is_busy):
             return reporter.later(now.monotonic, self._pace.answer)
-        rest = self._left(timer.child, now)
-        if not any(rest) and not reporter.is_owed:
+        left = self._left(timer.child, now)
+        if not left and not reporter.is_owed:
             return []
-        return reporter.report(self._hierarchy, self._party.book.day, rest, self._served(timer.child), now.monotonic)
+        return reporter.report(self._hierarchy, self._party.book.day, left, self._served(timer.child), now.monotonic)
 
     def again(self, timer: ReportAgain, now: Instant) -> list[Effect]:
         """Has nobody heard?"""
@@ -68,14 +69,14 @@ class Upward:
 
     def look(self, now: Instant) -> list[Effect]:
         """After whatever has happened to this device: has it anything to tell soon?"""
-        if not any(self._party.rest):
+        if not self._party.left:
             return []
         reporter = self._reporter(self._device)
         effects: list[Effect] = []
         if self._misses != self._party.misses:
             self._misses = self._party.misses
             effects = reporter.owe(now.monotonic)
-        elif not reporter.told:
+        elif reporter.told is None:
             effects = reporter.later(now.monotonic, self._pace.settle + self._skipped(self._device))
         elif self._written != len(self._party.book.records):
             # More may be on its way, or not.
@@ -88,10 +89,10 @@ class Upward:
     def gathered(self, cluster: str, now: Instant) -> list[Effect]:
         """A desk has shared out what it could; the rest goes up, if it is news."""
         desk, reporter = self._desks[cluster], self._reporter(cluster)
-        wait = self._skipped(cluster) if not reporter.told else 0.0
+        wait = self._skipped(cluster) if reporter.told is None else 0.0
         if wait or desk.net == reporter.told:
             return reporter.later(now.monotonic, wait or self._pace.remind)
-        if any(desk.net):
+        if desk.net:
             return reporter.report(self._hierarchy, desk.day, desk.net, desk.served, now.monotonic)
         return []
 
@@ -100,7 +101,7 @@ class Upward:
         if cluster in self._reporters:
             reporter, net = self._reporters[cluster], self._desks[cluster].net
             reporter.told = net
-            return reporter.later(now.monotonic, self._pace.remind) if any(net) else []
+            return reporter.later(now.monotonic, self._pace.remind) if net else []
         return []
 
     def owe(self, child: str, now: Instant) -> list[Effect]:
@@ -135,9 +136,9 @@ class Upward:
     def _served(self, child: str) -> Served:
         return self._party.book.served if child == self._device else self._desks[child].served
 
-    def _left(self, child: str, now: Instant) -> Vector:
+    def _left(self, child: str, now: Instant) -> Left:
         """What this device has left, or a cluster that it speaks for."""
         if child == self._device:
-            return self._party.rest
+            return self._party.left
         self._desks[child].expire(now.monotonic)
-        return self._desks[child].net or zero(len(self._party.rest))
+        return self._desks[child].net or Left(zero(len(self._party.rest)))

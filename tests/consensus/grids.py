@@ -1,7 +1,9 @@
 """Grids to try things on: areas of feeders, one device at each bus, drawn by a seed."""
 
+from dataclasses import replace
 from random import Random
 
+from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.instance import Device, Feeder, Instance
 
 FEEDER = 16
@@ -22,3 +24,31 @@ def grid(devices, seed, periods=1, *, area=64, watts=3000):
         offer = tuple(dice.randrange(-watts, watts + 1) for _ in range(periods))
         found.append(Device(f"d{number}", len(parent) - 1, offer, f"ssc-{number // area}"))
     return Instance(Feeder(tuple(parent), tuple(micro_ohm)), tuple(found), periods, f"{devices} devices")
+
+
+def moved(instance, seed, waiting=0.3, storing=0.15):
+    """The same grid; by chance some of its devices can wait with what they need, and some are storage."""
+    dice = Random(f"moved/{seed}")
+    return replace(
+        instance, devices=tuple(_moved(one, instance.periods, dice, waiting, storing) for one in instance.devices)
+    )
+
+
+def _moved(device, periods, dice, waiting, storing):
+    drawn = dice.random()
+    most = max(map(abs, device.watts)) + 1
+    if drawn < storing:
+        charge, discharge = dice.randrange(most + 1), dice.randrange(most + 1)
+        capacity = dice.randrange(1, 3 * most + 1)
+        storage = Storage(capacity, charge, discharge, dice.randrange(capacity + 1) if dice.random() < 0.3 else 0)
+        return replace(device, watts=(0,) * periods, ability=Ability((), storage))
+    if drawn > storing + waiting:
+        return device
+    needs = []
+    for _ in range(dice.choice([1, 1, 2, 3])):
+        since = dice.randrange(periods)
+        finish_by = dice.randrange(since + 1, periods + 1)
+        needs.append(Need(dice.randrange(1, (finish_by - since) * most + 1), most, since, finish_by))
+    windows = [any(need.since <= period < need.finish_by for need in needs) for period in range(periods)]
+    watts = tuple(min(0, some) if waits else some for some, waits in zip(device.watts, windows, strict=True))
+    return replace(device, watts=watts if dice.random() < 0.5 else (0,) * periods, ability=Ability(tuple(needs)))

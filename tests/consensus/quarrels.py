@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
-from grids import grid
+from grids import grid, moved
 
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import build
@@ -11,6 +11,7 @@ from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.optimum import matched
+from gossip_ws.consensus.outcome import delivered
 from gossip_ws.consensus.run import Run
 
 
@@ -23,7 +24,8 @@ class Schedule:
 
 
 def draw(dice: Random, seed: int) -> Schedule:
-    """Loss of 10 to 20 %, doubled and late messages, crashes, and up to two cuts, by devices or by feeders."""
+    """Loss of 10 to 20 %, doubled and late messages, crashes, and up to two cuts, by devices or by feeders. In every
+    other grid some devices can wait, and some are storage."""
     instance = grid(dice.randrange(4, 40), seed, dice.randrange(1, 4), area=dice.choice([8, 16, 32]))
     names = [device.id for device in instance.devices]
     cuts = []
@@ -45,6 +47,8 @@ def draw(dice: Random, seed: int) -> Schedule:
         cuts=tuple(cuts),
         patience=4000.0,
     )
+    if dice.random() < 0.5:
+        instance = moved(instance, seed)
     return Schedule(seed, instance, dice.randrange(2, 10), conditions)
 
 
@@ -61,7 +65,8 @@ def wrong(schedule: Schedule) -> list[str]:
     )
     said = [f"{violation.rule}: {violation.what}" for violation in found]
     best = matched(schedule.instance)
-    reached = sum(sum(one.watts) for one in agreements(trace.logs))
-    if not trace.settled or reached != best:
+    reached = delivered(schedule.instance, agreements(trace.logs))
+    # Who serves those nearby first does not always find the best periods for all.
+    if not trace.settled or reached > best or (reached < best and not schedule.instance.is_movable):
         said.append(f"undone: {reached} of {best} W")
     return said

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from gossip_ws.consensus.ability import RIGID, Ability, Need, Storage
 from gossip_ws.consensus.checker import Cut, left_over, violations
 from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.instance import Device, Feeder, Instance
@@ -105,3 +106,107 @@ def test_what_could_still_be_agreed_is_seen():
     logs = {PV: LOGS[PV][:2], CAR: LOGS[CAR][:2]}
     assert rules(logs) == set()
     assert rules(logs, settled=True) == {"one sign"}
+
+
+def with_ability(offer, ability, *watts, kind=Kind.PREPARED, device=CAR):
+    """A device's log: its offer, and promises of `watts`, each settled when it is a buyer's."""
+    log = [Record(device, 0, 0.0, Kind.STARTED), Record(device, 1, 0.0, Kind.OFFERED, watts=offer, ability=ability)]
+    for number, some in enumerate(watts):
+        told = {"agreement": f"x/0.{number}", "peer": "x", "level": 1, "watts": some}
+        log.append(Record(device, len(log), 1.0, kind, **told))
+        if kind is Kind.PREPARED:
+            log.append(Record(device, len(log), 2.0, Kind.SETTLED, **told))
+    return log
+
+
+def overcommitted(log):
+    return "over-commitment" in rules({CAR: tuple(log)})
+
+
+@pytest.mark.parametrize(
+    ("watts", "is_wrong"),
+    [
+        ([(0, 4, 3)], False),
+        ([(0, 4, 0), (0, 0, 3)], False),
+        ([(1, 0, 0)], True),
+        ([(0, 5, 0)], True),
+        ([(0, 4, 0), (0, 1, 0)], True),
+        ([(0, 4, 4)], True),
+        ([(0, 4, 0), (0, 0, 4)], True),
+    ],
+)
+def test_a_need_that_waits_gets_no_more_than_its_energy_its_power_and_its_window(watts, is_wrong):
+    assert overcommitted(with_ability((0, 0, 0), Ability((Need(7, 4, 1, 3),)), *watts)) == is_wrong
+
+
+def test_what_is_on_schedule_is_served_before_what_waits():
+    ability = Ability((Need(4, 4, 0, 3),))
+    assert not overcommitted(with_ability((-2, 0, -3), ability, (6, 0, 0), (0, 0, 3)))
+    assert overcommitted(with_ability((-2, 0, -3), ability, (6, 0, 0), (0, 0, 4)))
+
+
+def test_a_smaller_offer_is_no_fault_of_what_was_promised_before_nor_of_what_still_fits():
+    log = with_ability((-2, 0, 0), Ability((Need(7, 4, 1, 3),)), (0, 4, 3))
+    log.append(Record(CAR, len(log), 3.0, Kind.OFFERED, watts=(-2, 0, 0), ability=Ability((Need(1, 1, 1, 2),))))
+    more = {"agreement": "x/0.9", "peer": "x", "level": 1}
+    assert not overcommitted([*log, Record(CAR, len(log), 4.0, Kind.PREPARED, watts=(2, 0, 0), **more)])
+    assert overcommitted([*log, Record(CAR, len(log), 4.0, Kind.PREPARED, watts=(0, 1, 0), **more)])
+
+
+STORAGE = Ability((), Storage(10, 5, 4, 2))
+IN, OUT = Kind.SETTLED, Kind.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_wrong"),
+    [
+        ([(IN, (5, 3, 0)), (OUT, (0, 4, 4))], False),
+        ([(OUT, (2, 0, 0)), (IN, (5, 5, 0))], False),
+        ([(IN, (6, 0, 0))], True),
+        ([(IN, (5, 4, 0))], True),
+        ([(IN, (5, 3, 0)), (OUT, (0, 0, 5))], True),
+        ([(IN, (0, 5, 0)), (OUT, (3, 0, 0))], True),
+        ([(OUT, (2, 0, 0)), (OUT, (0, 1, 0))], True),
+        # Not yet released, not yet settled: what is in doubt may be there, or not.
+        ([(Kind.PREPARED, (5, 0, 0)), (OUT, (0, 3, 0))], True),
+        ([(Kind.PREPARED, (5, 0, 0)), (IN, (0, 4, 0))], True),
+        ([(Kind.RELEASED, (5, 0, 0)), (IN, (4, 4, 0))], False),
+        # In the end it would do, on the way it would not.
+        ([(IN, (5, 3, 0)), (IN, (0, 0, 1)), (OUT, (0, 4, 0))], True),
+    ],
+)
+def test_the_level_of_a_storage_is_within_bounds_at_every_time(steps, is_wrong):
+    log = with_ability((0, 0, 0), STORAGE)
+    for number, (kind, watts) in enumerate(steps):
+        told = {"agreement": f"x/0.{number}", "peer": "x", "level": 1, "watts": watts}
+        if kind is not OUT:
+            log.append(Record(CAR, len(log), 1.0, Kind.PREPARED, **told))
+        if kind is not Kind.PREPARED:
+            log.append(Record(CAR, len(log), 2.0, kind, **told))
+    assert overcommitted(log) == is_wrong
+
+
+def test_what_was_moved_is_no_part_of_what_is_left_on_schedule():
+    moved = Record(CAR, 1, 0.0, Kind.OFFERED, watts=(-2, 0), ability=Ability((Need(4, 4, 0, 2),)))
+    logs = LOGS | {CAR: (LOGS[CAR][0], moved, *LOGS[CAR][2:])}
+    assert rules(logs) == set()
+    # Of six two were on schedule, and four could have waited.
+    assert left_over(logs, HIERARCHY)[1] == {HIERARCHY.top: (-5, 0)}
+    assert rules(logs, hierarchy=HIERARCHY, claimed={1: {HIERARCHY.top: (-1, 0)}}) == {"residual"}
+
+
+def offering(device, watts, ability=RIGID):
+    return {device: (Record(device, 0, 0.0, Kind.OFFERED, watts=watts, ability=ability),)}
+
+
+def test_what_could_still_be_moved_is_seen():
+    waits = offering(CAR, (0, 0), Ability((Need(4, 4, 1, 2),)))
+    assert rules(offering(PV, (0, 5)) | waits, settled=True) == {"one sign"}
+    assert rules(offering(PV, (5, 0)) | waits, settled=True) == set()
+    holds = offering(CAR, (0, 0), Ability((), Storage(5, 5, 5, 5)))
+    assert rules(offering(HEAT, (0, -5)) | holds, settled=True) == {"one sign"}
+    assert rules(offering(PV, (0, 5)) | holds, settled=True) == set()
+    stores = offering(CAR, (0, 0), Ability((), Storage(5, 5, 5)))
+    assert rules(offering(PV, (5, 0)) | offering(HEAT, (0, -5)) | stores, settled=True) == {"one sign"}
+    assert rules(offering(PV, (0, 5)) | offering(HEAT, (-5, 0)) | stores, settled=True) == set()
+    assert rules(offering(PV, (0, 5)) | stores, settled=True) == set()

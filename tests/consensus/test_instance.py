@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.instance import Device, Feeder, Instance, as_object, parse, schema
 from gossip_ws.consensus.schema import check
 from gossip_ws.kernel.errors import LocalError
@@ -10,7 +11,8 @@ STREET = Instance(
     Feeder((0, 0, 1, 1), (0, 100, 20, 30)),
     (
         Device("pv", 2, (500, 0), "ssc-1"),
-        Device("car", 3, (0, -200), "ssc-1"),
+        Device("car", 3, (0, -200), "ssc-1", Ability((Need(300, 200, 0, 2),))),
+        Device("battery", 3, (0, 0), "ssc-1", Ability((), Storage(1000, 400, 300, 50))),
     ),
     2,
     "a street",
@@ -52,6 +54,35 @@ def with_device(**changes):
     ],
 )
 def test_what_is_wrong_is_refused_in_one_line_that_names_the_place(data, said):
+    with pytest.raises(LocalError, match=said) as refused:
+        parse(json.dumps(data))
+    assert "\n" not in str(refused.value)
+
+
+def movable(name, **changes):
+    devices = as_object(STREET)["devices"]
+    found = next(one for one in devices if name in one)
+    inner = found[name][0] if name == "flexible" else found[name]
+    found.update({key: value for key, value in changes.items() if key == "watts"})
+    inner.update({key: value for key, value in changes.items() if key != "watts"})
+    return told(devices=devices)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (movable("flexible", energy=401), r"devices\[1\].flexible\[0\].energy is more than 200 W for 2 periods"),
+        (movable("flexible", energy=0), r"devices\[1\].flexible\[0\].energy lies outside"),
+        (movable("flexible", finish_by=3), "from period 0 to 3 is no part of 0 to 2"),
+        (movable("flexible", **{"from": 2}), "from period 2 to 2 is no part"),
+        (movable("flexible", colour=1), "has 'colour', which there is not"),
+        (movable("flexible", watts=[7, 0]), r"flexible\[0\]: the device gives in that time"),
+        (movable("storage", initial=1001), r"devices\[2\].storage.initial is more than its capacity"),
+        (movable("storage", capacity=0), r"devices\[2\].storage.capacity lies outside"),
+        (movable("storage", watts=[0, -1]), "a storage is a device of its own"),
+    ],
+)
+def test_what_cannot_be_moved_so_is_refused(data, said):
     with pytest.raises(LocalError, match=said) as refused:
         parse(json.dumps(data))
     assert "\n" not in str(refused.value)

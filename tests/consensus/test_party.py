@@ -2,6 +2,7 @@
 
 import pytest
 
+from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Persist, Tell
 from gossip_ws.consensus.log import Cause, Kind, Record
@@ -202,3 +203,42 @@ def test_what_is_open_and_what_is_made_in_a_day_is_bounded():
     assert pv.propose("car", (1, 0), 1) == [Dropped("too many proposals")]
     pv.accepted(Accept(ID, (1, 0), 2), "car", NOW)
     assert pv.propose("car", (1, 0), 1) == [Dropped("too many proposals")]
+
+
+def movable(device, ability, *watts):
+    it = Party(device, PACE)
+    it.start(NOW)
+    it.offer(0, watts, NOW, ability)
+    return it
+
+
+def told(effects):
+    return [effect.message for effect in effects if isinstance(effect, Tell)]
+
+
+def test_two_sellers_at_once_cannot_give_a_need_more_than_its_energy():
+    car = movable("car", Ability((Need(6, 4, 0, 2),)), 0, 0)
+    (first,) = told(car.proposed(Propose("a/1.0", 0, (4, 0), 1), "a", NOW))
+    (second,) = told(car.proposed(Propose("b/1.0", 0, (4, 4), 1), "b", NOW))
+    assert (first.watts, second.watts) == ((4, 0), (0, 2))
+    assert told(car.proposed(Propose("c/1.0", 0, (4, 4), 1), "c", NOW)) == [Decline("c/1.0")]
+    car.released(Release("a/1.0"), "a", NOW)
+    (third,) = told(again(car).proposed(Propose("c/1.0", 0, (4, 4), 1), "c", NOW))
+    # What was promised in the second period stays promised.
+    assert third.watts == (4, 0)
+
+
+def test_storage_sells_what_it_holds_for_certain_and_keeps_it_while_it_is_asked():
+    battery = movable("battery", Ability((), Storage(10, 8, 8)), 0, 0)
+    assert battery.propose("car", (9, 9), 1) == []
+    (accept,) = told(battery.proposed(Propose("pv/1.0", 0, (9, 0), 1), "pv", NOW))
+    assert accept.watts == (8, 0)
+    assert battery.propose("car", (0, 9), 1) == []
+    battery.confirmed(Confirm("pv/1.0", 2), "pv", NOW)
+    (proposed,) = told(battery.propose("car", (0, 5), 1))
+    (other,) = told(battery.propose("heat", (0, 5), 1))
+    assert (proposed.watts, other.watts) == ((0, 5), (0, 3))
+    # Declined, it is there again; after a crash nothing is proposed.
+    battery.declined(Decline(other.agreement), "heat")
+    assert battery.could_give((9, 9)) == (3, 0)
+    assert again(battery).could_give((0, 9)) == (0, 8)

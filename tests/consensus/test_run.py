@@ -10,15 +10,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from grids import grid
+from grids import grid, moved
 from quarrels import draw, wrong
 
+from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import build, regrouped
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.optimum import jain, matched, transport_ratio
+from gossip_ws.consensus.outcome import delivered
 from gossip_ws.consensus.run import Run, messages_per_agreement
 
 FAIR = Conditions()
@@ -53,6 +55,34 @@ def test_in_fair_weather_everything_is_matched_with_few_messages_and_no_detour(d
     # The reference for clusters of 8 is 16.6 to 17.6, whatever the size of the grid.
     assert messages_per_agreement(trace) <= 17.6
     assert max(trace.rounds) <= 40
+
+
+def test_what_can_wait_makes_room_and_what_is_stored_comes_back():
+    line = Feeder((0, 0, 1, 2), (0, 10, 10, 10))
+    car = Device("car", 2, (0, 0, 0), "", Ability((Need(4, 4, 0, 3),)))
+    battery = Device("battery", 2, (0, 0, 0), "", Ability((), Storage(9, 9, 9)))
+    instance = Instance(line, (Device("pv", 1, (6, 9, 0)), Device("heat", 3, (-6, 0, -3)), car, battery), 3)
+    _, trace, made = ran(instance)
+    assert trace.settled
+    assert {(one.seller, one.buyer, one.watts) for one in made} == {
+        ("pv", "heat", (6, 0, 0)),
+        ("pv", "car", (0, 4, 0)),
+        ("pv", "battery", (0, 3, 0)),
+        ("battery", "heat", (0, 0, 3)),
+    }
+    assert delivered(instance, made) == matched(instance) == 13
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.1])
+def test_a_grid_that_can_move_things_serves_nearly_all_that_could_be_served(loss):
+    got = best = 0
+    for seed in range(4):
+        instance = moved(grid(64, seed, 6), seed)
+        _, trace, made = ran(instance, Conditions(loss=loss, crashes=loss))
+        assert trace.settled
+        got += delivered(instance, made)
+        best += matched(instance)
+    assert 0.98 * best <= got <= best
 
 
 def test_a_seed_is_a_trace():

@@ -1,0 +1,135 @@
+"""What others are told of what can be moved in time: bounds by period and in all, which hold for sums as well.
+
+A bound is no promise: it may be larger than what can be had, and the device that is asked says so. Knows no device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from gossip_ws.consensus.vector import Vector, minus, total
+
+WAITS: Final = "waits"
+"""Needs that can wait."""
+STORES: Final = "stores"
+"""What storage could take."""
+HOLDS: Final = "holds"
+"""What storage could give."""
+RETURNS: Final = "returns"
+"""What storage could give in a period if it held enough by then."""
+USES: Final = (WAITS, STORES, HOLDS, RETURNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """use: one of `USES`. watts: the most by period, never negative; total: the most in all, W summed over periods."""
+
+    use: str
+    watts: Vector
+    total: int
+
+
+Movable = tuple[Loose, ...]
+"""One of each use at most, in the order of `USES`, and none of which nothing is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a device or a cluster has left: on schedule, given positive and needed negative, and what can be moved."""
+
+    rest: Vector
+    loose: Movable = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.loose) or any(self.rest)
+
+    def of(self, use: str) -> Loose | None:
+        return next((one for one in self.loose if one.use == use), None)
+
+    def could(self, use: str, period: int) -> bool:
+        """Is anything left of that use in that period?"""
+        one = self.of(use)
+        return one is not None and one.watts[period] > 0
+
+    def after(self, watts: Vector) -> Left:
+        """What is left when so much was given (positive) and taken (negative): what is on schedule comes first, then
+        what waits, then storage."""
+        rest, given, taken = list(self.rest), [0] * len(watts), [0] * len(watts)
+        for period, some in enumerate(watts):
+            if some > 0:
+                own = min(some, max(0, rest[period]))
+                given[period] = some - own
+            else:
+                own = max(some, min(0, rest[period]))
+                taken[period] = own - some
+            rest[period] -= own
+        # What is given counts both as held and as to be returned.
+        by_use = {WAITS: taken, STORES: taken, HOLDS: list(given), RETURNS: given}
+        after = [_without(one, by_use[one.use]) for one in self.loose]
+        return Left(tuple(rest), movable(*after))
+
+    def could_give(self, wanted: Vector) -> Vector:
+        """As much of `wanted` as is there: what is on schedule, then what storage holds."""
+        given = [min(some, max(0, rest)) for some, rest in zip(wanted, self.rest, strict=True)]
+        if (holds := self.of(HOLDS)) is not None:
+            left = holds.total
+            for period, some in enumerate(wanted):
+                part = min(some - given[period], holds.watts[period], left)
+                given[period] += part
+                left -= part
+        return tuple(given)
+
+    def since(self, before: Left) -> Vector:
+        """What was given (positive) and taken (negative) since `before`, as far as it shows: where the bounds of many
+        periods have fallen it may have been in any of them."""
+        done = list(minus(before.rest, self.rest))
+        for use in (WAITS, STORES, HOLDS):
+            one, other = before.of(use), self.of(use)
+            if one is None:
+                continue
+            sign = 1 if use == HOLDS else -1
+            for period, watts in enumerate(one.watts):
+                done[period] += sign * max(0, watts - (other.watts[period] if other is not None else 0))
+        return tuple(done)
+
+
+def movable(*ones: Loose) -> Movable:
+    """Those of which anything is left, with no bound above what is left in all."""
+    kept = []
+    for one in ones:
+        watts = tuple([min(some, one.total) for some in one.watts])
+        if one.total > 0 and any(watts):
+            kept.append(Loose(one.use, watts, min(one.total, sum(watts))))
+    return tuple(sorted(kept, key=lambda one: USES.index(one.use)))
+
+
+def together(several: Iterable[Movable], periods: int) -> Movable:
+    """Bounds of a sum: the sums of the bounds."""
+    ones = [one for many in several for one in many]
+    return movable(
+        *(
+            Loose(use, total((one.watts for one in ones if one.use == use), periods), sum_)
+            for use in USES
+            if (sum_ := sum(one.total for one in ones if one.use == use))
+        )
+    )
+
+
+def is_sound(loose: Movable) -> bool:
+    """Is it something that can be said: each use once, and nothing negative?"""
+    return len({one.use for one in loose}) == len(loose) and all(
+        one.use in USES and min(one.watts) >= 0 and one.total >= 0 for one in loose
+    )
+
+
+def _without(one: Loose, watts: list[int]) -> Loose:
+    """The one, without as much of `watts` as it bears; that is taken out of `watts`."""
+    bounds, left = list(one.watts), one.total
+    for period, some in enumerate(watts):
+        part = min(some, bounds[period], left)
+        bounds[period] -= part
+        watts[period] -= part
+        left -= part
+    return Loose(one.use, tuple(bounds), left)

@@ -1,0 +1,67 @@
+"""How what is there in some periods is shared out to those that can choose the period: as much as can be.
+
+Who comes first is served as well as anybody could serve it; who comes later may move an earlier one to other periods,
+and never takes anything from it. Knows no place and no protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from gossip_ws.consensus.loose import Loose
+from gossip_ws.consensus.vector import Vector
+
+
+def assign(supply: Sequence[int], wants: Sequence[Loose]) -> list[list[int]]:
+    """W by period for each of `wants`: a largest flow from `supply` (W by period) to them."""
+    found = [[0] * len(supply) for _ in wants]
+    fill(list(supply), wants, found)
+    return found
+
+
+def fill(left: list[int], wants: Sequence[Loose], found: list[list[int]]) -> None:
+    """Share out `left`, which is what remains afterwards, beside what was `found` before. What a period has given
+    stays given."""
+    for number, want in enumerate(wants):
+        room = want.total - sum(found[number])
+        while room > 0 and any(left):
+            way = _way(left, wants, found, number)
+            if not way:
+                break
+            watts = min(room, left[way[-1][1]])
+            for who, period in way:
+                watts = min(watts, wants[who].watts[period] - found[who][period])
+            for (_, period), (who, _) in pairwise(way):
+                watts = min(watts, found[who][period])
+            for who, period in way:
+                found[who][period] += watts
+            for (_, period), (who, _) in pairwise(way):
+                found[who][period] -= watts
+            left[way[-1][1]] -= watts
+            room -= watts
+
+
+def _way(
+    left: Sequence[int], wants: Sequence[Loose], found: Sequence[Vector | list[int]], number: int
+) -> list[tuple[int, int]]:
+    """How `number` gets something: from a period of which something is left, or in a period from another, which gets
+    it elsewhere, and so on. (who, period in which it gets more), from `number` on; empty when there is no way."""
+    came: dict[int, tuple[int, int] | None] = {number: None}
+    for who in (queue := [number]):
+        open_ = [period for period, most in enumerate(wants[who].watts) if found[who][period] < most]
+        # Where most is left, it is missed least.
+        best = max(open_, key=lambda period: left[period], default=None)
+        if best is None:
+            continue
+        if left[best] > 0:
+            way = [(who, best)]
+            while (before := came[way[0][0]]) is not None:
+                way.insert(0, before)
+            return way
+        for period in open_:
+            for other in range(len(wants)):
+                if other not in came and found[other][period] > 0:
+                    came[other] = (who, period)
+                    queue.append(other)
+    return []
