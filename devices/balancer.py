@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.card import Card, card_statement
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
@@ -83,17 +84,17 @@ class Balancer:
 
     # -- what the device's owner does ----------------------------------------------------------
 
-    def start(self, day: int, watts: Vector) -> None:
+    def start(self, day: int, watts: Vector, ability: Ability = RIGID) -> None:
         """From now on it agrees with others. Raises LocalError before the Host is open, and when started twice."""
         if self._gossip is None or self._running:
             raise LocalError(f"{self.device}: not open yet, or balancing already")
         self._running = True
-        self._carry_out(self._member.start(day, watts, self._clock.now()))
+        self._carry_out(self._member.start(day, watts, self._clock.now(), ability))
 
-    def change(self, day: int, watts: Vector) -> None:
+    def change(self, day: int, watts: Vector, ability: Ability = RIGID) -> None:
         """From now on it can do this. Raises LocalError when it is not running."""
         self._check_running()
-        self._carry_out(self._member.change(day, watts, self._clock.now()))
+        self._carry_out(self._member.change(day, watts, self._clock.now(), ability))
 
     def regroup(self, hierarchy: Hierarchy) -> None:
         """Devices have joined or left. Raises LocalError when it is not running."""
@@ -112,7 +113,7 @@ class Balancer:
 
     @property
     def rest(self) -> Vector:
-        """W by period that is neither promised nor proposed: given positive, needed negative."""
+        """W by period on schedule that is neither promised nor proposed: given positive, needed negative."""
         return self._member.rest
 
     @property

@@ -5,10 +5,12 @@ Write-ahead log, synced at each record. Knows records, and nothing of what follo
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Final
 
+from gossip_ws.consensus.ability import RIGID, as_object, from_object
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Log, Record
 from gossip_ws.kernel.errors import LocalError
 
@@ -17,10 +19,11 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS owner (format INTEGER NOT NULL, device TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS record (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, day INTEGER NOT NULL, agreement TEXT NOT NULL,
-    peer TEXT NOT NULL, level INTEGER NOT NULL, watts TEXT NOT NULL, cause_device TEXT, cause_number INTEGER
+    peer TEXT NOT NULL, level INTEGER NOT NULL, watts TEXT NOT NULL, cause_device TEXT, cause_number INTEGER,
+    ability TEXT
 ) WITHOUT ROWID;
 """
-_COLUMNS: Final = "number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number"
+_COLUMNS: Final = "number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number, ability"
 
 
 class Ledger:
@@ -56,11 +59,12 @@ class Ledger:
         if record.device != self.device:
             raise LocalError(f"{self.path}: a record of {record.device} in the ledger of {self.device}")
         cause = (record.cause.device, record.cause.number) if record.cause is not None else (None, None)
+        ability = json.dumps(as_object(record.ability)) if record.ability else None
         row = (record.number, record.at, record.kind.value, record.day, record.agreement, record.peer, record.level)
         try:
             self._database.execute(
-                f"INSERT INTO record ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, " ".join(map(str, record.watts)), *cause),
+                f"INSERT INTO record ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, " ".join(map(str, record.watts)), *cause, ability),
             )
         except sqlite3.Error as error:
             raise LocalError(f"{self.path}: not written: {error}") from None
@@ -113,8 +117,9 @@ def _records(database: sqlite3.Connection, path: Path, device: str) -> Log:
                 level,
                 tuple(map(int, watts.split())),
                 Cause(cause_device, cause_number) if cause_device is not None else None,
+                from_object(json.loads(ability)) if ability is not None else RIGID,
             )
-            for number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number in rows
+            for number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number, ability in rows
         )
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError) as error:
         raise LocalError(f"{path}: not what a device writes: {error}") from None

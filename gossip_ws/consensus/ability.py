@@ -6,9 +6,10 @@ Energy is W summed over periods, in whole numbers. Storage gives back all that i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Loose, Movable, movable
 from gossip_ws.consensus.share import assign, fill
@@ -53,6 +54,37 @@ class Ability:
 
 RIGID = Ability()
 """Nothing can wait, and nothing is stored."""
+
+
+def as_object(ability: Ability) -> dict[str, Any]:
+    """As an instance has it: `flexible` and `storage`, where they are."""
+    told: dict[str, Any] = {}
+    if ability.needs:
+        told["flexible"] = [
+            {"energy": need.energy, "most_watts": need.most, "from": need.since, "finish_by": need.finish_by}
+            for need in ability.needs
+        ]
+    if (storage := ability.storage) is not None:
+        told["storage"] = {
+            "capacity": storage.capacity,
+            "charge_watts": storage.charge,
+            "discharge_watts": storage.discharge,
+            "initial": storage.initial,
+        }
+    return told
+
+
+def from_object(told: Mapping[str, Any]) -> Ability:
+    """From that, after it was held against the schema."""
+    needs = tuple(
+        Need(need["energy"], need["most_watts"], need["from"], need["finish_by"]) for need in told.get("flexible", ())
+    )
+    store = told.get("storage")
+    if store is None:
+        return Ability(needs)
+    return Ability(
+        needs, Storage(store["capacity"], store["charge_watts"], store["discharge_watts"], store.get("initial", 0))
+    )
 
 
 class Waiting:

@@ -13,7 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from gossip_ws.consensus.ability import RIGID, Ability, Need, Storage
+from gossip_ws.consensus import ability
+from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.schema import check
 from gossip_ws.consensus.vector import Vector
 from gossip_ws.kernel.errors import LocalError
@@ -155,28 +156,9 @@ def _check_ability(device: Device, where: str, periods: int) -> None:
 
 
 def _device(told: Mapping[str, Any]) -> Device:
-    needs = tuple(
-        Need(need["energy"], need["most_watts"], need["from"], need["finish_by"]) for need in told.get("flexible", ())
-    )
-    store = told.get("storage")
-    storage = store and Storage(
-        store["capacity"], store["charge_watts"], store["discharge_watts"], store.get("initial", 0)
-    )
-    return Device(told["id"], told["bus"], tuple(told["watts"]), told.get("area", ""), Ability(needs, storage))
+    return Device(told["id"], told["bus"], tuple(told["watts"]), told.get("area", ""), ability.from_object(told))
 
 
 def _told(device: Device) -> dict[str, Any]:
-    told: dict[str, Any] = {"id": device.id, "bus": device.bus, "watts": list(device.watts), "area": device.area}
-    if device.ability.needs:
-        told["flexible"] = [
-            {"energy": need.energy, "most_watts": need.most, "from": need.since, "finish_by": need.finish_by}
-            for need in device.ability.needs
-        ]
-    if (storage := device.ability.storage) is not None:
-        told["storage"] = {
-            "capacity": storage.capacity,
-            "charge_watts": storage.charge,
-            "discharge_watts": storage.discharge,
-            "initial": storage.initial,
-        }
-    return told
+    told = {"id": device.id, "bus": device.bus, "watts": list(device.watts), "area": device.area}
+    return told | ability.as_object(device.ability)

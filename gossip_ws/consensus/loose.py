@@ -120,7 +120,7 @@ def together(several: Iterable[Movable], periods: int) -> Movable:
 def is_sound(loose: Movable) -> bool:
     """Is it something that can be said: each use once, and nothing negative?"""
     return len({one.use for one in loose}) == len(loose) and all(
-        one.use in USES and min(one.watts) >= 0 and one.total >= 0 for one in loose
+        one.use in USES and one.total >= 0 and all(some >= 0 for some in one.watts) for one in loose
     )
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
 from gossip_ws.devices.ledger import Ledger, read
 from gossip_ws.kernel.errors import LocalError
 
+ABILITY = Ability((Need(7, 4, 1, 3),), Storage(9, 3, 2, 1))
 RECORDS = (
     Record("urn:d", 0, 1.5, Kind.STARTED, -1),
-    Record("urn:d", 1, 1.5, Kind.OFFERED, 0, watts=(-3, 0, 5)),
+    Record("urn:d", 1, 1.5, Kind.OFFERED, 0, watts=(-3, 0, 5), ability=ABILITY),
     Record("urn:d", 2, 2.25, Kind.PREPARED, 0, AgreementId("urn:e/1.0"), "urn:e", 2, (3, 0, 0)),
     Record("urn:d", 3, 2.5, Kind.SETTLED, 0, AgreementId("urn:e/1.0"), "urn:e", 2, (3, 0, 0), Cause("urn:e", 7)),
 )
@@ -93,6 +95,19 @@ def test_what_is_no_ledger_is_refused_in_one_line(content: bytes, tmp_path: Path
         read(tmp_path / "nowhere")
     with pytest.raises(LocalError):
         Ledger(tmp_path / "no" / "folder", "urn:d")
+
+
+@pytest.mark.parametrize("told", ["{", "[]", "7", '{"flexible": [{"energy": 1}]}', '{"storage": 3}'])
+def test_what_no_device_writes_is_refused_when_it_is_read(told: str, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "log", "urn:d")
+    ledger.write(RECORDS[0])
+    database = sqlite3.connect(tmp_path / "log")
+    database.execute("UPDATE record SET ability = ?", (told,))
+    database.commit()
+    database.close()
+    with pytest.raises(LocalError, match="not what a device writes"):
+        ledger.records()
+    ledger.close()
 
 
 def test_another_database_is_no_ledger(tmp_path: Path) -> None:
