@@ -31,6 +31,10 @@ from gossip_ws.services.balance_messages import sealed_element
 from gossip_ws.services.balancing import PATH, Residual, action, balance_service
 
 _AREA: Final = KINDS[2]
+_LATE: Final = 0.25
+"""Rounds by which a timer may be late before that means that this process is behind with its work."""
+_POSTPONED: Final = 8
+"""Times that a timer is put off for that. A process that is always behind must go on nevertheless."""
 _MOVES: Final = 1 << 16
 """Cards of a device between two starts."""
 
@@ -170,12 +174,20 @@ class Balancer:
                 case Dropped():
                     self.counters[effect.reason] += 1
 
-    def _wait(self, timer: Timer, delay: float) -> None:
-        def due() -> None:
-            if self._running:
-                self._carry_out(self._member.due(timer, self._clock.now()))
+    def _wait(self, timer: Timer, delay: float, postponed: int = 0) -> None:
+        due = self._clock.now().monotonic + delay
 
-        self._clock.call_later(delay, due)
+        def expired() -> None:
+            now = self._clock.now()
+            late = now.monotonic - due
+            if late > _LATE * self._pace.round and postponed < _POSTPONED:
+                # This process was busy for so long, and an answer that came meanwhile is still to be handled: to ask
+                # again would make it busier.
+                self._wait(timer, late, postponed + 1)
+            elif self._running:
+                self._carry_out(self._member.due(timer, now))
+
+        self._clock.call_later(delay, expired)
 
     def _tell(self, to: str, message: Message) -> None:
         gossip, whereabouts = self._gossip, self._whereabouts

@@ -114,6 +114,7 @@ def read_sealed(
 # -- by the type of a field --------------------------------------------------------------------
 
 
+@cache
 def _hints(kind: type) -> Mapping[str, Any]:
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from gossip_ws.devices.host import Host, HostSettings, ServiceFactory
 from gossip_ws.devices.ledger import Ledger
 from gossip_ws.devices.load import Load, no_tasks
 from gossip_ws.filters.combiner import FilterCombiner
+from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.names import DeviceId
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.loss import Lossy
@@ -28,7 +31,7 @@ from gossip_ws.security.development import DevelopmentVerifier
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.metering import Measured
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 QUIET = {"pull_period": 86_400.0, "lease": 86_400.0, "peers_max_age": 86_400.0, "view_scopes": ()}
 PACE = Pace(round=0.08)
 FEEDER = 8
@@ -68,26 +71,32 @@ class Neighbours:
     hosts: dict[str, Host] = field(default_factory=dict)
     balancers: dict[str, Balancer] = field(default_factory=dict)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
-    incarnation: int = 1
+    seeds: dict[str, Address] = field(default_factory=dict)
+    """By area, the substation's Peer Service."""
+    elsewhere: frozenset[str] = frozenset()
+    """Meters of another process."""
 
     def __post_init__(self) -> None:
         self.hierarchy: Hierarchy = build(self.instance, self.size)
         self.offers = {device.id: device.watts for device in self.instance.devices}
+        self.areas = {device.id: device.area for device in self.instance.devices}
         self.places = {device.id: f"{device.area}/{number}" for number, device in enumerate(self.instance.devices)}
         self.roll = (
             Roll({device: key.public.verifies for device, key in self.keys.items()}) if self.keys is not None else None
         )
 
     async def open(self) -> None:
+        """The information system, the substations, and all meters that are not of another process."""
         self.clock = LoopClock()
         top = await self._host(device_id(1), Role.INFORMATION_SYSTEM, "grid://town", None)
         for number, area in enumerate(dict.fromkeys(device.area for device in self.instance.devices)):
-            substation = await self._host(device_id(100 + number), Role.SUBSTATION, area, top)
+            substation = await self._host(device_id(100 + number), Role.SUBSTATION, area, top.http.at("/Peers"))
+            self.seeds[area] = substation.http.at("/Peers")
             for device in self.instance.devices:
-                if device.area == area:
-                    await self.up(device.id, substation)
+                if device.area == area and device.id not in self.elsewhere:
+                    await self.up(device.id)
 
-    async def up(self, device: str, substation: Host) -> None:
+    async def up(self, device: str) -> None:
         """A meter comes up, for the first time or again; it does not balance yet."""
         ledger = self.ledgers[device] = Ledger(self.folder / f"{UUID(device)}.ledger", device)
         key = self.keys[device] if self.keys is not None else None
@@ -101,7 +110,8 @@ class Neighbours:
             sign=key.sign if key is not None else None,
             roll=self.roll,
         )
-        await self._host(device, Role.METER, self.places[device], substation, (balancer.service,))
+        seed = self.seeds[self.areas[device]]
+        await self._host(device, Role.METER, self.places[device], seed, (balancer.service,))
 
     def start(self, day: int = 0) -> None:
         for device, balancer in self.balancers.items():
@@ -131,7 +141,7 @@ class Neighbours:
         began = loop.time()
         while not condition():
             assert loop.time() < began + DEADLINE, f"not in time: {what}"
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
         return loop.time() - began
 
     async def close(self) -> None:
@@ -143,18 +153,17 @@ class Neighbours:
             ledger.close()
 
     async def _host(
-        self, device: str, role: Role, scope: str, parent: Host | None, services: tuple[ServiceFactory, ...] = ()
+        self, device: str, role: Role, scope: str, seed: Address | None, services: tuple[ServiceFactory, ...] = ()
     ) -> Host:
         number = UUID(device).int
-        self.incarnation += 1
         settings = HostSettings(
             device=DeviceId(device),
             role=role,
             scopes=(scope,),
             host=f"{self.network}.{number // 250}.{1 + number % 250}",
-            seeds=(parent.http.at("/Peers"),) if parent is not None else (),
+            seeds=(seed,) if seed is not None else (),
             discover=False,
-            incarnation=self.incarnation,
+            incarnation=time.time_ns() // 1_000_000,
             node=QUIET,
         )
         nothing = Load("station", no_tasks, Measured(0.0, 0.0, 0.0))
@@ -173,7 +182,7 @@ class Neighbours:
         )
         await host.open()
         self.hosts[device] = host
-        if parent is not None:
+        if seed is not None:
             await self.until(lambda: host.endpoint.node.is_enrolled, f"{scope} enrolled")
         return host
 
@@ -185,3 +194,22 @@ class Neighbours:
             for name, count in balancer.counters.items()
             if name.startswith("sent ")
         )
+
+
+async def _process(folder: str, network: str, seed: str, *numbers: str) -> None:
+    """Some meters of one area in a process of their own, until it is killed. They say `up` when they balance."""
+    instance = drawn(*map(int, numbers))
+    mine = frozenset(device.id for device in instance.devices[len(instance.devices) // 2 :])
+    neighbours = Neighbours(instance, Path(folder), network)
+    neighbours.clock = LoopClock()
+    neighbours.seeds[instance.devices[0].area] = Address.parse(seed)
+    for device in mine:
+        await neighbours.up(device)
+    neighbours.start()
+    sys.stdout.write("up\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_process(*sys.argv[1:]))
