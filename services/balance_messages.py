@@ -140,7 +140,8 @@ def _element(hint: Any) -> Any:
 def _content(value: Any) -> str:
     """The children of a structure's element."""
     found = []
-    for name, hint in _hints(type(value)).items():
+    kind: Any = type(value)
+    for name, hint in _hints(kind).items():
         held = getattr(value, name)
         if hint == Vector:
             found.append(_child(name, " ".join(map(str, held))))
