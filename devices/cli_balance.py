@@ -12,12 +12,14 @@ from typing import Any, Final
 
 import click
 
+from gossip_ws.consensus.attack import Attackers
 from gossip_ws.consensus.checker import Cut
 from gossip_ws.consensus.clusters import SIZE, Hierarchy, build
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.instance import Instance, parse
 from gossip_ws.consensus.outcome import Outcome, Scheme, balance
 from gossip_ws.devices.cli_output import Progress, as_json, say_json
+from gossip_ws.devices.keyring import Issued
 from gossip_ws.grid.offers import HOURS, offers
 from gossip_ws.grid.population import choose, load
 from gossip_ws.grid.profiles import Jitter
@@ -38,6 +40,7 @@ Example:
   gossip-ws balance --grid 1-LV-rural1--2-sw --json
   gossip-ws balance --grid bundled --meters 540 --loss 0.1 --partition 0-60:3
   gossip-ws balance --grid bundled --meters 256 --compare
+  gossip-ws balance --grid bundled --meters 256 --signed --attackers 0.5
 """,
 )
 @click.argument("instance", required=False, type=click.Path(path_type=Path))
@@ -66,6 +69,14 @@ Example:
     help="In rounds, UNTIL left out for ever. WHAT: a number of parts drawn by chance; a cluster or area cut off;"
     " `speakers`, each cluster's first speaker silenced; `random`, as many devices by chance.",
 )
+@click.option("--signed", is_flag=True, help="Every message is signed and verified, with keys that are enrolled.")
+@click.option(
+    "--attackers",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="With --signed: share of messages after which one comes that is forged, changed, said again or out of place.",
+)
 @click.option("--days", type=click.IntRange(1, 366), default=1, show_default=True, help="How often it is done again.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all chance.")
 @as_json
@@ -81,13 +92,15 @@ def balance_(
     loss: float,
     crash: float,
     partitions: Sequence[str],
+    signed: bool,
+    attackers: float,
     days: int,
     seed: int,
     as_json: bool,
 ) -> int:
     """Simulate how the devices of INSTANCE, or of a grid, agree on who gives what to whom, and check their logs.
 
-    Exit code 1 when the logs break a promise.
+    Exit code 1 when the logs break a promise, or an attacker's message counted.
     """
     told = _instance(instance, grid, meters, day, periods, seed)
     hierarchy = build(told, cluster_size)
@@ -95,22 +108,31 @@ def balance_(
     conditions = Conditions(loss=loss, crashes=crash, cuts=cuts)
     if crash and (compare or scheme != Scheme.PAIRWISE):
         raise LocalError("--crash: only of the pairwise scheme are crashes simulated")
+    if signed and (compare or scheme != Scheme.PAIRWISE):
+        raise LocalError("--signed: only of the pairwise scheme are messages there to be signed")
+    if attackers and not signed:
+        raise LocalError("--attackers: say --signed too; what nobody signs anybody can make")
     progress = Progress()
+    issued = Issued(told) if signed else None
+    keyring = issued.keyring if issued is not None else None
+    meddlers = None
+    if issued is not None and attackers:
+        meddlers = Attackers(attackers, hierarchy, issued.keyring, issued.stranger, Random(f"attackers/{seed}"))
 
     def run(one: Scheme, under: Conditions) -> Outcome:
         progress.say(f"{one}: {len(told.devices)} devices agree ...")
         try:
-            return balance(one, told, hierarchy, under, Random(seed), days)
+            return balance(one, told, hierarchy, under, Random(seed), days, keyring=keyring, attackers=meddlers)
         finally:
             progress.clear()
 
     if not compare:
         outcome = run(Scheme(scheme), conditions)
         if as_json:
-            say_json(_object(outcome))
+            say_json(_object(outcome) | (_cost(outcome, issued) if issued is not None else {}))
         else:
-            click.echo(_report(outcome, told, hierarchy))
-        return BAD_ANSWER if outcome.violations else 0
+            click.echo(_report(outcome, told, hierarchy, issued))
+        return BAD_ANSWER if outcome.violations or outcome.counted else 0
     parted = replace(conditions, cuts=(_parts(told, 3, seed, 0.0, inf),))
     rows = [(run(one, conditions), run(one, parted)) for one in Scheme]
     if as_json:
@@ -203,7 +225,19 @@ def _object(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy) -> str:
+def _cost(outcome: Outcome, issued: Issued) -> dict[str, Any]:
+    return {
+        "signed": {
+            "signatures": issued.signing.times,
+            "sign_us": round(issued.signing.micro, 1),
+            "verifications": issued.verifying.times,
+            "verify_us": round(issued.verifying.micro, 1),
+        },
+        "attackers": {"messages": outcome.meddled, "counted": outcome.counted},
+    }
+
+
+def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy, issued: Issued | None) -> str:
     lines = [
         f"{len(instance.devices)} devices in {len(hierarchy.clusters)} clusters, {instance.periods} periods",
         f"{'level':32} {'could give W':>14} {'needed W':>14}   left, summed over periods",
@@ -215,11 +249,22 @@ def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy) -> str:
         f" {outcome.rounds} rounds",
         f"transport  {outcome.transport_ratio:.3f} of the least",
         f"fairness   {outcome.jain:.3f} (Jain's index of the shares of the needs)",
+        *(_signed_lines(outcome, issued) if issued is not None else ()),
         *(f"VIOLATED   {one.rule}: {one.what}" for one in outcome.violations),
         "verdict    "
         + ("promises are broken" if outcome.violations else "no promise is broken, recomputed from the logs"),
     ]
     return "\n".join(lines)
+
+
+def _signed_lines(outcome: Outcome, issued: Issued) -> tuple[str, ...]:
+    lines = (
+        f"signed     {issued.signing.times:,} signatures of {issued.signing.micro:.0f} us,"
+        f" {issued.verifying.times:,} verifications of {issued.verifying.micro:.0f} us",
+    )
+    if not outcome.meddled:
+        return lines
+    return (*lines, f"attackers  {outcome.meddled:,} messages, of which {outcome.counted} counted")
 
 
 def _table(rows: Sequence[tuple[Outcome, Outcome]]) -> str:

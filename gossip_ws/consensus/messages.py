@@ -77,9 +77,41 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """What a line rests on: the report that the child's speaker has signed for whoever shows the line. number, rest,
+    loose: the report's. stamp: its seal's. below: the digest of the lines that it was the sum of. below and signature are
+    hexadecimal."""
+
+    number: int
+    stamp: int
+    rest: Vector
+    below: str
+    signature: str
+    loose: tuple[Loose, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A child of a cluster: what it has left by the reckoning of who shows the line, and which device speaks for it.
+    signed: one where messages are signed, none otherwise."""
+
+    child: str
+    speaker: str
+    rest: Vector
+    served: Served
+    loose: tuple[Loose, ...] = ()
+    signed: tuple[Signed, ...] = ()
+
+    @property
+    def left(self) -> Left:
+        return Left(self.rest, self.loose)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A child of a cluster to who speaks for the cluster: what the child has left. The sender speaks for the child.
-    number: the sender's own count of its reports."""
+    number: the sender's own count of its reports. lines: what it is the sum of, where the child is a cluster and
+    messages are signed."""
 
     cluster: str
     child: str
@@ -88,6 +120,7 @@ class Report:
     rest: Vector
     served: Served
     loose: tuple[Loose, ...] = ()
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +137,6 @@ class Moved:
 
     cluster: str
     child: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A child on a cluster's board: what it has left, and which device speaks for it."""
-
-    child: str
-    speaker: str
-    rest: Vector
-    served: Served
-    loose: tuple[Loose, ...] = ()
-
-    @property
-    def left(self) -> Left:
-        return Left(self.rest, self.loose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +220,14 @@ Message = (
 def schedules(message: Message) -> tuple[Vector, ...]:
     """All that a message holds, so that their length can be looked at before anything else is."""
     match message:
-        case Announce() | Report():
+        case Announce():
             return (message.rest, *(one.watts for one in message.loose))
+        case Report():
+            return (message.rest, *(one.watts for one in message.loose), *_held(message.lines))
         case Propose() | Accept() | Seek():
             return (message.watts,)
         case Board():
-            return tuple(vector for line in message.lines for vector in (line.rest, *(one.watts for one in line.loose)))
+            return _held(message.lines)
         case Found() | Supply():
             return tuple(target.watts for target in message.targets)
         case Confirm() | Release() | Decline() | Heard() | Moved() | Done():
@@ -217,9 +237,24 @@ def schedules(message: Message) -> tuple[Vector, ...]:
 def movables(message: Message) -> tuple[Movable, ...]:
     """All that a message says can be moved, to be looked at in the same way."""
     match message:
-        case Announce() | Report():
+        case Announce():
             return (message.loose,)
+        case Report():
+            return (message.loose, *_moved(message.lines))
         case Board():
-            return tuple(line.loose for line in message.lines)
+            return _moved(message.lines)
         case _:
             return ()
+
+
+def _held(lines: tuple[Line, ...]) -> tuple[Vector, ...]:
+    found: list[Vector] = []
+    for line in lines:
+        found += [line.rest, *(one.watts for one in line.loose)]
+        for signed in line.signed:
+            found += [signed.rest, *(one.watts for one in signed.loose)]
+    return tuple(found)
+
+
+def _moved(lines: tuple[Line, ...]) -> tuple[Movable, ...]:
+    return tuple(loose for line in lines for loose in (line.loose, *(signed.loose for signed in line.signed)))

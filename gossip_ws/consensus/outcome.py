@@ -6,14 +6,16 @@ One interface for all schemes, so that they can be held side by side.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil, inf
 
 from gossip_ws.consensus import alternatives
+from gossip_ws.consensus.attack import Attackers
 from gossip_ws.consensus.checker import Residuals, Violation, violations
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.door import Keyring
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Agreement, Log, agreements
 from gossip_ws.consensus.movements import left_on_schedule
@@ -49,7 +51,8 @@ class Residual:
 class Outcome:
     """agreements: of all days. residual, matched, optimum: of the last day. optimum: the most that can be matched by
     devices that hear one another when it ends. rounds: of the slowest day until its last agreement. settled: did it end
-    with nothing left to do? jain: of the share of its need that each buyer got over all days."""
+    with nothing left to do? jain: of the share of its need that each buyer got over all days. meddled: messages of
+    attackers; counted: those of them that were acted on."""
 
     scheme: Scheme
     agreements: tuple[Agreement, ...]
@@ -62,6 +65,8 @@ class Outcome:
     jain: float
     settled: bool
     violations: tuple[Violation, ...]
+    meddled: int = 0
+    counted: int = 0
 
     @property
     def messages_per_agreement(self) -> float:
@@ -70,17 +75,26 @@ class Outcome:
 
 
 def balance(
-    scheme: Scheme, instance: Instance, hierarchy: Hierarchy, conditions: Conditions, dice: Dice, days: int = 1
+    scheme: Scheme,
+    instance: Instance,
+    hierarchy: Hierarchy,
+    conditions: Conditions,
+    dice: Dice,
+    days: int = 1,
+    *,
+    keyring: Keyring | None = None,
+    attackers: Attackers | None = None,
 ) -> Outcome:
-    """Let the devices of an instance agree by a scheme, day after day, and judge what came of it.
+    """Let the devices of an instance agree by a scheme, day after day, and judge what came of it. `keyring`: what they
+    say is signed, and `attackers` meddle with it; of the pairwise scheme only.
 
     Raises LocalError where something can be moved, for all schemes but the pairwise one.
     """
     if scheme is not Scheme.PAIRWISE and instance.is_movable:
         raise LocalError(f"the scheme {scheme} knows no needs that can wait and no storage")
     if scheme is Scheme.PAIRWISE:
-        trace = Run(instance, hierarchy, conditions, dice, days=days).run()
-        return judged(
+        trace = Run(instance, hierarchy, conditions, dice, days=days, keyring=keyring, attackers=attackers).run()
+        outcome = judged(
             scheme,
             instance,
             hierarchy,
@@ -91,6 +105,7 @@ def balance(
             trace.settled,
             trace.claimed,
         )
+        return replace(outcome, meddled=trace.meddled.total(), counted=trace.counted.total())
     other = alternatives.run(scheme.value, instance, hierarchy, conditions, dice, days)
     # Nothing is promised of them but what their logs hold.
     return judged(scheme, instance, hierarchy, conditions, other.logs, other.messages, other.rounds, False, {})

@@ -11,15 +11,18 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from math import inf
 
+from gossip_ws.consensus.attack import Attack, Attackers
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.door import Door, Keyring, Stamps
 from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import Message
+from gossip_ws.consensus.trust import Sealed, seal
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
@@ -33,7 +36,8 @@ PACE = Pace()
 class Trace:
     """What came of a run. logs: what each device had written down. rounds: of each day until its last agreement was
     made. messages: sent from one device to another, by name. dropped: what changed nothing, by reason. settled: was
-    nothing left to do when it ended? claimed: what clusters say that they have left, by level."""
+    nothing left to do when it ended? claimed: what clusters say that they have left, by level. meddled: messages of
+    attackers, by kind; counted: those of them that were acted on."""
 
     logs: dict[str, Log]
     rounds: list[float] = field(default_factory=list)
@@ -41,12 +45,18 @@ class Trace:
     dropped: Counter[str] = field(default_factory=Counter)
     settled: bool = False
     claimed: dict[int, dict[str, Vector]] = field(default_factory=dict)
+    meddled: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
+    """sealed: None where nobody signs. attack: by whom it was not said, empty for what was."""
+
     message: Message
     sender: str
+    sealed: Sealed | None = None
+    attack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +78,19 @@ class _Leave:
 
 
 class Run:
-    """One simulation. `days`: how often the same is offered again."""
+    """One simulation. `days`: how often the same is offered again. `keyring`: every message is signed and verified.
+    `attackers`: they need one."""
 
     def __init__(
-        self, instance: Instance, hierarchy: Hierarchy, conditions: Conditions, dice: Dice, *, days: int = 1
+        self,
+        instance: Instance,
+        hierarchy: Hierarchy,
+        conditions: Conditions,
+        dice: Dice,
+        *,
+        days: int = 1,
+        keyring: Keyring | None = None,
+        attackers: Attackers | None = None,
     ) -> None:
         self.instance = instance
         self.hierarchy = hierarchy
@@ -81,6 +100,11 @@ class Run:
         self._conditions = conditions
         self._dice = dice
         self._days = days
+        self._keyring = keyring
+        self._attackers = attackers
+        self._doors: dict[str, Door] = {}
+        self._heard: set[tuple[str, str, int]] = set()
+        self._stamps: dict[str, Stamps] = {}
         self._day = 0
         self._began = 0.0
         self._offers = {device.id: (device.watts, device.ability) for device in instance.devices}
@@ -140,16 +164,38 @@ class Run:
         if isinstance(what, _Arrival):
             # Who is cut off meanwhile does not get what is on its way.
             if not self._are_apart(what.sender, device):
-                self._carry(device, member.receive(what.message, what.sender, self._now()))
+                self._carry(device, self._arrived(device, member, what))
         elif boot == self._boots[device]:
             timer: Timer = what  # type: ignore[assignment]  # only timers are left
             self._carry(device, member.due(timer, self._now()))
+
+    def _arrived(self, device: str, member: Member, arrival: _Arrival) -> list[Effect]:
+        message: Message | Dropped = arrival.message
+        if arrival.sealed is not None:
+            message = self._doors[device].opened(arrival.sealed, self.time)
+        if isinstance(message, Dropped):
+            return [message]
+        effects = member.receive(message, arrival.sender, self._now())
+        if self._attackers is not None:
+            self._judge(device, arrival, effects)
+        return effects
+
+    def _judge(self, device: str, arrival: _Arrival, effects: list[Effect]) -> None:
+        """Was an attacker's message acted on? What is said again and was never heard the first time is only late."""
+        heard = device, arrival.sender, arrival.sealed.stamp if arrival.sealed is not None else 0
+        if not arrival.attack:
+            self._heard.add(heard)
+        elif arrival.attack is not Attack.REPLAYED or heard in self._heard:
+            self.trace.counted[arrival.attack] += not all(isinstance(effect, Dropped) for effect in effects)
 
     def _boot(self, device: str) -> None:
         self._boots[device] += 1
         watts, ability = self._offers[device]
         member = Member(device, self.hierarchy, PACE, self._written[device])
         self.members[device] = member
+        if self._keyring is not None:
+            self._doors[device] = Door(device, self._keyring.roll, self.hierarchy, self.time)
+            self._stamps.setdefault(device, Stamps())
         self._carry(device, member.start(self._day, watts, self._now(), ability))
 
     def _change(self, change: _Change) -> None:
@@ -160,6 +206,8 @@ class Run:
             self._push(0.0, device, 0, _Leave())
         for device, member in list(self.members.items()):
             if device in now:
+                if device in self._doors:
+                    self._doors[device].regroup(change.hierarchy)
                 self._carry(device, member.regroup(change.hierarchy, self._now()))
                 if now[device] != self._offers[device]:
                     watts, ability = now[device]
@@ -209,14 +257,25 @@ class Run:
 
     def _send(self, source: str, to: str, message: Message) -> None:
         there = self._conditions
+        sealed = self._sealed(source, to, message) if self._keyring is not None else None
         if self._are_apart(source, to) or self._happens(there.loss):
             return
-        arrival = _Arrival(message, source)
+        arrival = _Arrival(message, source, sealed)
         for _ in range(2 if self._happens(there.twice) else 1):
             delay = self._dice.uniform(there.least, there.most)
             if self._happens(there.held):
                 delay += self._dice.uniform(0.0, there.hold)
             self._push(delay, to, 0, arrival)
+
+    def _sealed(self, source: str, to: str, message: Message) -> Sealed:
+        assert self._keyring is not None
+        sealed = seal(source, to, message, self._keyring.signs[source], self._stamps[source].next(self.time))
+        meddled = self._attackers.meddle(sealed, self.instance.periods) if self._attackers is not None else None
+        if meddled is not None:
+            self.trace.meddled[meddled.attack] += 1
+            arrival = _Arrival(meddled.sealed.message, meddled.sealed.sender, meddled.sealed, meddled.attack)
+            self._push(meddled.delay, meddled.to, 0, arrival)
+        return sealed
 
     # -- days ----------------------------------------------------------------------------------
 

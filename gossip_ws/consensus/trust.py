@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Any
 
 from gossip_ws.consensus.clusters import Hierarchy
-from gossip_ws.consensus.messages import Board, Found, Message, Moved, Propose, Report, Supply
+from gossip_ws.consensus.messages import Board, Found, Line, Message, Moved, Propose, Report, Seek, Supply
 
 Verify = Callable[[bytes, bytes], bool]
 """(signature, statement): is it this key's?"""
@@ -21,31 +24,53 @@ Sign = Callable[[bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A message from `sender` to `to`, signed over both."""
+    """A message from `sender` to `to`, signed over both. stamp: microseconds since 1970 by the sender's clock, and no
+    two of a sender are the same, so what is said again by another is told from what was said."""
 
     sender: str
     to: str
     message: Message
     signature: bytes
+    stamp: int = 0
 
 
-def statement(sender: str, to: str, message: Message) -> bytes:
-    """What is signed: the same octets for the same message everywhere, and others for any other."""
-    told = [sender, to, type(message).__name__, asdict(message)]
-    return json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+def statement(sender: str, to: str, message: Message, stamp: int = 0) -> bytes:
+    """What is signed: the same octets for the same message everywhere, and others for any other. Of the lines that a
+    report is the sum of, the digest: who shows the report further up need not show them."""
+    if isinstance(message, Report):
+        return report_statement(sender, to, message, stamp, digest(message.lines))
+    return _octets([sender, to, stamp, type(message).__name__, _plain(message)])
 
 
-def seal(sender: str, to: str, message: Message, sign: Sign) -> Sealed:
+def report_statement(sender: str, to: str, report: Report, stamp: int, below: str) -> bytes:
+    """The statement of a report whose lines have the digest `below`, whatever lines it has here."""
+    told = [report.cluster, report.child, report.day, report.number, report.rest]
+    told += [_plain(report.served), _plain(report.loose), below]
+    return _octets([sender, to, stamp, "Report", told])
+
+
+def digest(lines: tuple[Line, ...]) -> str:
+    """SHA-256 in hexadecimal; empty for no lines."""
+    return sha256(_octets(_plain(lines))).hexdigest() if lines else ""
+
+
+def seal(sender: str, to: str, message: Message, sign: Sign, stamp: int = 0) -> Sealed:
     """Sign a message for one receiver: nobody else can be shown it as said to them."""
-    return Sealed(sender, to, message, sign(statement(sender, to, message)))
+    return Sealed(sender, to, message, sign(statement(sender, to, message, stamp)), stamp)
 
 
 class Roll:
-    """The enrolled identities, each with its key. Who is on it is decided by the utility, one identity a device, so a
-    household that invents devices gets no more say."""
+    """The enrolled identities, each with its key, and with its bus where that is enrolled too. Who is on it is decided
+    by the utility, one identity a device, so a household that invents devices gets no more say."""
 
-    def __init__(self, keys: Mapping[str, Verify]) -> None:
+    def __init__(self, keys: Mapping[str, Verify], buses: Mapping[str, int] | None = None) -> None:
         self._keys = dict(keys)
+        self._buses = dict(buses or {})
+
+    def has_said(self, device: str, statement: bytes, signature: bytes) -> bool:
+        """Is the signature under the statement that of an enrolled device?"""
+        verify = self._keys.get(device)
+        return verify is not None and verify(signature, statement)
 
     def has_said(self, device: str, statement: bytes, signature: bytes) -> bool:
         """Is the signature under the statement that of an enrolled device?"""
@@ -54,16 +79,20 @@ class Roll:
 
     def opened(self, sealed: Sealed, receiver: str) -> Message | None:
         """The message, if its sender is enrolled and has signed it for `receiver`; else None."""
-        verify = self._keys.get(sealed.sender)
-        if verify is None or sealed.to != receiver:
+        if sealed.to != receiver or sealed.sender not in self._keys:
             return None
-        said = statement(sealed.sender, sealed.to, sealed.message)
-        return sealed.message if verify(sealed.signature, said) else None
+        said = statement(sealed.sender, sealed.to, sealed.message, sealed.stamp)
+        return sealed.message if self.has_said(sealed.sender, said, sealed.signature) else None
+
+    def is_placed(self, hierarchy: Hierarchy, device: str) -> bool:
+        """Does the device stand where it is enrolled, as far as its enrolment says where?"""
+        return device not in self._buses or hierarchy.bus.get(device) == self._buses[device]
 
 
 def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
     """May one who stands where `sender` does say this? Only a device of a cluster speaks for it, only one of the
-    cluster above shares out to it, and an agreement bears its seller's name."""
+    cluster above shares out to it, who seeks is of the cluster in which both met, and an agreement bears its seller's
+    name."""
     if sender not in hierarchy.home:
         return False
     match message:
@@ -76,6 +105,8 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
                 hierarchy.parent(line.child) == message.cluster and hierarchy.is_below(line.speaker, line.child)
                 for line in message.lines
             )
+        case Seek():
+            return hierarchy.is_below(sender, _ancestor(hierarchy, message.buyer, message.level))
         case Supply():
             above = hierarchy.parent(message.child)
             return hierarchy.is_below(sender, above) and _speak(hierarchy, message)
@@ -87,3 +118,29 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
 
 def _speak(hierarchy: Hierarchy, message: Supply | Found) -> bool:
     return all(hierarchy.is_below(target.speaker, target.child) for target in message.targets)
+
+
+def _ancestor(hierarchy: Hierarchy, child: str, level: int) -> str:
+    """The cluster of exactly that level in which a device or a cluster is; empty where there is none."""
+    here = child
+    while here and hierarchy.level(here) < level:
+        here = hierarchy.parent(here)
+    return here if here != child and hierarchy.level(here) == level else ""
+
+
+def _plain(value: Any) -> Any:
+    """A value of the messages as lists, texts and numbers; of a structure the fields in their order."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [_plain(getattr(value, name)) for name in _names(type(value))]
+    return value
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _octets(told: Any) -> bytes:
+    return json.dumps(told, separators=(",", ":")).encode()

@@ -94,8 +94,8 @@ def test_a_part_that_is_cut_off_for_ever(capsys):
 def test_a_broken_promise_is_a_bad_answer(street, capsys, monkeypatch):
     honest = cli_balance.balance
 
-    def lying(*arguments):
-        return replace(honest(*arguments), violations=(Violation("zero sum", "here"),))
+    def lying(*arguments, **more):
+        return replace(honest(*arguments, **more), violations=(Violation("zero sum", "here"),))
 
     monkeypatch.setattr(cli_balance, "balance", lying)
     code, said = answered(capsys, street)
@@ -132,3 +132,33 @@ def test_a_malformed_instance_is_refused_in_one_line(text, capsys, tmp_path):
     assert code == 2
     assert str(file) in printed.err
     assert printed.err.count("\n") == 1
+
+
+def test_signed_devices_agree_whatever_attackers_say(capsys):
+    code, said = answered(
+        capsys, "--grid", "1-LV-rural1--2-sw", "--periods", "4", "--signed", "--attackers", "0.5", "--json"
+    )
+    told = json.loads(said.out)
+    assert code == 0
+    assert told["attackers"]["messages"] > 20
+    assert told["attackers"]["counted"] == 0
+    assert told["signed"]["signatures"] == told["messages"]
+    assert told["matched"] == told["optimum"]
+    code, said = answered(capsys, "--grid", "1-LV-rural1--2-sw", "--periods", "4", "--signed")
+    assert code == 0
+    assert "verifications of" in said.out
+
+
+def test_an_attackers_message_that_counts_is_a_bad_answer(street, capsys, monkeypatch):
+    honest = cli_balance.balance
+    monkeypatch.setattr(cli_balance, "balance", lambda *a, **k: replace(honest(*a, **k), meddled=3, counted=1))
+    code, said = answered(capsys, street, "--signed", "--attackers", "0.5")
+    assert code == 1
+    assert "attackers  3 messages, of which 1 counted" in said.out
+
+
+@pytest.mark.parametrize("wrong", [["--attackers", "0.5"], ["--signed", "--compare"]])
+def test_what_nobody_signs_is_not_attacked(wrong, street, capsys):
+    code, said = answered(capsys, street, *wrong)
+    assert code == 2
+    assert said.err.count("\n") == 1

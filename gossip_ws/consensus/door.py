@@ -1,0 +1,86 @@
+"""What a device lets in of what is said to it: signed, enrolled, in place, for it, of now, and never twice.
+
+Made of keys as functions; refuses to know how a signature is made, and what a message means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.messages import Message
+from gossip_ws.consensus.trust import Roll, Sealed, Sign
+from gossip_ws.kernel.effects import Dropped
+
+FRESH: Final = 60.0
+"""Seconds that a seal's stamp may lie before or after the receiver's clock: the slowest message and the worst clock."""
+HELD: Final = 256
+"""Stamps of one sender that are remembered; the oldest makes room, so who floods makes room for its own alone."""
+SENDERS: Final = 1_024
+"""Senders of whom stamps are remembered, before those are forgotten that have said nothing of now."""
+_MICRO: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """What devices sign with, and what everybody believes them by."""
+
+    signs: Mapping[str, Sign]
+    roll: Roll
+
+
+class Stamps:
+    """One device's: each larger than the one before, also over a crash as long as the clock is not set back."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, wall: float) -> int:
+        """For a message that is sealed now (s since 1970)."""
+        self._last = max(self._last + 1, int(wall * _MICRO))
+        return self._last
+
+
+class Door:
+    """One device's. since: when it came up (s since 1970). What was said before that is not let in, because it may
+    have been let in before the crash; who has meant it says it again."""
+
+    def __init__(self, device: str, roll: Roll, hierarchy: Hierarchy, since: float = 0.0) -> None:
+        self._device = device
+        self._roll = roll
+        self._hierarchy = hierarchy
+        self._since = int(since * _MICRO)
+        self._stamps: dict[str, dict[int, None]] = {}
+
+    def regroup(self, hierarchy: Hierarchy) -> None:
+        """Devices have joined or left."""
+        self._hierarchy = hierarchy
+
+    def opened(self, sealed: Sealed, wall: float) -> Message | Dropped:
+        """The message; or why it does not count. The cheap questions come first, the signature last."""
+        if sealed.to != self._device:
+            return Dropped("said to another")
+        if abs(wall - sealed.stamp / _MICRO) > FRESH or sealed.stamp < self._since:
+            return Dropped("not of now")
+        if sealed.stamp in self._stamps.get(sealed.sender, ()):
+            return Dropped("said before")
+        if not self._roll.is_placed(self._hierarchy, sealed.sender):
+            return Dropped("not where it is enrolled")
+        message = self._roll.opened(sealed, self._device)
+        if message is None:
+            return Dropped("not signed by who is enrolled")
+        self._remember(sealed, wall)
+        return message
+
+    def _remember(self, sealed: Sealed, wall: float) -> None:
+        if sealed.sender not in self._stamps and len(self._stamps) >= SENDERS:
+            self._forget(int((wall - FRESH) * _MICRO))
+        held = self._stamps.setdefault(sealed.sender, {})
+        while len(held) >= HELD:
+            del held[next(iter(held))]
+        held[sealed.stamp] = None
+
+    def _forget(self, old: int) -> None:
+        self._stamps = {sender: held for sender, held in self._stamps.items() if any(stamp >= old for stamp in held)}
