@@ -72,11 +72,6 @@ class Roll:
         verify = self._keys.get(device)
         return verify is not None and verify(signature, statement)
 
-    def has_said(self, device: str, statement: bytes, signature: bytes) -> bool:
-        """Is the signature under the statement that of an enrolled device?"""
-        verify = self._keys.get(device)
-        return verify is not None and verify(signature, statement)
-
     def opened(self, sealed: Sealed, receiver: str) -> Message | None:
         """The message, if its sender is enrolled and has signed it for `receiver`; else None."""
         if sealed.to != receiver or sealed.sender not in self._keys:
