@@ -50,8 +50,8 @@ def report_statement(sender: str, to: str, report: Report, stamp: int, below: st
 
 
 def digest(lines: tuple[Line, ...]) -> str:
-    """SHA-256 in hexadecimal; empty for no lines."""
-    return sha256(_octets(_plain(lines))).hexdigest() if lines else ""
+    """SHA-256 in hexadecimal."""
+    return sha256(_octets(_plain(lines))).hexdigest()
 
 
 def seal(sender: str, to: str, message: Message, sign: Sign, stamp: int = 0) -> Sealed:
