@@ -15,6 +15,7 @@ from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.card import Card, card_statement
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.door import AGAIN, Door, Stamps
 from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
 from gossip_ws.consensus.log import Kind, Log
 from gossip_ws.consensus.member import Member
@@ -69,6 +70,8 @@ class Balancer:
         self._place = place
         self._sign = sign
         self._roll = roll
+        self._door = Door(device, roll, hierarchy, clock.now().wall) if roll is not None else None
+        self._stamps = Stamps()
         self._pace = pace
         self._hierarchy = hierarchy
         try:
@@ -104,6 +107,8 @@ class Balancer:
         """Devices have joined or left. Raises LocalError when it is not running."""
         self._check_running()
         self._hierarchy = hierarchy
+        if self._door is not None:
+            self._door.regroup(hierarchy)
         self._carry_out(self._member.regroup(hierarchy, self._clock.now()))
 
     def stop(self) -> None:
@@ -135,8 +140,13 @@ class Balancer:
     def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
         if sealed.to != self.device:
             raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
-        if self._roll is not None and self._roll.opened(sealed, self.device) is None:
-            raise sender_fault("NotBelieved", "not signed by who is enrolled as its sender", namespace=BALANCE)
+        opened = self._door.opened(sealed, self._clock.now().wall) if self._door is not None else sealed.message
+        if opened == AGAIN:
+            # The same by another way, or somebody repeats it: nothing to complain of, and nothing to do.
+            self.counters[opened.reason] += 1
+            return
+        if isinstance(opened, Dropped):
+            raise sender_fault("NotBelieved", opened.reason, namespace=BALANCE)
         if not self._running or self._whereabouts is None:
             self.counters["not balancing"] += 1
             return
@@ -194,7 +204,7 @@ class Balancer:
         if gossip is None or whereabouts is None:
             return
         sealed = (
-            seal(self.device, to, message, self._sign)
+            seal(self.device, to, message, self._sign, self._stamps.next(self._clock.now().wall))
             if self._sign is not None
             else Sealed(self.device, to, message, b"")
         )

@@ -71,13 +71,14 @@ def parts(kind: type) -> tuple[Any, ...]:
     return (
         _NAME,
         _NAME,
+        _COUNT,
         model(kind).customize(**_ONCE),
         _SIGNATURE,
         CardType.customize(min_occurs=0, max_occurs=MAX_CARDS, nillable=False),  # type: ignore[attr-defined]
     )
 
 
-PARTS: Final = ("sender", "to", "said", "signature", "card")
+PARTS: Final = ("sender", "to", "stamp", "said", "signature", "card")
 
 
 @cache
@@ -96,6 +97,7 @@ def sealed_element(sealed: Sealed, cards: Sequence[Card] = ()) -> bytes:
     told = (
         _child("sender", text(sealed.sender))
         + _child("to", text(sealed.to))
+        + _child("stamp", str(sealed.stamp))
         + _child("said", _content(sealed.message))
         + signature
         + "".join(map(_card_element, cards))
@@ -104,11 +106,17 @@ def sealed_element(sealed: Sealed, cards: Sequence[Card] = ()) -> bytes:
 
 
 def read_sealed(
-    kind: type, sender: str, to: str, said: Any, signature: Sequence[bytes] | None, cards: Sequence[Any] | None
+    kind: type,
+    sender: str,
+    to: str,
+    stamp: int,
+    said: Any,
+    signature: Sequence[bytes] | None,
+    cards: Sequence[Any] | None,
 ) -> tuple[Sealed, tuple[Card, ...]]:
     """What Spyne has read, as values. Raises RemoteError for what the schema allows and the protocol does not."""
     message = _value(kind, said)
-    return Sealed(sender, to, message, b"".join(signature or ())), tuple(map(_card, cards or ()))
+    return Sealed(sender, to, message, b"".join(signature or ()), stamp), tuple(map(_card, cards or ()))
 
 
 # -- by the type of a field --------------------------------------------------------------------

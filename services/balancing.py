@@ -81,8 +81,8 @@ class ResidualType(spyne.ComplexModel):
 def _told(kind: type) -> Any:
     """The one-way operation that carries one kind of message."""
 
-    def operation(ctx: Any, sender: str, to: str, said: Any, signature: Any, card: Any) -> None:
-        call(ctx).state.told(*read_sealed(kind, sender, to, said, signature, card))
+    def operation(ctx: Any, sender: str, to: str, stamp: int, said: Any, signature: Any, card: Any) -> None:
+        call(ctx).state.told(*read_sealed(kind, sender, to, stamp, said, signature, card))
 
     operation.__name__ = kind.__name__
     operation.__doc__ = kind.__doc__

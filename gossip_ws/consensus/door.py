@@ -20,6 +20,7 @@ HELD: Final = 256
 """Stamps of one sender that are remembered; the oldest makes room, so who floods makes room for its own alone."""
 SENDERS: Final = 1_024
 """Senders of whom stamps are remembered, before those are forgotten that have said nothing of now."""
+AGAIN: Final = Dropped("said before")
 _MICRO: Final = 1_000_000
 
 
@@ -65,7 +66,7 @@ class Door:
         if abs(wall - sealed.stamp / _MICRO) > FRESH or sealed.stamp < self._since:
             return Dropped("not of now")
         if sealed.stamp in self._stamps.get(sealed.sender, ()):
-            return Dropped("said before")
+            return AGAIN
         if not self._roll.is_placed(self._hierarchy, sealed.sender):
             return Dropped("not where it is enrolled")
         message = self._roll.opened(sealed, self._device)

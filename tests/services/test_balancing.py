@@ -84,10 +84,17 @@ def built(kind: Any) -> st.SearchStrategy[Any]:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_message_arrives_as_it_was_sent(kind: Any, ask: Any) -> None:
-    @given(built(kind), names(), names(), st.binary(max_size=64), st.lists(st.just(CARD), max_size=3))
-    def there_and_back(message: Any, sender: str, to: str, signature: bytes, cards: list[Card]) -> None:
+    @given(
+        built(kind),
+        names(),
+        names(),
+        st.integers(0, 1 << 60),
+        st.binary(max_size=64),
+        st.lists(st.just(CARD), max_size=3),
+    )
+    def there_and_back(message: Any, sender: str, to: str, stamp: int, signature: bytes, cards: list[Card]) -> None:
         state = State()
-        sealed = Sealed(sender, to, message, signature)
+        sealed = Sealed(sender, to, message, signature, stamp)
         outcome = ask(balance_service(state), kind.__name__, sealed_element(sealed, cards))
         assert outcome == Reply(b"")
         assert state.heard == [(sealed, tuple(cards))]
