@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gossip_ws.devices.city_energy import Trial
-from gossip_ws.devices.city_routing import EnergyReport, draw
+from gossip_ws.devices.city_routing import EnergyReport, draw, key_file
 from gossip_ws.devices.city_worker import Assignment
+from gossip_ws.devices.hearsay import FANOUT
 from gossip_ws.devices.legacy import LegacyClient, Pulled
 from gossip_ws.grid.faults import Fate, contributions
 from gossip_ws.grid.population import Population, choose, load
@@ -54,7 +55,8 @@ class CityPlan:
     """What city to build. `processes`: for the substations; the information system has one of its own. `loss`: of
     each datagram, at random. `crash`: the share of devices, the information system apart, that goes down between the
     first pull and the push. `prosumers`: meters that route energy afterwards, none without; each wakes up every `tick`
-    s in the mean. Raises LocalError when loss or crash is no share below 1, or both routing and a crash are wanted."""
+    s in the mean, and tells `fanout` others what it has heard. Raises LocalError when loss or crash is no share below
+    1, or both routing and a crash are wanted."""
 
     meters: int = 540
     seed: int = 1
@@ -65,6 +67,7 @@ class CityPlan:
     crash: float = 0.0
     prosumers: int = 0
     tick: float = 1.0
+    fanout: int = FANOUT
 
     def __post_init__(self) -> None:
         for name, share in (("loss", self.loss), ("crash", self.crash)):
@@ -74,6 +77,8 @@ class CityPlan:
             raise LocalError("routing has faults of its own: no crash beside it")
         if not 0.1 <= self.tick <= 60:
             raise LocalError(f"a tick lasts 0.1 to 60 s: {self.tick:g}")
+        if not 1 <= self.fanout <= 64:
+            raise LocalError(f"1 to 64 are told in a tick, not {self.fanout}")
 
     def population(self) -> Population:
         """Raises LocalError for a grid, a number of meters or a day that is not there."""
@@ -212,7 +217,7 @@ class City:
             legacy[TIERS[role]] = held == (self._tariff_id, 1)
         energy = None
         if self._energy is not None:
-            trial = Trial(self._energy, self._ask_all, self._progress)
+            trial = Trial(self._energy, self._plan.fanout, self._ask_all, self._progress)
             energy = await trial.run(top, USER, self._password, self._kill_top)
         faults = {"loss": self._plan.loss, "crash": self._plan.crash}
         return CityReport(self.devices, faults, before, push, after, legacy, energy)
@@ -248,9 +253,7 @@ class City:
             "tick": plan.tick,
         }
         if plan.prosumers:
-            energy_key_file = Path(self._folder.name) / "prosumers.pem"
-            PrivateKey.generate().save(energy_key_file)
-            common["energy_key_file"] = str(energy_key_file)
+            common |= self._energy_keys(self._folder.name)
         total = population.counts().total
         self._progress(f"starting {total} devices")
         top = Assignment(
@@ -271,6 +274,14 @@ class City:
             if time.monotonic() > deadline:
                 raise CityError(f"only {known + 1} of {total} devices enrolled within {ENROL_LIMIT:g} s")
             await asyncio.sleep(0.1)
+
+    def _energy_keys(self, folder: str) -> dict[str, Any]:
+        keys = [PrivateKey.generate() for _ in range(self._plan.prosumers)]
+        for node, key in enumerate(keys):
+            key.save(key_file(folder, node))
+        PrivateKey.generate().save(key_file(folder))
+        public = tuple(key.public.raw.hex() for key in keys)
+        return {"fanout": self._plan.fanout, "energy_folder": folder, "energy_keys": public}
 
     async def _are_told(self) -> bool:
         """One that registered twice, since the first did not answer in time, is known twice until it has left that one.

@@ -13,6 +13,7 @@ import click
 
 from gossip_ws.devices.city import DAY, GRID, PRICES, TIERS, City, CityError, CityPlan, CityReport, PullReport
 from gossip_ws.devices.city_routing import EnergyReport
+from gossip_ws.devices.hearsay import FANOUT
 from gossip_ws.kernel.errors import LocalError
 
 
@@ -45,6 +46,7 @@ Example:
 @click.option(
     "--tick", type=float, default=1.0, show_default=True, help="With --routing: seconds between two wake-ups."
 )
+@click.option("--fanout", type=int, default=FANOUT, show_default=True, help="With --routing: peers told in a tick.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def city(as_json: bool, routing: bool, **asked: Any) -> None:
     """Run a city of real devices on this machine: push a tariff, pull the demand.
@@ -133,13 +135,14 @@ def _energy(report: EnergyReport | None) -> Iterable[str]:
     yield ""
     yield (
         f"energy     {report.prosumers} meters route over {report.links} links by gossiped gradients:"
-        f" {report.envelopes:g} envelopes a device and tick of {report.tick:g} s"
+        f" {report.envelopes:g} envelopes a device and tick of {report.tick:g} s, {report.fanout} told in each"
     )
     for phase in (report.start, *report.phases):
         pulled = "" if phase.pulled_cost is None else f"   pulled {phase.pulled_cost:.2f}"
+        when = "" if phase.settled is None else f" (to 1 % in {phase.settled:.0f} ticks, {phase.told:.0f} messages)"
         yield (
             f"           cost {phase.cost:9.2f}, within {phase.gap:6.1%} of the best, fullest link"
-            f" {phase.max_utilisation:4.0%}{pulled}   {phase.what}"
+            f" {phase.max_utilisation:4.0%}{pulled}   {phase.what}{when}"
         )
     for link, load, capacity in next((phase.congested for phase in reversed(report.phases) if phase.congested), [])[:3]:
         yield f"           link {link:>5}  {load:8.1f} of {capacity:.1f} kb"

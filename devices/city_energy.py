@@ -4,12 +4,14 @@ system dies. Asks the worker processes, and pulls as an operator does."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
 from gossip_ws.client import GossipClient, wanted
-from gossip_ws.devices.city_routing import SCOPE, EnergyPhase, EnergyPlan, EnergyReport, judged
+from gossip_ws.devices.city_routing import SCOPE, SETTLED, EnergyPhase, EnergyPlan, EnergyReport, judged
 from gossip_ws.routing.certificate import load_of
 from gossip_ws.routing.graph import Link, Path
 
@@ -22,11 +24,21 @@ AskAll = Callable[[str], Awaitable[list[Any]]]
 """Tell every worker process one command; their replies."""
 
 
-class Trial:
-    """One run. `top`: the information system's address."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How it stood, so many ticks into a phase, and how many report messages a device had sent in it."""
 
-    def __init__(self, plan: EnergyPlan, ask: AskAll, progress: Callable[[str], None]) -> None:
+    ticks: float
+    phase: EnergyPhase
+    told: float
+
+
+class Trial:
+    """One run. `fanout`: what each tells in a tick."""
+
+    def __init__(self, plan: EnergyPlan, fanout: int, ask: AskAll, progress: Callable[[str], None]) -> None:
         self._plan = plan
+        self._fanout = fanout
         self._ask = ask
         self._progress = progress
         self._capacity = dict(plan.instance.capacity)
@@ -36,10 +48,9 @@ class Trial:
     ) -> EnergyReport:
         """Let them route; fail the fullest link and narrow the next; then `kill` the information system and mend both.
 
-        Raises GossipError when the information system does not answer.
+        `top`: the information system's address. Raises GossipError when it does not answer.
         """
         plan = self._plan
-        before = await self._counted()
         start = await self._look("minimum hop")
         await self._ask("route")
         phases = []
@@ -53,26 +64,30 @@ class Trial:
             phases.append(await self._after(ticks, what, client))
         finally:
             client.close()
-        after = await self._counted()
         await kill()
         await self._change(failed, plan.instance.capacity[failed])
         await self._change(narrow, plan.instance.capacity[narrow])
         phases.append(await self._after(ticks, "information system dead, both links back", None))
-        sent = after.get("envelopes", 0) - before.get("envelopes", 0)
-        return EnergyReport(
-            len(plan.nodes),
-            len(plan.instance.capacity),
-            plan.tick,
-            start,
-            phases,
-            after.get("reports published", 0),
-            round(sent / (2 * ticks) / max(after.get("devices", 0), 1), 2),
-        )
+        published = (await self._counted()).get("statements made", 0)
+        envelopes = round(sum(phase.envelopes for phase in phases) / len(phases), 2)
+        links = len(plan.instance.capacity)
+        return EnergyReport(len(plan.nodes), links, plan.tick, self._fanout, start, phases, published, envelopes)
 
     async def _after(self, ticks: int, what: str, client: GossipClient | None) -> EnergyPhase:
         self._progress(f"routing energy: {what}")
-        await asyncio.sleep(ticks * self._plan.tick)
-        phase = await self._look(what)
+        looks: list[_Look] = []
+        before, began = await self._counted(), time.monotonic()
+        devices = max(before.get("devices", 0), 1)
+        while not looks or looks[-1].ticks < ticks:
+            await asyncio.sleep(max(0.0, began + (len(looks) + 1) * self._plan.tick - time.monotonic()))
+            now = (time.monotonic() - began) / self._plan.tick
+            after = await self._counted()
+            told = (after.get("gossips", 0) - before.get("gossips", 0)) / devices
+            looks.append(_Look(now, await self._look(what), told))
+        phase = looks[-1].phase
+        phase.settled, phase.told = _settled(looks)
+        sent = (after.get("envelopes", 0) - before.get("envelopes", 0)) / devices
+        phase.envelopes, phase.reports = round(sent / now, 2), round(told / now, 2)
         if client is not None:
             (total,) = await asyncio.to_thread(_gradients, client, "sum")
             phase.pulled_cost, phase.pulled_gap = float(total.cost), float(total.gap)
@@ -102,6 +117,17 @@ class Trial:
             for name, count in counted.items():
                 total[name] = total.get(name, 0) + count
         return total
+
+
+def _settled(looks: list[_Look]) -> tuple[float | None, float | None]:
+    """Ticks, and report messages of a device, until the cost stayed near the best of the phase's lower bounds."""
+    best = max(look.phase.lower_bound for look in looks)
+    first = None
+    for look in reversed(looks):
+        if look.phase.cost > (1 + SETTLED) * best:
+            break
+        first = look
+    return (None, None) if first is None else (round(first.ticks, 1), round(first.told, 1))
 
 
 def _gradients(client: GossipClient, filter: str) -> list[Any]:

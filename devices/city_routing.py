@@ -5,9 +5,9 @@ Every process of a city draws the same plan from the same numbers, so nobody has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path as Folder
 from random import Random
 from typing import Final
 
@@ -18,12 +18,13 @@ from gossip_ws.routing.certificate import Certificate, certify, load_of
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
 from gossip_ws.routing.kinds import Pattern, overlay
-from gossip_ws.routing.peer import GradientReport
 
 SCOPE: Final = "energy://city"
 """Whoever routes, or passes on what routers say, has this scope beside its place in the grid."""
 LEAST: Final = 4
 MOST: Final = 40
+SETTLED: Final = 0.01
+"""Share of the cost within which it counts as settled."""
 NEAR: Final = 0.05
 """Share of the cost that counts as near the optimum, and by which a pulled sum may differ from the flows' own: both
 change between two ticks."""
@@ -59,29 +60,28 @@ def draw(population: Population, prosumers: int, seed: int, tick: float) -> Ener
     return EnergyPlan(nodes, overlay(prosumers, Pattern.ALL_TO_ALL, dice), tick)
 
 
-class Bystander:
-    """The Routing service's state of a device that owns no link."""
-
-    def heard(self, reports: Sequence[GradientReport]) -> None:
-        pass
-
-    def links(self) -> Sequence[tuple[Link, float, float]]:
-        return ()
-
-    def gap(self) -> float:
-        return 0.0
+def key_file(folder: str, node: int | None = None) -> Folder:
+    """Where a prosumer's own key lies, or the one by which all who tell sign their messages."""
+    return Folder(folder) / ("tellers.pem" if node is None else f"prosumer-{node}.pem")
 
 
 @dataclass(slots=True)
 class EnergyPhase:
     """How it stood after some ticks. `cost`, `lower_bound` and `max_utilisation` follow from the flows that the
-    prosumers hold themselves. `pulled_cost` and `pulled_gap`: summed over the grid by a pull, None where nobody was
-    asked. `congested`: the ten links nearest to their capacity by the same way: (link, load kb, capacity kb)."""
+    prosumers hold themselves. `settled`: ticks after which the cost stayed within `SETTLED` of the best that the
+    phase's bounds allow, None if it did not; `told`: report messages that a device had sent until then. `envelopes`:
+    that left a device in a tick, of all kinds; `reports`: of these, with reports in them. `pulled_cost` and
+    `pulled_gap`: summed over the grid by a pull, None where nobody was asked. `congested`: the ten links nearest to
+    their capacity by the same way: (link, load kb, capacity kb)."""
 
     what: str
     cost: float
     lower_bound: float
     max_utilisation: float
+    settled: float | None = None
+    told: float | None = None
+    envelopes: float = 0.0
+    reports: float = 0.0
     pulled_cost: float | None = None
     pulled_gap: float | None = None
     congested: list[tuple[str, float, float]] = field(default_factory=list)
@@ -99,11 +99,14 @@ class EnergyPhase:
 
 @dataclass(slots=True)
 class EnergyReport:
-    """`envelopes`: sent a device and tick, of all kinds, by those that route or pass on. `published`: link reports."""
+    """`fanout`: peers that each who routes or tells on may tell in a tick. `envelopes`: of all kinds that it sent in a
+    tick, in the mean over all phases; what membership and repair send goes by time, and not by ticks. `published`:
+    statements that the owners of links made."""
 
     prosumers: int
     links: int
     tick: float
+    fanout: int
     start: EnergyPhase
     phases: list[EnergyPhase]
     published: int

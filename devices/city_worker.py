@@ -22,11 +22,13 @@ from random import Random
 from typing import Any
 
 from gossip_ws.core.peers import Role
-from gossip_ws.devices.city_routing import SCOPE, Bystander, EnergyPlan, draw
+from gossip_ws.devices.city_routing import SCOPE, EnergyPlan, draw, key_file
 from gossip_ws.devices.energy import EnergyPlane
+from gossip_ws.devices.hearsay import GRADIENTS, Hearsay
 from gossip_ws.devices.host import Host, HostSettings, ServiceFactory
 from gossip_ws.devices.load import Load, no_tasks
-from gossip_ws.devices.router import GRADIENTS, Router
+from gossip_ws.devices.relay import Bystander, Relay
+from gossip_ws.devices.router import Router
 from gossip_ws.endpoint.discovery import Listener
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import AsyncRunner
@@ -61,8 +63,8 @@ ACTIONS = frozenset(
         f"{ROUTING}:GetGradients",
     }
 )
-"""What the information system of the city may originate. Prosumers that route publish gradients; nobody else may
-originate anything."""
+"""What the information system of the city may originate. Who routes, or tells on what is said of links, may originate
+gradients; nobody else may originate anything."""
 OPENED_AT_ONCE = 50
 """Devices opened before the loop turns to those that are open already."""
 CROWDED = {"probe_quiet": 30.0, "shuffle_period": 60.0, "lease": 300.0}
@@ -85,7 +87,9 @@ class Assignment:
     `areas` are indices of the population's substations; `seed_address`
     is where the substations enrol; empty for the information system, which has `key_file` instead. `loss`: of each
     datagram that a device sends. `crash`: the share of the city that goes down on `crash`. `prosumers`: how many
-    meters route energy, and wake up every `tick` s in the mean; they sign with the key of `energy_key_file`."""
+    meters route energy, and wake up every `tick` s in the mean, to tell `fanout` others. All who tell sign messages
+    with one key, in `energy_folder`, where each prosumer has another, by which it signs what it says of its own links;
+    `energy_keys` are their public halves, hexadecimal, by node."""
 
     grid: str
     meters: int
@@ -103,12 +107,14 @@ class Assignment:
     crash: float = 0.0
     prosumers: int = 0
     tick: float = 1.0
-    energy_key_file: str = ""
+    fanout: int = 0
+    energy_folder: str = ""
+    energy_keys: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, line: str) -> Assignment:
         data = json.loads(line)
-        return cls(**{**data, "areas": tuple(data["areas"])})
+        return cls(**{**data, "areas": tuple(data["areas"]), "energy_keys": tuple(data["energy_keys"])})
 
     def write(self) -> str:
         return json.dumps(asdict(self))
@@ -138,6 +144,8 @@ class Worker:
             self._energy = draw(self._population, assignment.prosumers, assignment.seed, assignment.tick)
         self._planes: dict[int, EnergyPlane] = {}
         self._routers: dict[int, Router] = {}
+        self._relays: list[Relay] = []
+        self._owners = {node: PublicKey.from_raw(bytes.fromhex(key)) for node, key in enumerate(assignment.energy_keys)}
 
     async def open(self) -> None:
         """Bring every device up. Discovery and enrolment go on by themselves."""
@@ -156,6 +164,8 @@ class Worker:
         for node, plane in self._planes.items():
             self._routers[node].stop()
             plane.close()
+        for relay in self._relays:
+            relay.stop()
         self._multicast.close()
         self._runner.close()
 
@@ -215,9 +225,9 @@ class Worker:
         return sorted(at for device, at in self._accepted.items() if self._fate.is_served(device))
 
     def route(self) -> None:
-        """The prosumers here begin to route."""
-        for router in self._routers.values():
-            router.start()
+        """The prosumers here begin to route, and others to tell on what they say."""
+        for one in self._tellers():
+            one.start()
 
     def flows(self) -> list[tuple[list[int], float]]:
         """(path, kb) of the prosumers here."""
@@ -229,26 +239,37 @@ class Worker:
             self._routers[int(source)].change((int(source), int(target)), float(capacity))
 
     def routed(self) -> dict[str, int]:
-        """What the prosumers here counted, and the envelopes that they sent, and those who pass reports on."""
+        """What the devices here counted that route or tell on, and the envelopes that these sent, in all and with
+        reports in them."""
         total: Counter[str] = Counter()
-        for node, router in self._routers.items():
-            total.update(router.counters)
-            total.update(self._planes[node].counters)
+        for one in self._tellers():
+            total.update(one.counters)
+        for plane in self._planes.values():
+            total.update(plane.counters)
         for host in self._hosts:
             if len(host.settings.scopes) > 1:
                 total["envelopes"] += host.endpoint.counters["sent"]
+                # Nothing else is gossiped while they route, but for what an operator asks.
+                total["gossips"] += host.endpoint.counters["sent Gossip"]
                 total["devices"] += 1
         return dict(total)
+
+    def _tellers(self) -> list[Router | Relay]:
+        return [*self._routers.values(), *self._relays]
 
     # -- building ------------------------------------------------------------------------------
 
     def _verifier_of(self, assignment: Assignment) -> Verifier:
         key = PrivateKey.load(Path(assignment.key_file)) if assignment.key_file else None
-        originators: tuple[Originator, ...] = (Originator(PublicKey.from_pem(assignment.public_key.encode()), ACTIONS),)
+        top = PublicKey.from_pem(assignment.public_key.encode())
+        originators: tuple[Originator, ...] = (Originator(top, ACTIONS),)
         if assignment.prosumers:
-            prosumers = PrivateKey.load(Path(assignment.energy_key_file))
-            originators += (Originator(prosumers.public, frozenset({GRADIENTS})),)
-            key = key or prosumers
+            tellers = PrivateKey.load(key_file(assignment.energy_folder))
+            originators = (
+                Originator(top, ACTIONS | {GRADIENTS}),
+                Originator(tellers.public, frozenset({GRADIENTS})),
+            )
+            key = key or tellers
         callers: tuple[CallerRule, ...] = ()
         if assignment.user:
             callers = (CallerRule(ACTIONS, assignment.user, PasswordHash.parse(assignment.password_hash)),)
@@ -319,12 +340,19 @@ class Worker:
     def _routing(
         self, plan: EnergyPlan, role: Role, device: DeviceId, place: str
     ) -> tuple[tuple[str, ...], tuple[ServiceFactory, ...]]:
-        """The scopes and the Routing service of a device. Reports go by way of the WAN from meter to meter."""
+        """The scopes and the Routing service of a device. What is said goes by way of the WAN from meter to meter."""
+        assignment = self._assignment
         node = plan.numbers.get(device)
+        tells = node is not None or role in (Role.INFORMATION_SYSTEM, Role.SUBSTATION)
+        if not tells:
+            return (place,), (lambda _: routing_service(Bystander()),)
+        dice = Random(f"{assignment.seed} energy {device if node is None else node}")
+        nodes = len(plan.nodes) + 1 + len(self._population.substations)
+        hearsay = Hearsay(self._owners, nodes, scope=SCOPE, clock=self._clock, fanout=assignment.fanout)
         if node is None:
-            passes_on = role in (Role.INFORMATION_SYSTEM, Role.SUBSTATION)
-            return ((place, SCOPE) if passes_on else (place,)), (lambda _: routing_service(Bystander()),)
-        dice = Random(f"{self._assignment.seed} energy {node}")
+            relay = Relay(hearsay, plan.tick, self._clock, dice)
+            self._relays.append(relay)
+            return (place, SCOPE), (relay.service,)
         hosts = {number: (self._address(one), ENERGY_PORT) for number, one in enumerate(plan.nodes)}
         plane = EnergyPlane(node, plan.instance.capacity, hosts, PATIENCE * plan.tick, dice, time.monotonic)
         router = Router(
@@ -332,13 +360,13 @@ class Worker:
             plan.instance.capacity,
             plan.demands(node),
             plane,
-            scope=SCOPE,
+            hearsay,
+            PrivateKey.load(key_file(assignment.energy_folder, node)),
             tick=plan.tick,
             clock=self._clock,
             dice=dice,
         )
         self._planes[node], self._routers[node] = plane, router
-        # A place of its own below: what is for all would otherwise be within the device's own area, and not go up.
         return (place, f"{SCOPE}/{node}"), (router.service,)
 
 

@@ -1,4 +1,4 @@
-"""A prosumer that routes its energy: measures its own links, publishes their gradients, and moves its own flows.
+"""A prosumer that routes its energy: measures its own links, says what it measured, and moves its own flows.
 
 Once a tick, at a moment of its own. All that it knows of others came by gossip; nobody above it is needed. Puts
 `routing.peer` on a device: the mathematics is there.
@@ -6,35 +6,27 @@ Once a tick, at a moment of its own. All that it knows of others came by gossip;
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gossip_ws.devices.energy import EnergyPlane
+from gossip_ws.devices.hearsay import Hearsay, signed
 from gossip_ws.kernel.dice import Dice
-from gossip_ws.kernel.errors import GossipError
-from gossip_ws.kernel.names import ROUTING
-from gossip_ws.kernel.terms import Budget, Tier, Wanted
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.ports import Clock, Gossip, HostedService
 from gossip_ws.routing.graph import Link, Path
-from gossip_ws.routing.peer import GradientReport, Owner, Peer
-from gossip_ws.services.routing import MAX_REPORTS, reports_element, routing_service
+from gossip_ws.routing.instance import MOST_KB
+from gossip_ws.routing.peer import Peer
+from gossip_ws.routing.statement import MOST_LINKS, LinkState, Speaker
+from gossip_ws.security.keys import PrivateKey
+from gossip_ws.services.routing import Said, routing_service
 
-GRADIENTS: Final = ROUTING + ":Gradients"
-CHANGED: Final = 0.01
-"""Share of its capacity by which a link's load has to change for its owner to publish at once."""
-KEEP: Final = 10
-"""Ticks after which a report is repeated though nothing has changed: somebody may have missed it, or be new."""
 FAREWELLS: Final = 3
 """Times that a path is told to carry nothing more: the message may be lost."""
 
-_BY_PARENT: Final = Budget(Tier.FAN, 0, 0)
-"""Reports go up and down by the parents, who serve their rosters. Copies among equals too would double the traffic of
-something that the next tick says anew; what a dead parent keeps back, digests bring."""
-
 
 class Router:
-    """One node. `scope`: what all that route have beside their place, so that reports go to them and nobody else."""
+    """One node. `hearsay`: what it hears of others' links, and tells. `key`: signs what it says of its own."""
 
     def __init__(
         self,
@@ -42,30 +34,37 @@ class Router:
         capacity: Mapping[Link, float],
         demands: Mapping[int, float],
         plane: EnergyPlane,
+        hearsay: Hearsay,
+        key: PrivateKey,
         *,
-        scope: str,
         tick: float,
         clock: Clock,
         dice: Dice,
     ) -> None:
-        """capacity: kb of every link. demands: kb for each target. tick: mean s between two wake-ups."""
+        """capacity: kb of every link. demands: kb for each target. tick: mean s between two wake-ups.
+
+        Raises LocalError: more than `MOST_LINKS` of its own.
+        """
+        self._node = node
         self._peer = Peer(node, capacity, demands)
-        self._owners = {link: Owner(link, kb) for link, kb in capacity.items() if link[0] == node}
+        self._own = sorted(link for link in capacity if link[0] == node)
+        if len(self._own) > MOST_LINKS:
+            raise LocalError(f"a node speaks for at most {MOST_LINKS} links, not {len(self._own)}")
+        # Above all that it said before it was started anew, if its clock has not gone back.
+        self._speaker = Speaker(node, int(1000 * clock.now().wall))
         self._plane = plane
-        self._scope = scope
+        self._hearsay = hearsay
+        self._key = key
         self._tick = tick
         self._clock = clock
         self._dice = dice
-        self._gossip: Gossip | None = None
-        self._published: dict[Link, tuple[float, float, int]] = {}
         self._left: dict[Path, int] = {}
-        self._ticks = 0
         self._stopped = False
-        self.counters: Counter[str] = Counter()
+        self.counters = hearsay.counters
 
     def service(self, gossip: Gossip) -> HostedService:
         """The device's Routing service: what `Host` is given to make."""
-        self._gossip = gossip
+        self._hearsay.gossip = gossip
         return routing_service(self)
 
     def start(self) -> None:
@@ -77,13 +76,16 @@ class Router:
 
     # -- services.routing.RoutingState ---------------------------------------------------------
 
-    def heard(self, reports: Sequence[GradientReport]) -> None:
-        for report in reports:
-            fresh = report.link not in self._owners and self._peer.receive(report)
-            self.counters["reports taken" if fresh else "reports known or of no link"] += 1
+    def heard(self, said: Sequence[Said]) -> None:
+        for statement, at in self._hearsay.heard(said):
+            if statement.owner == self._node:
+                self._speaker.surpass(statement.seq)
+                continue
+            for report in statement.reports(at):
+                self._peer.receive(report)
 
     def links(self) -> Sequence[tuple[Link, float, float]]:
-        return [(link, self._plane.capacity[link], self._plane.load(link)) for link in sorted(self._owners)]
+        return [(link, self._plane.capacity[link], self._plane.load(link)) for link in self._own]
 
     def gap(self) -> float:
         return self._peer.gap
@@ -97,15 +99,15 @@ class Router:
 
     def change(self, link: Link, capacity: float) -> None:
         """An own link carries so many kb from now on; 0: it has failed."""
-        self._plane.capacity[link] = self._owners[link].capacity = capacity
+        self._plane.capacity[link] = capacity
 
     def _wake(self) -> None:
         if self._stopped:
             return
-        self._ticks += 1
-        self._publish()
+        self._measure()
+        self._hearsay.tell()
         before = set(self._peer.flows)
-        self._peer.step(self._clock.now().wall)
+        self._peer.step(self._clock.now().monotonic)
         flows = self._peer.flows
         self._left = {path: times for path, times in self._left.items() if path not in flows}
         self._left |= {path: FAREWELLS for path in before - set(flows)}
@@ -118,33 +120,16 @@ class Router:
                 del self._left[path]
         self._clock.call_later(self._tick * self._dice.uniform(0.5, 1.5), self._wake)
 
-    def _publish(self) -> None:
-        """Measure the own links; tell all what has changed."""
-        now = self._clock.now().wall
-        news = []
-        for link, owner in self._owners.items():
-            load, sources = self._plane.load(link), self._plane.sources(link)
-            report = owner.report(now, load, sources)
+    def _measure(self) -> None:
+        """The own links; what has changed is said."""
+        plane = self._plane
+        statement = self._speaker.measured(
+            [
+                LinkState(link[1], plane.capacity[link], min(plane.load(link), MOST_KB), plane.sources(link))
+                for link in self._own
+            ]
+        )
+        for report in statement.reports(self._clock.now().monotonic):
             self._peer.receive(report)
-            if self._is_news(link, report):
-                news.append(report)
-                self._published[link] = (report.load, report.capacity, self._ticks)
-        for first in range(0, len(news), MAX_REPORTS):
-            self._originate(news[first : first + MAX_REPORTS])
-
-    def _is_news(self, link: Link, report: GradientReport) -> bool:
-        told = self._published.get(link)
-        if told is None or told[1] != report.capacity or self._ticks - told[2] >= KEEP:
-            return True
-        return abs(told[0] - report.load) > CHANGED * report.capacity
-
-    def _originate(self, reports: Sequence[GradientReport]) -> None:
-        if self._gossip is None:
-            return
-        try:
-            wanted = Wanted(scopes=(self._scope,), budgets=(_BY_PARENT,))
-            self._gossip.originate(GRADIENTS, reports_element(reports), wanted)
-            self.counters["reports published"] += len(reports)
-        except GossipError:
-            # Too many at once, say. The next tick has fresher ones.
-            self.counters["reports refused"] += len(reports)
+        if self._speaker.is_due(statement):
+            self._hearsay.say(signed(statement, self._key))

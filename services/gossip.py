@@ -23,7 +23,8 @@ S = TypeVar("S", bound=type[_spyne.Service])
 
 def push(variant: Variant = Variant.EAGER_PUSH, **options: Any) -> GossipPolicy:
     """A policy for a one-way operation; `options` are fields of GossipPolicy. With `latest=True` a message replaces
-    the one before it from the same originator, for the same types and scopes."""
+    the one before it from the same originator, for the same types and scopes; with `one_hop=True` it goes to some
+    peers of its origin and no further."""
     return _policy(variant=variant, **options)
 
 
@@ -82,6 +83,8 @@ def _check(name: str, method: Any, policy: GossipPolicy) -> None:
         return
     if policy.latest:
         raise LocalError(f"{name} is request-response: nothing of it stays in force")
+    if policy.one_hop:
+        raise LocalError(f"{name} is request-response: it spreads as far as its replies come from")
     if policy.notification:
         raise LocalError(f"{name} is request-response: a notification has no response")
     if not policy.aggregate:

@@ -1,42 +1,54 @@
 """The Routing service: what the owners of energy links say of them, to all by gossip, and to whoever asks.
 
-Reports spread as a notification that only devices start. GetGradients is made to be aggregated: summed, it is the
-delay cost of a whole grid and its distance from the optimum; with the stylesheet `most-congested.xslt`, the ten links
-nearest to their capacity. Knows no path and no flow: a RoutingState does.
+Statements go from device to device in a notification that only devices start: one hop, then it is the receiver's to
+tell on. GetGradients is made to be aggregated: summed, it is the delay cost of a whole grid and its distance from the
+optimum; with the stylesheet `most-congested.xslt`, the ten links nearest to their capacity. Knows no path, no flow and
+no key: a RoutingState does.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from gossip_ws.kernel.names import ROUTING
 from gossip_ws.kernel.terms import Priority
 from gossip_ws.routing.cost import delay
 from gossip_ws.routing.graph import Link
-from gossip_ws.routing.instance import MOST_KB, MOST_NODES
-from gossip_ws.routing.peer import GradientReport
+from gossip_ws.routing.instance import MOST_KB
 from gossip_ws.services import _spyne as spyne
 from gossip_ws.services.contract import call
 from gossip_ws.services.gossip import aggregate, gossip_enabled, notification
 from gossip_ws.services.hosting import SpyneHosted
 from gossip_ws.services.shape import reading
 
-MAX_REPORTS: Final = 64
-"""Links of one message: a device owns those that leave it."""
+MAX_SAID: Final = 64
+"""Statements of one message."""
+MAX_AGE: Final = 86_400.0
 LIFETIME: Final = 30.0
-"""Seconds after which a report is too old to be passed on: its owner has published others."""
+"""Seconds after which a message that has not arrived is too old: there have been others."""
 
 _ONCE: Final = {"min_occurs": 1, "nillable": False}
 _MOST_COST: Final = 1e15
 """Of one link: what `delay` says of a load of `MOST_KB` on a link that has failed is more, and given as this."""
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """`signed`: a statement as its owner signed it (`routing.statement`, then 64 octets of signature), whoever told it.
+    age: s since its owner measured, the time that others had it included."""
+
+    age: float
+    signed: bytes
+
+
 class RoutingState(Protocol):
     """Where a device's Routing service gets its numbers, and what is done with those of others."""
 
-    def heard(self, reports: Sequence[GradientReport]) -> None:
-        """Reports of links, by gossip: fresh or old, of links that there are or not."""
+    def heard(self, said: Sequence[Said]) -> None:
+        """Statements, by gossip: fresh or old, of owners that there are or not, genuine or not."""
 
     def links(self) -> Sequence[tuple[Link, float, float]]:
         """(link, capacity kb, load kb now) of each link that the device owns."""
@@ -45,22 +57,16 @@ class RoutingState(Protocol):
         """What the device's own flow would save at today's prices (`routing.peer.Peer.gap`)."""
 
 
-class GradientReportType(spyne.ComplexModel):
-    """What the owner of a link says of it: marginal cost and curvature follow from capacity and load.
+class SaidType(spyne.ComplexModel):
+    """What the owner of some links says of them, as it was told on.
 
-    seq rises with every report of the link. at: seconds since 1970 when the load was measured. capacity and load in
-    kb; a capacity of 0 is that of a link that has failed. sources: how many have flow on it.
+    age: seconds since it was measured. statement: octets in the owner's form, signed by it (docs/wire.md).
     """
 
     __namespace__ = ROUTING
-    __type_name__ = "GradientReport"
-    origin = spyne.Integer32(ge=0, lt=MOST_NODES, **_ONCE)
-    to = spyne.Integer32(ge=0, lt=MOST_NODES, **_ONCE)
-    seq = spyne.Integer64(ge=1, **_ONCE)
-    at = spyne.Double(ge=0, le=1e11, **_ONCE)
-    capacity = spyne.Double(ge=0, le=MOST_KB, **_ONCE)
-    load = spyne.Double(ge=0, le=MOST_KB, **_ONCE)
-    sources = spyne.Integer32(ge=0, le=MOST_NODES, **_ONCE)
+    __type_name__ = "Said"
+    age = spyne.Double(ge=0, le=MAX_AGE, **_ONCE)
+    statement = spyne.ByteArray(**_ONCE)
 
 
 class Gradient(spyne.ComplexModel):
@@ -76,7 +82,7 @@ class Gradient(spyne.ComplexModel):
 
 
 @gossip_enabled(
-    Gradients=notification(priority=Priority.STATUS, lifetime=LIFETIME),
+    Gradients=notification(priority=Priority.STATUS, lifetime=LIFETIME, one_hop=True),
     GetGradients=aggregate("sum", priority=Priority.STATUS),
 )
 class RoutingService(spyne.Service):
@@ -85,17 +91,12 @@ class RoutingService(spyne.Service):
     __service_name__ = "Routing"
 
     @spyne.rpc(
-        GradientReportType.customize(min_occurs=1, max_occurs=MAX_REPORTS, nillable=False),  # type: ignore[attr-defined]
-        _args=("report",),
+        SaidType.customize(min_occurs=1, max_occurs=MAX_SAID, nillable=False),  # type: ignore[attr-defined]
+        _args=("said",),
     )
-    def Gradients(ctx: Any, report: Iterable[Any]) -> None:
-        """A device says how it stands with the links that it owns."""
-        call(ctx).state.heard(
-            [
-                GradientReport((one.origin, one.to), one.seq, one.at, one.capacity, one.load, one.sources)
-                for one in report
-            ]
-        )
+    def Gradients(ctx: Any, said: Iterable[Any]) -> None:
+        """A device tells on what owners say of their links, itself among them."""
+        call(ctx).state.heard([Said(one.age, b"".join(one.statement)) for one in said])
 
     @spyne.rpc(_returns=spyne.Array(Gradient))
     def GetGradients(ctx: Any) -> Any:
@@ -115,18 +116,14 @@ def name(link: Link) -> str:
     return f"{link[0]}>{link[1]}"
 
 
-def reports_element(reports: Sequence[GradientReport]) -> bytes:
-    """The Gradients element of the routing WSDL, of at most `MAX_REPORTS` reports."""
-    return (
-        f'<r:Gradients xmlns:r="{ROUTING}">'
-        + "".join(
-            f"<r:report><r:origin>{one.link[0]}</r:origin><r:to>{one.link[1]}</r:to><r:seq>{one.seq}</r:seq>"
-            f"<r:at>{one.at!r}</r:at><r:capacity>{one.capacity!r}</r:capacity><r:load>{one.load!r}</r:load>"
-            f"<r:sources>{one.sources}</r:sources></r:report>"
-            for one in reports
-        )
-        + "</r:Gradients>"
-    ).encode()
+def gradients_element(said: Sequence[Said]) -> bytes:
+    """The Gradients element of the routing WSDL, of at most `MAX_SAID` statements."""
+    told = "".join(
+        f"<r:said><r:age>{min(one.age, MAX_AGE):.3f}</r:age>"
+        f"<r:statement>{b64encode(one.signed).decode()}</r:statement></r:said>"
+        for one in said
+    )
+    return f'<r:Gradients xmlns:r="{ROUTING}">{told}</r:Gradients>'.encode()
 
 
 def routing_service(state: RoutingState, path: str = "/Routing") -> SpyneHosted:

@@ -363,7 +363,8 @@ class Node:
         if superseded is not None:
             self._recent.forget(superseded)
             self._push.forget(superseded)
-        self._keep(content, hop, now)
+        if not content.terms.one_hop:
+            self._keep(content, hop, now)
         effects = self._push.relay(content, hop, now)
         if content.terms.variant is Variant.PUSH_PULL:
             effects += self._repair.ask(now)

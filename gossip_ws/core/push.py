@@ -1,5 +1,5 @@
 """How a one-way message goes on from here: at once to some equals, announced to others, and to the roster below
-until each gave a receipt."""
+until each gave a receipt. What goes a single hop goes to some of all these, and nobody is waited for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gossip_ws.core.messages import Advert, Content, Gossip, Hop, Prune, Receipt
 from gossip_ws.core.overlay import Overlay
 from gossip_ws.core.peers import Peer, PeerTable, overlaps
 from gossip_ws.core.seen import Recent
-from gossip_ws.core.spread import binding_for, plan
+from gossip_ws.core.spread import binding_for, plan, some_of_all
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -41,6 +41,8 @@ class Push:
     def relay(self, content: Content, hop: Hop | None, now: Instant) -> list[Effect]:
         """Everything that goes out because of a new message."""
         config, terms = self._config, content.terms
+        if terms.one_hop:
+            return self._to_some(content, now) if hop is None else []
         legs = plan(config, self._table, self._dice, terms, hop)
         age, hops = (hop.age, hop.hops + 1) if hop is not None else (max(now.wall - terms.issued, 0.0), 1)
         header = Hop(config.device, legs.sampled.tier, max(legs.sampled.rounds, 0), hops, age)
@@ -57,6 +59,13 @@ class Push:
             self._served[content.id] = _Served(waiting)
             effects.append(SetTimer(ServeAgain(content.id, 1), config.retry_first))
         return effects
+
+    def _to_some(self, content: Content, now: Instant) -> list[Effect]:
+        config, terms = self._config, content.terms
+        fanout = min(terms.budget(config.own_tier).fanout, config.max_fanout)
+        peers = some_of_all(self._table, self._dice, terms.scopes, fanout)
+        header = Hop(config.device, config.own_tier, 0, 1, max(now.wall - terms.issued, 0.0))
+        return [send(content, header, peers)] if peers else []
 
     def _to_equals(self, content: Content, hop: Hop | None, header: Hop, sampled: tuple[Peer, ...]) -> list[Effect]:
         terms = content.terms

@@ -1,8 +1,10 @@
-"""Where a message goes next: sampling among equals, the whole roster downward, the parent when it comes from below."""
+"""Where a message goes next: sampling among equals, the whole roster downward, the parent when it comes from below.
+One that goes a single hop: to some of all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log2
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.messages import Hop
@@ -67,6 +69,25 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
         if up:
             served.append(Leg(own_tier, rounds, up))
     return Plan(sampled, tuple(served))
+
+
+def some_of_all(table: PeerTable, dice: Dice, scopes: tuple[str, ...], fanout: int) -> tuple[Peer, ...]:
+    """At most `fanout` peers that `scopes` concern, drawn without regard to how they stand to this device, but that a
+    relation weighs as the logarithm of its size: one parent among a hundred equals is met often enough to join areas,
+    and a hundred equals do not leave a single child out."""
+    groups = [list(peers) for kind in Relation if (peers := table.up(kind, scopes))]
+    weights = [log2(1 + len(peers)) for peers in groups]
+    chosen: list[Peer] = []
+    while groups and len(chosen) < fanout:
+        left = dice.random() * sum(weights)
+        at = 0
+        while at < len(groups) - 1 and left >= weights[at]:
+            left -= weights[at]
+            at += 1
+        chosen.append(groups[at].pop(int(dice.random() * len(groups[at]))))
+        if not groups[at]:
+            del groups[at], weights[at]
+    return tuple(chosen)
 
 
 def may_ask(table: PeerTable, kind: Relation, terms: Terms) -> bool:

@@ -293,7 +293,8 @@ class Endpoint:
             if told is not None:
                 told(content.id if fault is None else fault)
 
-        if self.node.is_target(content):
+        # What goes a single hop comes from the service here: it is for its peers.
+        if self.node.is_target(content) and not content.terms.one_hop:
             self.invoke(operation, frame, content.terms.originator, judged, source)
         else:
             judged(Reply(b""))

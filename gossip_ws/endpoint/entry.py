@@ -50,6 +50,7 @@ def fix_terms(
         min_group=max(policy.min_group, wanted.min_group or 1) if request else 1,
         gathering=(wanted.gathering or policy.gathering) if request else Gathering.TREE,
         latest=policy.latest and not request,
+        one_hop=policy.one_hop and not request,
     )
     check_singling(fixed, policy)
     check_gathering(fixed)

@@ -60,8 +60,8 @@ class GossipPolicy:
 
     `fanout` and `rounds` of None follow the population's size. `scope` empty: the device's own scopes'
     whole area. `aggregate` is the filter of a client that names none (request-response only).
-    `lifetime` (s) is how long a message may spread. `timeout` (s), `min_group`, `gathering` and `latest` as in
-    `Terms`.
+    `lifetime` (s) is how long a message may spread. `timeout` (s), `min_group`, `gathering`, `latest` and
+    `one_hop` as in `Terms`.
     """
 
     variant: Variant = Variant.EAGER_PUSH
@@ -76,6 +76,7 @@ class GossipPolicy:
     min_group: int = 1
     gathering: Gathering = Gathering.TREE
     latest: bool = False
+    one_hop: bool = False
     notification: bool = False
     """Of a one-way operation: only a device's own service starts it. Its WSDL has an output and no input, and no client
     can call it."""

@@ -122,6 +122,9 @@ class Terms:
     gathering: Gathering = Gathering.TREE
     latest: bool = False
     """Of one originator's messages with the same action, types and scopes only the one issued last is in force."""
+    one_hop: bool = False
+    """From its origin to at most its own tier's fanout of peers, of whatever relation, once: nobody passes it on, keeps
+    it for others or gives a receipt. For state that each device merges and tells again."""
 
     @property
     def makes_tree(self) -> bool:

@@ -73,7 +73,7 @@ TIERS: Final = by_value(Tier)
 GATHERINGS: Final = by_value(Gathering)
 
 _COMMON = SOAP_ATTRIBUTES | {_ID, "Variant", "Binding", "Priority", "MinReplies", "TimeoutMs", "MinGroup", "Gathering"}
-_FIXED = _COMMON | {"Style", "Originator", "Issued", "Expires", "Prefixes", "Latest"}
+_FIXED = _COMMON | {"Style", "Originator", "Issued", "Expires", "Prefixes", "Latest", "OneHop"}
 _ASKED = _COMMON | {"LifetimeMs"}
 # The canonical form has its attributes in this order; only these two are new in every message.
 _TIMES = re.compile(
@@ -147,6 +147,7 @@ class TermsReader:
                 terms.min_group,
                 terms.gathering,
                 terms.latest,
+                terms.one_hop,
             ),
             prefixes,
         )
@@ -180,7 +181,10 @@ def _read_terms(element: etree._Element) -> Sealed:
         min_group=integer(values, "MinGroup", MAX_COUNT, 1, least=1),
         gathering=one_of(values, "Gathering", GATHERINGS) if "Gathering" in values else Gathering.TREE,
         latest=truth(values, "Latest"),
+        one_hop=truth(values, "OneHop"),
     )
+    if terms.one_hop and terms.style is not Style.ONE_WAY:
+        malformed("OneHop of a request")
     _check_lifetime(terms.issued, terms.expires)
     return Sealed(terms, prefixes)
 
@@ -199,6 +203,8 @@ def write_terms(terms: Terms, prefixes: tuple[str, ...]) -> str:
         rest += f' Gathering="{terms.gathering.value}"'
     if terms.latest:
         rest += ' Latest="true"'
+    if terms.one_hop:
+        rest += ' OneHop="true"'
     return (
         f'<g:Terms xmlns:g="{GOSSIP}" xmlns:wsd="{WSD}" wsd:Id="T" Variant="{terms.variant.value}"'
         f' Style="{terms.style.value}" Binding="{terms.binding.value}" Priority="{terms.priority.value}"'

@@ -250,6 +250,7 @@ def _write_assertion(operation: Operation, addresses: Addresses) -> dict[str, st
         "TimeoutMs": str(milliseconds(policy.timeout)),
         "MinGroup": str(policy.min_group),
         **({"Latest": "true"} if policy.latest else {}),
+        **({"OneHop": "true"} if policy.one_hop else {}),
         "Hosted": addresses.hosted,
         "Shadow": addresses.shadow,
     }
@@ -297,6 +298,7 @@ def _read_assertion(assertion: etree._Element, operation: str) -> Advertised:
         timeout=seconds(values, "TimeoutMs"),
         min_group=integer(values, "MinGroup", MAX_COUNT, least=1),
         latest=truth(values, "Latest"),
+        one_hop=truth(values, "OneHop"),
     )
     addresses = Addresses(required(values, "Hosted", MAX_URI), required(values, "Shadow", MAX_URI))
     fields = assertion.findall(_FIELD)

@@ -104,6 +104,11 @@ def test_prosumers_route_by_gossip_through_a_failed_link_and_without_the_informa
         assert phase["pulled_cost"] == pytest.approx(phase["cost"], rel=0.05)
         assert len(phase["congested"]) == 10
     assert hurt["cost"] > settled["cost"]
+    # Reports, and what membership and repair send in half a second beside them.
+    assert report["envelopes"] <= report["fanout"] == 4
+    for phase in report["phases"]:
+        assert 0 < phase["reports"] < phase["envelopes"] <= 4
+        assert phase["settled"] is not None
     assert "information system dead" in alone["what"]
     assert alone["cost"] == pytest.approx(settled["cost"], rel=0.05)
 

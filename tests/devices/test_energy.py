@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from gossip_ws.devices.energy import MOST_FLOWS, EnergyPlane, decode, encode
+from gossip_ws.devices.energy import FORGOTTEN_AT_ONCE, MOST_FLOWS, EnergyPlane, Flows, decode, encode
+from gossip_ws.routing.graph import Path
 
 CAPACITY = {(0, 1): 10.0, (1, 2): 10.0, (0, 2): 10.0}
 
@@ -103,12 +104,29 @@ def test_a_failed_link_carries_nothing_and_a_full_one_not_all() -> None:
     asyncio.run(_planes(Time(), body))
 
 
+FROM = [(f"127.93.0.{node + 1}", 40_000) for node in range(3)]
+
+
 def test_junk_and_what_is_meant_for_others_is_counted() -> None:
     async def body(planes: list[EnergyPlane]) -> None:
-        planes[1].datagram_received(b"junk", None)
-        planes[1].datagram_received(encode((0, 2), 1, 1.0), None)
-        planes[1].datagram_received(encode((2, 1, 0), 1, 1.0), None)
-        assert dict(planes[1].counters) == {"no energy message": 1, "not for this node": 1, "no such link": 1}
+        planes[1].datagram_received(b"junk", FROM[0])
+        planes[1].datagram_received(encode((0, 2), 1, 1.0), FROM[0])
+        planes[1].datagram_received(encode((2, 1, 0), 1, 1.0), FROM[2])
+        planes[1].datagram_received(encode((0, 1, 999), 1, 1.0), FROM[0])
+        assert dict(planes[1].counters) == {"no energy message": 1, "not for this node": 1, "no such link": 2}
+
+    asyncio.run(_planes(Time(), body))
+
+
+def test_a_message_is_taken_from_the_host_of_who_owns_the_link_before() -> None:
+    async def body(planes: list[EnergyPlane]) -> None:
+        # From elsewhere; from a node that is on the path, but not the one before.
+        planes[2].datagram_received(encode((0, 1, 2), 2, 1.0), ("127.93.0.9", 40_000))
+        planes[2].datagram_received(encode((0, 1, 2), 2, 1.0), FROM[0])
+        assert planes[2].delivered() == {}
+        assert dict(planes[2].counters) == {"not from the link's owner": 2}
+        planes[2].datagram_received(encode((0, 1, 2), 2, 1.0), FROM[1])
+        assert planes[2].delivered() == {0: 1.0}
 
     asyncio.run(_planes(Time(), body))
 
@@ -117,8 +135,31 @@ def test_what_is_remembered_of_a_link_is_bounded() -> None:
     async def body(planes: list[EnergyPlane]) -> None:
         for one in range(3, 70):
             for other in range(70, 140):
-                planes[1].datagram_received(encode((one, other, 1, 2), 2, 1e-3), None)
+                planes[1].datagram_received(encode((one, other, 0, 1, 2), 3, 1e-3), FROM[0])
         assert planes[1].load((1, 2)) == pytest.approx(MOST_FLOWS * 1e-3)
         assert planes[1].counters["too many flows"] == 67 * 70 - MOST_FLOWS
 
     asyncio.run(_planes(Time(), body))
+
+
+def test_the_running_load_is_the_sum_and_what_is_gone_is_forgotten_bit_by_bit() -> None:
+    dice = Random(4)
+    flows = Flows(5.0)
+    held: dict[Path, tuple[float, float]] = {}
+    for turn in range(600):
+        now = 0.1 * turn
+        path, kb = (dice.randrange(9), 9, 10 + dice.randrange(9)), dice.choice([0.0, dice.random()])
+        assert flows.put(path, kb, now)
+        held.pop(path, None)
+        if kb:
+            held[path] = (kb, now)
+        held = {path: one for path, one in held.items() if one[1] >= now - 5.0}
+        assert flows.load == pytest.approx(sum(kb for kb, _ in held.values()))
+    assert flows.settle(59.9) == {path: kb for path, (kb, _) in held.items()}
+    many = Flows(5.0)
+    for number in range(100):
+        many.put((number, 1_000), 1.0, 0.0)
+    # All are gone, but one datagram is not made to wait for that.
+    many.put((500, 1_000), 1.0, 9.0)
+    assert many.load == 101 - FORGOTTEN_AT_ONCE
+    assert (many.settle(9.0), many.load) == ({(500, 1_000): 1.0}, 1.0)

@@ -1,8 +1,9 @@
-"""Prosumers that route: what each publishes and when; several together, with a clock and a network of their own."""
+"""Prosumers that route: what each says and when; several together, with a network and clocks of their own."""
 
 from __future__ import annotations
 
 import heapq
+from base64 import b64decode
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -10,14 +11,18 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from gossip_ws.devices.router import GRADIENTS, KEEP, Router
-from gossip_ws.kernel.errors import sender_fault
+from gossip_ws.devices.hearsay import FANOUT, GRADIENTS, Hearsay, signed
+from gossip_ws.devices.relay import Relay
+from gossip_ws.devices.router import Router
+from gossip_ws.kernel.errors import LocalError, sender_fault
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import ROUTING, qname
 from gossip_ws.routing.certificate import certify, load_of
 from gossip_ws.routing.graph import Link, Path, links_of
 from gossip_ws.routing.kinds import Pattern, overlay
-from gossip_ws.routing.peer import GradientReport
+from gossip_ws.routing.statement import KEEP, LinkState, Statement
+from gossip_ws.security.keys import PrivateKey
+from gossip_ws.services.routing import Said
 
 SCOPE = "energy://test"
 WALL = 1_800_000_000.0
@@ -43,6 +48,21 @@ class Clock:
         self.time = until
 
 
+class Skewed:
+    """The clock of one device: whatever it shows, it goes at the pace of all others."""
+
+    def __init__(self, clock: Clock, ahead: float) -> None:
+        self._clock = clock
+        self._ahead = ahead
+
+    def now(self) -> Instant:
+        now = self._clock.now()
+        return Instant(now.monotonic + self._ahead, now.wall - 7 * self._ahead)
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self._clock.call_later(delay, callback)
+
+
 class Wires:
     """Links for all nodes at once: what was sent last is what they carry."""
 
@@ -60,64 +80,78 @@ class Wires:
         return len({path[0] for path, kb in self.flows.items() if kb and link in links_of(path)})
 
 
-def read(body: bytes) -> list[GradientReport]:
-    def value(one: Any, field: str) -> str:
-        return one.findtext(qname(ROUTING, field)) or ""
-
+def read(body: bytes) -> list[Said]:
     return [
-        GradientReport(
-            (int(value(one, "origin")), int(value(one, "to"))),
-            int(value(one, "seq")),
-            *(float(value(one, field)) for field in ("at", "capacity", "load")),
-            int(value(one, "sources")),
+        Said(
+            float(one.findtext(qname(ROUTING, "age")) or ""),
+            b64decode(one.findtext(qname(ROUTING, "statement")) or ""),
         )
-        for one in etree.fromstring(body).iter(qname(ROUTING, "report"))
+        for one in etree.fromstring(body).iter(qname(ROUTING, "said"))
     ]
 
 
 class Air:
-    """A Gossip for each router: what one originates, the others hear, each with a probability."""
+    """A Gossip for each device: what one originates, as many others hear as it asks for, each with a probability."""
 
     def __init__(self, dice: Random, loss: float = 0.0) -> None:
-        self.routers: list[Router] = []
-        self.sent: list[tuple[Router, list[GradientReport]]] = []
+        self.devices: list[Router | Relay] = []
+        self.sent = 0
+        self.said: list[Said] = []
         self._dice = dice
         self._loss = loss
 
-    def join(self, router: Router) -> None:
-        self.routers.append(router)
-        port: Any = _Port(self, router)
-        router.service(port)
+    @property
+    def routers(self) -> list[Router]:
+        return [one for one in self.devices if isinstance(one, Router)]
 
-    def originate(self, router: Router, body: bytes) -> None:
-        reports = read(body)
-        self.sent.append((router, reports))
-        for other in self.routers:
-            if other is not router and self._dice.random() >= self._loss:
-                other.heard(reports)
+    def join(self, device: Router | Relay) -> None:
+        self.devices.append(device)
+        port: Any = _Port(self, device)
+        device.service(port)
+
+    def originate(self, device: Router | Relay, body: bytes, fanout: int) -> None:
+        said = read(body)
+        self.said += said
+        others = [one for one in self.devices if one is not device]
+        for other in self._dice.sample(others, min(fanout, len(others))):
+            self.sent += 1
+            if self._dice.random() >= self._loss:
+                other.heard(said)
 
 
 class _Port:
-    def __init__(self, air: Air, router: Router) -> None:
+    def __init__(self, air: Air, device: Router | Relay) -> None:
         self._air = air
-        self._router = router
+        self._device = device
 
     def originate(self, action: str, body: bytes, wanted: Any) -> None:
         assert (action, wanted.scopes) == (GRADIENTS, (SCOPE,))
-        self._air.originate(self._router, body)
+        assert all(budget.rounds == 1 for budget in wanted.budgets)
+        self._air.originate(self._device, body, wanted.budgets[0].fanout)
 
 
-def built(nodes: int, loss: float, clock: Clock) -> tuple[Any, Wires, Air]:
+KEYS = [PrivateKey.generate() for _ in range(12)]
+
+
+def built(nodes: int, loss: float, clock: Clock, relays: int = 1) -> tuple[Any, Wires, Air]:
     dice = Random(5)
     instance = overlay(nodes, Pattern.ALL_TO_ALL, dice)
     wires = Wires(dict(instance.capacity))
     air = Air(dice, loss)
-    for node in range(nodes):
-        demands = {one.target: one.demand for one in instance.commodities if one.source == node}
-        plane: Any = wires
-        router = Router(node, instance.capacity, demands, plane, scope=SCOPE, tick=1.0, clock=clock, dice=Random(node))
-        air.join(router)
-        router.start()
+    public = {node: KEYS[node].public for node in range(nodes)}
+    for node in range(nodes + relays):
+        own = Skewed(clock, 1000.0 * (nodes - node))
+        hearsay = Hearsay(public, nodes + relays, scope=SCOPE, clock=own)
+        device: Router | Relay
+        if node < nodes:
+            plane: Any = wires
+            capacity, demands = instance.capacity, instance.demands[node]
+            chance = Random(node)
+            device = Router(node, capacity, demands, plane, hearsay, KEYS[node], tick=1.0, clock=own, dice=chance)
+        else:
+            device = Relay(hearsay, 1.0, own, Random(node))
+        air.join(device)
+        device.start()
     return instance, wires, air
 
 
@@ -145,38 +179,60 @@ def test_together_they_come_near_the_optimum_and_leave_a_failed_link() -> None:
     assert after.max_utilisation < 1
 
 
-def test_what_has_not_changed_is_published_now_and_then() -> None:
+def test_a_tick_costs_a_device_no_more_than_its_fanout_and_less_once_all_is_said() -> None:
+    clock = Clock()
+    _, _, air = built(8, 0.1, clock, relays=3)
+    # Half a tick is the least time between two of a device's wake-ups.
+    for tick in range(1, 20):
+        clock.run(0.5 * tick)
+        assert air.sent <= tick * FANOUT * len(air.devices)
+    clock.run(100.0)
+    settled = air.sent
+    clock.run(100.0 + 3 * KEEP)
+    assert air.sent - settled < 0.9 * 3 * KEEP * FANOUT * len(air.devices)
+
+
+def test_what_has_not_changed_is_said_now_and_then() -> None:
     clock = Clock()
     _, _, air = built(6, 0.0, clock)
     clock.run(60.0)
-    air.sent.clear()
+    made = [router.counters["statements made"] for router in air.routers]
     clock.run(60.0 + 3 * KEEP)
-    ticks = 3 * KEEP * len(air.routers)
-    # Settled: each link some three times in thirty ticks.
-    links = len(air.routers[0].links())
-    published = sum(len(reports) for _, reports in air.sent)
-    assert 2 * links * len(air.routers) <= published <= 5 * links * len(air.routers) < ticks * links
+    for router, before in zip(air.routers, made, strict=True):
+        assert 2 <= router.counters["statements made"] - before <= 5
 
 
-def test_a_refused_report_is_counted_and_the_next_tick_goes_on() -> None:
+def test_a_refused_message_is_counted_and_the_next_tick_goes_on() -> None:
     clock = Clock()
     _, _, air = built(6, 0.0, clock)
 
-    def busy(router: Router, body: bytes) -> None:
+    def busy(*_: object) -> None:
         raise sender_fault("Busy", "too many")
 
     air.originate = busy  # type: ignore[method-assign]
     clock.run(5.0)
-    assert all(router.counters["reports refused"] >= 2 for router in air.routers)
+    assert all(router.counters["messages refused"] >= 2 for router in air.routers)
 
 
-def test_own_links_and_unknown_ones_are_not_taken_from_others() -> None:
+def test_who_starts_anew_with_a_clock_gone_back_is_heard_again() -> None:
     clock = Clock()
     _, _, air = built(6, 0.0, clock)
     router = air.routers[0]
-    own, *_ = router.links()
-    router.heard([GradientReport(own[0], 9, WALL, 1.0, 1.0, 1), GradientReport((900, 901), 9, WALL, 1.0, 1.0, 1)])
-    assert router.counters == {"reports known or of no link": 2}
+    (link, capacity, _), *_ = router.links()
+    before = Statement(0, 1 << 50, (LinkState(link[1], capacity, 1.0, 1),))
+    router.heard([Said(0.0, signed(before, KEYS[0]))])
+    clock.run(1.0)
+    own = [one.signed for one in air.said if one.signed[:2] == bytes(2)]
+    assert int.from_bytes(own[-1][2:10]) > 1 << 50
+
+
+def test_more_links_than_a_statement_has_room_for_are_refused() -> None:
+    capacity = {(0, node): 1.0 for node in range(1, 66)}
+    wires: Any = Wires(capacity)
+    clock = Clock()
+    hearsay = Hearsay({}, 1, scope=SCOPE, clock=clock)
+    with pytest.raises(LocalError, match="at most 64"):
+        Router(0, capacity, {}, wires, hearsay, KEYS[0], tick=1.0, clock=clock, dice=Random(1))
 
 
 def test_a_path_that_is_left_is_told_to_carry_nothing() -> None:

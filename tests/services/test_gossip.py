@@ -93,6 +93,7 @@ def test_the_policies_stand_on_the_operations_and_behaviour_is_the_same(ask: Any
         ({"Set": aggregate("sum")}, "Set is one-way"),
         ({"Loads": push()}, "needs a default aggregate"),
         ({"Loads": aggregate("sum", latest=True)}, "nothing of it stays in force"),
+        ({"Loads": aggregate("sum", one_hop=True)}, "as far as its replies come from"),
         ({"Name": aggregate("sum")}, "Name has no response"),
         ({"Last": aggregate("sum")}, "Last has no response"),
     ],

@@ -1,4 +1,4 @@
-"""The Routing service of one device: reports in, gradients out, and how those of many are combined."""
+"""The Routing service of one device: statements in, gradients out, and how those of many are combined."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from gossip_ws.kernel.terms import Filter
 from gossip_ws.ports import Combination, Input, Reply
 from gossip_ws.routing.cost import delay
 from gossip_ws.routing.graph import Link
-from gossip_ws.routing.peer import GradientReport
-from gossip_ws.services.routing import name, reports_element, routing_service
+from gossip_ws.services.routing import MAX_SAID, Said, gradients_element, name, routing_service
 
-ONE = GradientReport((3, 12), 7, 1_800_000_000.25, 35.5, 1e-05, 4)
-FAILED = GradientReport((0, 1), 1, 0.0, 0.0, 12.0, 1)
+ONE = Said(1.25, bytes(range(180)))
+LONG = Said(0.0, bytes(900))
 
 
 class State:
     def __init__(self, *links: tuple[Link, float, float], gap: float = 0.0) -> None:
-        self.reports: list[GradientReport] = []
+        self.said: list[Said] = []
         self._links = links
         self._gap = gap
 
-    def heard(self, reports: Any) -> None:
-        self.reports += reports
+    def heard(self, said: Any) -> None:
+        self.said += said
 
     def links(self) -> Any:
         return self._links
@@ -51,36 +50,35 @@ def gradients(ask: Any, state: State) -> bytes:
     return outcome.body
 
 
-def test_reports_arrive_as_they_were_made(ask: Any) -> None:
+def test_statements_arrive_as_they_were_signed(ask: Any) -> None:
     state = State()
-    assert isinstance(ask(routing_service(state), "Gradients", reports_element([ONE, FAILED])), Reply)
-    assert state.reports == [ONE, FAILED]
+    assert isinstance(ask(routing_service(state), "Gradients", gradients_element([ONE, LONG])), Reply)
+    assert state.said == [ONE, LONG]
 
 
 @pytest.mark.parametrize(
     ("told", "instead"),
     [
-        ("<r:load>1e-05</r:load>", "<r:load>-1</r:load>"),
-        ("<r:load>1e-05</r:load>", "<r:load>NaN</r:load>"),
-        ("<r:capacity>35.5</r:capacity>", "<r:capacity>INF</r:capacity>"),
-        ("<r:seq>7</r:seq>", "<r:seq>0</r:seq>"),
-        ("<r:origin>3</r:origin>", "<r:origin>1000</r:origin>"),
-        ("<r:sources>4</r:sources>", ""),
+        ("<r:age>1.250</r:age>", "<r:age>-1</r:age>"),
+        ("<r:age>1.250</r:age>", "<r:age>NaN</r:age>"),
+        ("<r:age>1.250</r:age>", "<r:age>86401</r:age>"),
+        ("<r:age>1.250</r:age>", ""),
+        ("<r:statement>AAEC", "<r:statement>?AEC"),
     ],
 )
-def test_a_report_out_of_bounds_is_refused(told: str, instead: str, ask: Any) -> None:
+def test_what_is_no_statement_is_refused(told: str, instead: str, ask: Any) -> None:
     state = State()
-    element = reports_element([ONE]).decode()
+    element = gradients_element([ONE]).decode()
     assert told in element
     outcome = ask(routing_service(state), "Gradients", element.replace(told, instead).encode())
     assert isinstance(outcome, Fault)
-    assert state.reports == []
+    assert state.said == []
 
 
-def test_more_reports_than_fit_are_refused(ask: Any) -> None:
+def test_more_than_fits_is_refused(ask: Any) -> None:
     state = State()
-    assert isinstance(ask(routing_service(state), "Gradients", reports_element([ONE] * 65)), Fault)
-    assert state.reports == []
+    assert isinstance(ask(routing_service(state), "Gradients", gradients_element([ONE] * (MAX_SAID + 1))), Fault)
+    assert state.said == []
 
 
 def test_the_own_links_with_their_cost_and_the_gap_once(ask: Any) -> None:

@@ -117,9 +117,14 @@ terms = st.builds(
     timeout=milliseconds,
     min_group=st.integers(1, 10**9),
     latest=st.booleans(),
+    one_hop=st.booleans(),
 ).flatmap(
     lambda made: st.integers(1_000, 604_799_000_000).map(
-        lambda us: replace(made, expires=(round(made.issued * 1_000_000) + us) / 1_000_000)
+        lambda us: replace(
+            made,
+            expires=(round(made.issued * 1_000_000) + us) / 1_000_000,
+            one_hop=made.one_hop and made.style is Style.ONE_WAY,
+        )
     )
 )
 
@@ -314,6 +319,7 @@ def test_what_would_not_fit_with_a_hop_is_loud_at_the_origin() -> None:
         ({"expires": TERMS.issued + 604_801}, "LifetimeTooLong"),
         ({"expires": TERMS.issued}, "Malformed"),
         ({"min_group": 0}, "Malformed"),
+        ({"style": Style.REQUEST_RESPONSE, "one_hop": True}, "Malformed"),
         ({"originator": ""}, "Malformed"),
     ],
 )

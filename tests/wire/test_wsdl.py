@@ -40,7 +40,9 @@ SET = Operation(
     f"{TARIFF}:SetTariff",
     Style.ONE_WAY,
     QName(f"{{{TARIFF}}}SetTariff"),
-    policy=GossipPolicy(fanout=3, priority=Priority.STATUS, scope="grid://city/a&b", lifetime=1.5, latest=True),
+    policy=GossipPolicy(
+        fanout=3, priority=Priority.STATUS, scope="grid://city/a&b", lifetime=1.5, latest=True, one_hop=True
+    ),
 )
 GET = Operation("GetTariff", f"{TARIFF}:GetTariff", Style.REQUEST_RESPONSE, QName(f"{{{TARIFF}}}GetTariff"))
 
@@ -195,6 +197,7 @@ def test_a_shadow_needs_an_operation_that_gossips_and_that_the_wsdl_has() -> Non
         (b'Operation="SetTariff"', b'Operation="GetTariff"'),
         (b'LifetimeMs="1500"', b'LifetimeMs="1e3"'),
         (b'Latest="true"', b'Latest="perhaps"'),
+        (b'OneHop="true"', b'OneHop="perhaps"'),
         (b"</wsdl:definitions>", b""),
         (b"?>", b"?><!DOCTYPE x [<!ENTITY e 'x'>]>"),
     ],

@@ -1,0 +1,100 @@
+"""What one device has heard of all energy links, and tells on: once a tick, to a few, in one message.
+
+A statement is taken if its owner signed it, whoever brings it, and dated by this device's own clock: it comes with its
+age. So whoever tells on can hold a statement back, or lie about its age, but not change it, and no two devices need
+clocks that agree. Does not know what a statement is good for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gossip_ws.kernel.errors import GossipError
+from gossip_ws.kernel.names import ROUTING
+from gossip_ws.kernel.terms import Budget, Tier, Wanted
+from gossip_ws.ports import Clock, Gossip
+from gossip_ws.routing.rumours import Rumours
+from gossip_ws.routing.statement import Statement, decode, encode
+from gossip_ws.security.keys import PrivateKey, PublicKey
+from gossip_ws.services.routing import Said, gradients_element
+
+GRADIENTS: Final = ROUTING + ":Gradients"
+FANOUT: Final = 4
+"""Peers that are told in a tick. Three need a fifth more ticks to tell thirty everything, and two a half more."""
+ROOM: Final = 2_000
+"""Octets of statements in a message, which then fits a datagram: nine of owners with four links. What does not fit goes
+with the next."""
+_ELEMENT: Final = len("<r:said><r:age>12.345</r:age><r:statement></r:statement></r:said>")
+_CONTEXT: Final = b"gossip-ws gradients 1\n"
+_SIGNATURE: Final = 64
+
+
+def signed(statement: Statement, key: PrivateKey) -> bytes:
+    """A statement as it travels: its octets, then the owner's signature."""
+    octets = encode(statement)
+    return octets + key.sign(_CONTEXT + octets)
+
+
+class Hearsay:
+    """`keys`: of every owner. `nodes`: how many tell on, owners among them. `scope`: what they all have. `fanout`:
+    peers that are told in a tick."""
+
+    def __init__(
+        self, keys: Mapping[int, PublicKey], nodes: int, *, scope: str, clock: Clock, fanout: int = FANOUT
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._rumours: Rumours[tuple[bytes, float]] = Rumours(keys, nodes)
+        budgets = tuple(Budget(tier, fanout, 1) for tier in (Tier.WAN, Tier.FAN))
+        self._wanted = Wanted(scopes=(scope,), budgets=budgets)
+        self.gossip: Gossip | None = None
+        """By which it tells; until it is set, nobody is told."""
+        self.counters: Counter[str] = Counter()
+
+    def heard(self, said: Sequence[Said]) -> list[tuple[Statement, float]]:
+        """Those that are news, each with the monotonic time by the own clock when it was measured. What others said is
+        kept to be told on, if its owner signed it."""
+        now = self._clock.now().monotonic
+        news = []
+        for one in said:
+            octets, signature = one.signed[:-_SIGNATURE], one.signed[-_SIGNATURE:]
+            try:
+                statement = decode(octets)
+            except ValueError:
+                self.counters["no statement"] += 1
+                continue
+            if not self._rumours.is_news(statement):
+                self.counters["statements known or of nobody"] += 1
+            elif not self._keys[statement.owner].verifies(signature, _CONTEXT + octets):
+                self.counters["statements not signed by their owner"] += 1
+            else:
+                self._take(statement, one.signed, now - one.age)
+                self.counters["statements taken"] += 1
+                news.append((statement, now - one.age))
+        return news
+
+    def say(self, signed: bytes) -> None:
+        """Tell an own statement, measured just now."""
+        # As others will read it: who brings it back is then seen to have it.
+        self._take(decode(signed[:-_SIGNATURE]), signed, self._clock.now().monotonic)
+        self.counters["statements made"] += 1
+
+    def tell(self) -> None:
+        """Once a tick: one message to some peers, if there is anything to tell."""
+        if self.gossip is None:
+            return
+        now = self._clock.now().monotonic
+        said = [Said(now - at, signed) for signed, at in self._rumours.tell(ROOM)]
+        if not said:
+            return
+        try:
+            self.gossip.originate(GRADIENTS, gradients_element(said), self._wanted)
+            self.counters["statements told"] += len(said)
+        except GossipError:
+            # Too many at once, say. It is told in the next tick too.
+            self.counters["messages refused"] += 1
+
+    def _take(self, statement: Statement, signed: bytes, at: float) -> None:
+        self._rumours.take(statement, (signed, at), _ELEMENT + -(-len(signed) // 3) * 4)

@@ -1,0 +1,70 @@
+"""The latest statement of every owner that one node knows of, and which of them it still has to tell others.
+
+A rumour is told in some messages and then rests (Demers et al., 1987): as many as it takes to reach everybody, fewer
+where others tell it back. Refuses to know who is told and what a statement says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from math import ceil, log
+from typing import Final, Generic, TypeVar
+
+from gossip_ws.routing.statement import Statement
+
+T = TypeVar("T")
+
+MORE: Final = 2
+"""Messages in which a rumour is told beyond the ln n in which it reaches n nodes."""
+
+
+@dataclass(slots=True)
+class _Rumour(Generic[T]):
+    statement: Statement
+    carried: T
+    size: int
+    change: float
+    left: int
+
+
+class Rumours(Generic[T]):
+    """One node's. `owners`: whose statements there can be, which bounds the memory. `nodes`: how many there are to
+    tell. What is kept with a statement, a T, goes where the statement goes."""
+
+    __slots__ = ("_held", "_owners", "_tellings")
+
+    def __init__(self, owners: Collection[int], nodes: int) -> None:
+        self._owners = frozenset(owners)
+        self._tellings = ceil(log(max(nodes, 2))) + MORE
+        self._held: dict[int, _Rumour[T]] = {}
+
+    def is_news(self, statement: Statement) -> bool:
+        """Is it an owner's, and later than what is held? Who brings what is held need not be told it: then it rests
+        one message sooner."""
+        held = self._held.get(statement.owner)
+        if held is None:
+            return statement.owner in self._owners
+        if held.left and held.statement == statement:
+            held.left -= 1
+        return statement.seq > held.statement.seq
+
+    def take(self, statement: Statement, carried: T, size: int = 1) -> None:
+        """Hold what `is_news` in the place of what was held of its owner, and tell it. size: as `tell` counts room."""
+        held = self._held.get(statement.owner)
+        change = statement.change(held.statement if held is not None else None)
+        self._held[statement.owner] = _Rumour(statement, carried, size, change, self._tellings)
+
+    def tell(self, room: int) -> list[T]:
+        """What the next message says: what has room, and one at least. First what was told least, and of that what has
+        changed most; the rest is for the message after."""
+        waiting = [one for one in self._held.values() if one.left]
+        waiting.sort(key=lambda one: (one.left, one.change), reverse=True)
+        told: list[T] = []
+        for one in waiting:
+            if told and one.size > room:
+                break
+            room -= one.size
+            one.left -= 1
+            told.append(one.carried)
+        return told

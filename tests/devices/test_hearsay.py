@@ -1,0 +1,152 @@
+"""What a device takes of what it is told of energy links, what it makes of it, and when it tells it on."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from gossip_ws.devices.hearsay import GRADIENTS, ROOM, Hearsay, signed
+from gossip_ws.kernel.instant import Instant
+from gossip_ws.kernel.names import ROUTING, qname
+from gossip_ws.routing.statement import LinkState, Statement
+from gossip_ws.security.keys import PrivateKey
+from gossip_ws.services.routing import Said
+
+KEYS = [PrivateKey.generate() for _ in range(40)]
+PUBLIC = {node: key.public for node, key in enumerate(KEYS)}
+
+
+class Clock:
+    """Shows what it is told to."""
+
+    time = 100.0
+
+    def now(self) -> Instant:
+        return Instant(self.time, 0.0)
+
+    def call_later(self, delay: float, callback: Any) -> None:
+        raise AssertionError("it waits for nothing")
+
+
+class Ear:
+    """A Gossip that notes what is told."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def originate(self, action: str, body: bytes, wanted: Any) -> None:
+        assert (action, wanted.scopes, {one.fanout for one in wanted.budgets}) == (GRADIENTS, ("energy://t",), {3})
+        self.bodies.append(body)
+
+    def said(self) -> list[tuple[float, bytes]]:
+        """(age, statement) of the last message."""
+        return [
+            (float(one.findtext(qname(ROUTING, "age"))), b64decode(one.findtext(qname(ROUTING, "statement"))))
+            for one in etree.fromstring(self.bodies[-1])
+        ]
+
+
+def statement(owner: int, seq: int = 1, load: float = 5.0) -> Statement:
+    return Statement(owner, seq, tuple(LinkState(100 + to, 16.0, load, 3) for to in range(4)))
+
+
+def said(owner: int, seq: int = 1, age: float = 0.0, load: float = 5.0) -> Said:
+    return Said(age, signed(statement(owner, seq, load), KEYS[owner]))
+
+
+@pytest.fixture
+def heard() -> tuple[Hearsay, Clock, Ear]:
+    clock = Clock()
+    hearsay = Hearsay(PUBLIC, 40, scope="energy://t", clock=clock, fanout=3)
+    ear: Any = Ear()
+    hearsay.gossip = ear
+    return hearsay, clock, ear
+
+
+Built = tuple[Hearsay, Clock, Ear]
+
+
+def test_what_an_owner_signed_is_taken_whoever_tells_it_and_only_once(heard: Built) -> None:
+    hearsay, _, _ = heard
+    assert hearsay.heard([said(3, age=2.5)]) == [(statement(3), 97.5)]
+    assert hearsay.heard([said(3, age=0.5)]) == []
+    assert hearsay.heard([said(3, seq=2), said(3, seq=1)]) == [(statement(3, 2), 100.0)]
+    assert hearsay.counters == {"statements taken": 2, "statements known or of nobody": 2}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        # Another load; what one signed in another's name; its own signature cut short.
+        signed(statement(3), KEYS[3]).replace(b"\x40\xa0", b"\x40\xb0"),
+        signed(statement(3), KEYS[4]),
+        signed(statement(3), KEYS[3])[:-64] + bytes(64),
+    ],
+)
+def test_what_its_owner_did_not_sign_is_not_taken_and_not_told(forged: bytes, heard: Built) -> None:
+    hearsay, _, ear = heard
+    assert hearsay.heard([Said(0.0, forged)]) == []
+    assert hearsay.counters == {"statements not signed by their owner": 1}
+    hearsay.tell()
+    assert ear.bodies == []
+
+
+@pytest.mark.parametrize("junk", [b"", bytes(64), bytes(200), signed(statement(3), KEYS[3])[:-1], bytes(5000)])
+def test_junk_is_counted(junk: bytes, heard: Built) -> None:
+    hearsay, _, _ = heard
+    assert hearsay.heard([Said(0.0, junk)]) == []
+    assert hearsay.counters == {"no statement": 1}
+
+
+def test_of_whom_no_key_is_known_nothing_is_taken(heard: Built) -> None:
+    hearsay, _, _ = heard
+    assert hearsay.heard([Said(0.0, signed(statement(99), KEYS[0]))]) == []
+    assert hearsay.counters == {"statements known or of nobody": 1}
+
+
+def test_what_is_told_on_is_older_by_the_time_that_it_was_here(heard: Built) -> None:
+    hearsay, clock, ear = heard
+    hearsay.heard([said(3, age=2.5)])
+    clock.time += 1.25
+    hearsay.tell()
+    assert ear.said() == [(3.75, said(3).signed)]
+
+
+def test_an_own_statement_is_told_until_others_tell_it_back(heard: Built) -> None:
+    hearsay, _, ear = heard
+    # A load that a single-precision number cannot hold comes back as another one.
+    own = signed(statement(7, load=0.1), KEYS[7])
+    hearsay.say(own)
+    hearsay.tell()
+    assert ear.said() == [(0.0, own)]
+    for _ in range(40):
+        hearsay.heard([Said(1.0, own)])
+    hearsay.tell()
+    assert len(ear.bodies) == 1
+
+
+def test_a_message_fits_a_datagram_and_what_does_not_goes_with_the_next(heard: Built) -> None:
+    hearsay, _, ear = heard
+    hearsay.heard([said(owner, load=5.0) for owner in range(30)])
+    told: list[bytes] = []
+    for _ in range(4):
+        hearsay.tell()
+        assert len(ear.bodies[-1]) <= ROOM + 200
+        told += [octets for _, octets in ear.said()]
+    assert len(set(told)) == 30
+    # What has changed more goes before what was told as little.
+    hearsay.heard([said(owner, 2, load=5.0 + owner / 100) for owner in range(30)])
+    hearsay.tell()
+    assert {int.from_bytes(octets[:2]) for _, octets in ear.said()} == set(range(30 - len(ear.said()), 30))
+
+
+def test_what_everybody_must_have_is_told_no_more(heard: Built) -> None:
+    hearsay, _, ear = heard
+    hearsay.heard([said(3)])
+    for _ in range(50):
+        hearsay.tell()
+    # ln 40 and two more.
+    assert len(ear.bodies) == 6
