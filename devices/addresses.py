@@ -6,11 +6,11 @@ Asks the system what there is; whom to tell of a change is up to whoever has it 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from gossip_ws.devices.choice import Choice
 from gossip_ws.devices.multihome import Multihomed
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.homes import Local
 from gossip_ws.net.interfaces import present
@@ -46,7 +46,7 @@ class Addresses:
             raise LocalError(f"not addresses of this machine: {', '.join(self._choice.literals)}")
         await self._outward.open(needed, self._choice.of(known), handle)
 
-    def watch(self, period: float, moved: Callable[[], None], counters: Counter[str]) -> None:
+    def watch(self, period: float, moved: Callable[[], None], counters: Counts) -> None:
         """Look every `period` seconds, and call `moved` after each change, when `outward` is there already."""
         self._watching = asyncio.create_task(self._watch(period, moved, counters))
 
@@ -65,7 +65,7 @@ class Addresses:
             return (Local(bare, zone, 0, 128 if ":" in bare else 32),)
         return present()
 
-    async def _watch(self, period: float, moved: Callable[[], None], counters: Counter[str]) -> None:
+    async def _watch(self, period: float, moved: Callable[[], None], counters: Counts) -> None:
         while True:
             await asyncio.sleep(period)
             try:

@@ -6,7 +6,6 @@ The command line's side of DPWS: uses the protocols and the network of the devic
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -24,6 +23,7 @@ from gossip_ws.dpws.seeker import ProxySilent, Seeker
 from gossip_ws.endpoint.courier import by_http, repeated
 from gossip_ws.endpoint.server import DEVICE_PATH
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.effects import SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
 from gossip_ws.kernel.homes import Local
@@ -264,7 +264,7 @@ class _Search:
         self._dice = Random(randbits(64))
         self._outward = outward
         self._clock = LoopClock()
-        self._counters: Counter[str] = Counter()
+        self._counters = Counts()
         self._seeker = Seeker(
             dice=self._dice,
             # A shorter wait finds only those whose random delay was short.

@@ -68,14 +68,12 @@ class Detector:
         self._dice = dice
         self._heard: dict[DeviceId, float] = {}
         self._looks: dict[DeviceId, _Look] = {}
+        self.watched: set[DeviceId] = set()
+        """The neighbours and who is looked at: to look into, without a call, for every message that comes."""
         self._over: dict[DeviceId, bytes] = {}
         self._helped: dict[bytes, _Help] = {}
         self._help = Allowance(HELP_RATE, HELPED)
         self._pings = max(int(config.suspicion / PING_GAP), 1)
-
-    def __contains__(self, device: DeviceId) -> bool:
-        """Is it a neighbour, or looked at?"""
-        return device in self._heard or device in self._looks
 
     def is_suspicious(self, device: DeviceId) -> bool:
         """Is it being looked at?"""
@@ -92,6 +90,8 @@ class Detector:
             self._over[device] = look.nonce
         if device in self._heard:
             self._heard[device] = now.monotonic
+        else:
+            self.watched.discard(device)
 
     def lately(self, device: DeviceId, now: Instant) -> bool:
         """Was it heard within the last period?"""
@@ -101,11 +101,15 @@ class Detector:
         """It is no neighbour any more, or dead."""
         self._heard.pop(device, None)
         self._looks.pop(device, None)
+        self.watched.discard(device)
 
     def round(self, neighbours: Collection[DeviceId], now: Instant) -> list[Effect]:
         """Look at the neighbour that has been silent for longest, if for long: a link needs one ping for both ends."""
         for device in [device for device in self._heard if device not in neighbours]:
             del self._heard[device]
+            if device not in self._looks:
+                self.watched.discard(device)
+        self.watched.update(neighbours)
         for device in neighbours:
             since = self._heard.setdefault(device, now.monotonic)
             # Who answers stays held, registered here or not.
@@ -122,6 +126,7 @@ class Detector:
         if len(self._looks) >= LOOKS:
             return [Dropped("too many suspicions")]
         nonce = self._nonce()
+        self.watched.add(peer.device)
         self._looks[peer.device] = _Look(peer, nonce, tuple(self._dice.sample(helpers, len(helpers))))
         return [self._ping(self._looks[peer.device]), self._later(peer.device, nonce, 1, self._config.probe_timeout)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Peer, Relation
@@ -15,8 +16,7 @@ from gossip_ws.kernel.names import DeviceId, GossipId, QName
 from gossip_ws.kernel.terms import Filter, Gathering
 
 
-@dataclass(frozen=True, slots=True)
-class Invoke:
+class Invoke(NamedTuple):
     """Call this device's hosted service. Completion: `Node.invoked`."""
 
     id: GossipId

@@ -76,6 +76,11 @@ class Membership:
         self._refuted_at = float("-inf")
 
     @property
+    def watched(self) -> set[DeviceId]:
+        """Those whose signs of life are waited for, besides the dead."""
+        return self._detector.watched
+
+    @property
     def views(self) -> tuple[View, ...]:
         return tuple(self._views.values())
 
@@ -130,9 +135,7 @@ class Membership:
     # -- life ----------------------------------------------------------------------------------
 
     def heard(self, sender: DeviceId, source: Address, now: Instant) -> list[Effect]:
-        """A message came: from a registered address it is a sign of life."""
-        if sender not in self._detector and not self._table.is_down(sender):
-            return []
+        """A message came of one that is watched or down: from its registered address it is a sign of life."""
         peer = self._table.get(sender)
         return self.alive(peer, now) if peer is not None and speaks_from(peer, source) else []
 

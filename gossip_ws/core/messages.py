@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from gossip_ws.core.peers import Peer
 from gossip_ws.kernel.address import Address
@@ -35,8 +36,7 @@ class Content:
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """The part each hop writes anew: unsigned, so never trusted beyond what the terms allow.
 
     `tier` and `rounds`: where the receiver stands in which budget. `age` and `remaining` are seconds
@@ -54,8 +54,7 @@ class Hop:
     receipt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Gossip:
+class Gossip(NamedTuple):
     """An application message on its way."""
 
     content: Content
@@ -278,4 +277,6 @@ class Shuffle:
 
 MembershipMessage = PingRequest | Suspect | Alive | Neighbor | NeighborReply | Disconnect | Shuffle
 
-Message = Gossip | Receipt | Partial | Merge | Digest | Advert | Fetch | Prune | Ping | Ack | MembershipMessage
+Aside = Receipt | Partial | Merge | Digest | Advert | Fetch | Prune | Ping | Ack | MembershipMessage
+"""What devices say to one another beside the messages that they pass on."""
+Message = Gossip | Aside

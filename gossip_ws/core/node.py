@@ -33,6 +33,7 @@ from gossip_ws.core.membership import Membership
 from gossip_ws.core.messages import (
     Ack,
     Advert,
+    Aside,
     Content,
     Digest,
     Fetch,
@@ -67,10 +68,36 @@ from gossip_ws.kernel.scopes import any_covers
 from gossip_ws.kernel.terms import Gathering, Style, Variant
 
 _DUPLICATE: Final = Dropped("duplicate")
+_ADAPTIVE: Final = Variant.ADAPTIVE
+"""As `address.UDP`."""
 
 
 class Node:
     """One device's gossip protocol. `hosted`: the actions that it can deliver and contribute to."""
+
+    __slots__ = (
+        "_allowance",
+        "_booted",
+        "_dice",
+        "_down",
+        "_enrolment",
+        "_hosted",
+        "_in_force",
+        "_overlay",
+        "_own",
+        "_push",
+        "_recent",
+        "_registrar",
+        "_repair",
+        "_requests",
+        "_seen",
+        "_seen_ids",
+        "_spreading",
+        "_watched",
+        "config",
+        "membership",
+        "peers",
+    )
 
     def __init__(self, config: NodeConfig, dice: Dice, booted: Instant, hosted: Container[str]) -> None:
         self.config = config
@@ -79,6 +106,7 @@ class Node:
         self._dice = dice
         self._booted = booted
         self._seen = Seen(config.seen_limit)
+        self._seen_ids = self._seen.ids
         self._recent = Recent(config.store_limit, config.store_octets)
         self._in_force = InForce(config.in_force_limit, config.max_lifetime)
         self._allowance = Allowance(config.max_rate, config.max_burst)
@@ -88,6 +116,9 @@ class Node:
         self._own = Own(config, self.peers)
         self._enrolment = Enrolment(config, self.peers, dice, self._own)
         self.membership = Membership(config, self.peers, dice, self._own, self._died, self._returned)
+        # Looked into for every message that comes, so without a call.
+        self._watched = self.membership.watched
+        self._down = self.peers.down
         self._overlay = Overlay(self.peers, self.membership)
         self._push = Push(config, self.peers, dice, self._recent, self._overlay)
         self._repair = Repair(config, self.peers, dice, self._seen, self._recent, self._requests, self._overlay)
@@ -144,16 +175,19 @@ class Node:
 
     def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         """One decoded, verified message from `source`."""
-        sender = message.hop.sender if isinstance(message, Gossip) else message.sender
+        if isinstance(message, Gossip):
+            sender = message.hop.sender
+            if sender in self._watched or (self._down and sender in self._down):
+                return [*self.membership.heard(sender, source, now), *self._gossip(message, source, now)]
+            return self._gossip(message, source, now)
+        sender = message.sender
         # An Ack is a sign of life by its nonce only: helpers pass it on.
-        back = [] if isinstance(message, Ack) else self.membership.heard(sender, source, now)
-        effects = self._received(message, source, now)
-        return [*back, *effects] if back else effects
+        if (sender in self._watched or sender in self._down) and not isinstance(message, Ack):
+            return [*self.membership.heard(sender, source, now), *self._received(message, source, now)]
+        return self._received(message, source, now)
 
-    def _received(self, message: Message, source: Address, now: Instant) -> list[Effect]:
+    def _received(self, message: Aside, source: Address, now: Instant) -> list[Effect]:
         match message:
-            case Gossip():
-                return self._gossip(message, source, now)
             case Receipt():
                 unknown = self._from_peer(message.sender, source)
                 if unknown:
@@ -285,7 +319,7 @@ class Node:
 
     def holds(self, id: GossipId) -> bool:
         """Was this message accepted here? The cheap test before any expensive check."""
-        return id in self._seen or id in self._requests
+        return id in self._seen_ids or id in self._requests
 
     def taken(self, id: GossipId) -> tuple[bool, tuple[DeviceId, ...]]:
         """Of an open request: did the own value go in, and whose partials with a value were taken?"""
@@ -309,7 +343,7 @@ class Node:
 
     def _gossip(self, gossip: Gossip, source: Address, now: Instant) -> list[Effect]:
         content, hop = gossip.content, gossip.hop
-        if content.id in self._seen:
+        if content.id in self._seen_ids:
             return self._again(gossip)
         if content.id in self._requests:
             if self._from_peer(hop.sender, source):
@@ -351,7 +385,9 @@ class Node:
         if gossip.hop.receipt:
             late = self._in_force.is_superseded(gossip.content)
             return [*self._receipt_for(gossip, Standing.LATE if late else Standing.TAKEN), _DUPLICATE]
-        return [*self._push.duplicate(gossip), _DUPLICATE]
+        if gossip.content.terms.variant is _ADAPTIVE:
+            return [*self._push.duplicate(gossip), _DUPLICATE]
+        return [_DUPLICATE]
 
     def _accept(self, content: Content, hop: Hop | None, now: Instant, *, delivered: bool = False) -> list[Effect]:
         self._allowance.spend()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.address import UDP, Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.kernel.scopes import any_covers, covers, scope_path
@@ -51,7 +51,7 @@ class Peer:
 
     def address(self, binding: Binding) -> Address:
         """The address for `binding`, or the other one where it has only that. One of both is always set."""
-        address = (self.udp or self.http) if binding is Binding.UDP else (self.http or self.udp)
+        address = (self.udp or self.http) if binding is UDP else (self.http or self.udp)
         if address is None:
             raise ValueError(f"peer without an address: {self.device}")
         return address
@@ -104,7 +104,8 @@ class PeerTable:
         self._by_relation: dict[Relation, tuple[Peer, ...]] = {}
         self._overlapping: dict[tuple[Relation, tuple[str, ...]], tuple[Peer, ...]] = {}
         self._up: dict[tuple[Relation, tuple[str, ...]], tuple[Peer, ...]] = {}
-        self._down: set[DeviceId] = set()
+        self.down: set[DeviceId] = set()
+        """Those that do not answer."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -150,7 +151,7 @@ class PeerTable:
     def forget(self, device: DeviceId) -> bool:
         """False when it was not held."""
         self._changed()
-        self._down.discard(device)
+        self.down.discard(device)
         return self._entries.pop(device, None) is not None
 
     def expire(self, now: float) -> tuple[DeviceId, ...]:
@@ -191,17 +192,17 @@ class PeerTable:
         """It does not answer. It stays held, so that it is missed, until its lease ends; but nobody is sent to it
         who could be sent to another."""
         if device in self._entries:
-            self._down.add(device)
+            self.down.add(device)
             self._changed()
 
     def lift(self, device: DeviceId) -> None:
         """It has shown life."""
-        if device in self._down:
-            self._down.remove(device)
+        if device in self.down:
+            self.down.remove(device)
             self._changed()
 
     def is_down(self, device: DeviceId) -> bool:
-        return device in self._down
+        return device in self.down
 
     def put_elder(self, peer: Peer) -> None:
         """Remember somebody above the parent, vouched for by the parent's Peer Service: never sent a message to
@@ -218,7 +219,7 @@ class PeerTable:
     def around(self, place: str) -> tuple[Peer, ...]:
         """Who is known to have a scope around this place: peers that are up and those above the parent, the nearest to
         the place first. A Peer Service of one of them knows who is there."""
-        up = (peer for peer in self if peer.device not in self._down)
+        up = (peer for peer in self if peer.device not in self.down)
         known = {peer.device: peer for peer in (*self._elders.values(), *up)}
         depths = {
             device: max(len(path or ()) for path in map(scope_path, peer.scopes))
@@ -256,11 +257,11 @@ class PeerTable:
 
     def up(self, kind: Relation, scopes: tuple[str, ...] = ()) -> tuple[Peer, ...]:
         """As `overlapping`, without those that are down."""
-        if not self._down:
+        if not self.down:
             return self.overlapping(kind, scopes)
         found = self._up.get((kind, scopes))
         if found is None:
-            found = tuple(peer for peer in self.overlapping(kind, scopes) if peer.device not in self._down)
+            found = tuple(peer for peer in self.overlapping(kind, scopes) if peer.device not in self.down)
             if len(self._up) >= _AREAS:
                 del self._up[next(iter(self._up))]
             self._up[kind, scopes] = found
@@ -277,7 +278,7 @@ class PeerTable:
     def select(self, types: Sequence[QName] = (), scopes: Sequence[str] = (), limit: int = 1 << 16) -> tuple[Peer, ...]:
         """Peers that are up, have every type and lie under one of the scopes, at most `limit`."""
         wanted = set(types)
-        up = (peer for peer in self if peer.device not in self._down)
+        up = (peer for peer in self if peer.device not in self.down)
         found = [peer for peer in up if wanted.issubset(peer.types) and any_covers(scopes, peer.scopes)]
         return tuple(found[:limit])
 

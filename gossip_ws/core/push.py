@@ -3,7 +3,7 @@ until each gave a receipt. What goes a single hop goes to some of all these, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Effect, ServeAgain
@@ -93,9 +93,8 @@ class Push:
                 return [*effects, self._advert(content, lazy)] if lazy else effects
 
     def duplicate(self, gossip: Gossip) -> list[Effect]:
-        """A payload that was here already, and of which no receipt is due: its link is not needed for payloads."""
-        if gossip.content.terms.variant is not Variant.ADAPTIVE:
-            return []
+        """By the adaptive variant a payload came that was here already, and of which no receipt is due: its link is
+        not needed for payloads."""
         peer = self._table.get(gossip.hop.sender)
         if peer is None:
             return []
@@ -129,7 +128,7 @@ class Push:
             groups.setdefault(hop, []).append(peer)
         age = kept.age + now.monotonic - kept.since
         effects: list[Effect] = [
-            send(kept.content, replace(hop, age=age), tuple(peers)) for hop, peers in groups.items()
+            send(kept.content, hop._replace(age=age), tuple(peers)) for hop, peers in groups.items()
         ]
         wait = min(self._config.retry_first * 2.0**timer.attempt, self._config.retry_longest)
         return [*effects, SetTimer(ServeAgain(timer.id, timer.attempt + 1), wait)]

@@ -128,7 +128,7 @@ class Requests:
         if not may_ask(self._table, self._table.relation_of(peer), request.content.terms):
             # A slow copy is on its way from the parent.
             return []
-        effects = self._ask(request, (peer,), replace(hop, receipt=True), now)
+        effects = self._ask(request, (peer,), hop._replace(receipt=True), now)
         return [*effects, SetTimer(AskAgain(id, 1), self._config.retry_first)]
 
     def again(self, gossip: Gossip, now: Instant) -> list[Effect]:
@@ -301,7 +301,7 @@ class Requests:
         remaining = max(request.deadline - now.monotonic, 0.0)
         binding = binding_for(request.content.terms, len(request.content.sealed))
         return Send(
-            Gossip(request.content, replace(hop, remaining=remaining)),
+            Gossip(request.content, hop._replace(remaining=remaining)),
             tuple(peer.address(binding) for peer in peers),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gossip_ws.core.messages import Content
 from gossip_ws.kernel.names import GossipId
@@ -16,16 +16,17 @@ class Seen:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._ids: set[GossipId] = set()
+        self.ids: set[GossipId] = set()
+        """To look into, without a call: it is done for every frame that comes."""
         self._heads: set[bytes] = set()
         self._refused: set[GossipId] = set()
         self._by_expiry: list[tuple[float, GossipId]] = []
 
     def __contains__(self, id: GossipId) -> bool:
-        return id in self._ids
+        return id in self.ids
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def has_head(self, head: bytes) -> bool:
         """Is one of the ids known by its first 8 octets?"""
@@ -33,7 +34,7 @@ class Seen:
 
     def refuse(self, id: GossipId) -> None:
         """The service here did not accept what came. Only of an id that is remembered, so it is bounded with them."""
-        if id in self._ids:
+        if id in self.ids:
             self._refused.add(id)
 
     def is_refused(self, id: GossipId) -> bool:
@@ -41,18 +42,17 @@ class Seen:
 
     def add(self, id: GossipId, expires: float, wall: float) -> None:
         """Remember `id` until `expires`; forget what has expired at `wall` (both wall s)."""
-        while self._by_expiry and (self._by_expiry[0][0] <= wall or len(self._ids) >= self._limit):
+        while self._by_expiry and (self._by_expiry[0][0] <= wall or len(self.ids) >= self._limit):
             gone = heapq.heappop(self._by_expiry)[1]
-            self._ids.discard(gone)
+            self.ids.discard(gone)
             self._refused.discard(gone)
             self._heads.discard(gone[:8])
-        self._ids.add(id)
+        self.ids.add(id)
         self._heads.add(id[:8])
         heapq.heappush(self._by_expiry, (expires, id))
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A message held for repair. `age` (s) was its age on arrival at `since` (monotonic s); `rounds` and `hops`
     are those of the hop header it goes on with."""
 

@@ -3,8 +3,8 @@ One that goes a single hop: to some of all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log2
+from typing import NamedTuple
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.messages import Hop
@@ -16,8 +16,7 @@ from gossip_ws.kernel.scopes import covers
 from gossip_ws.kernel.terms import Terms, Tier
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(NamedTuple):
     """One group of targets that get the same hop header."""
 
     tier: Tier
@@ -25,8 +24,7 @@ class Leg:
     peers: tuple[Peer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """`sampled` get the message unacknowledged; `served` (roster and parents) until they give a receipt."""
 
     sampled: Leg

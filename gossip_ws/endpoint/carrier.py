@@ -5,7 +5,7 @@ Refuses to know where a message starts and who may start it.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +29,7 @@ from gossip_ws.core.node import Node
 from gossip_ws.core.peers import Peer, Relation
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError
 from gossip_ws.kernel.names import GossipId, QName
@@ -99,7 +100,9 @@ class Hosting:
 class Carrier:
     """Of one node. Its completions may come at once, or much later."""
 
-    def __init__(self, node: Node, hosting: Hosting, world: World, counters: Counter[str], deliver: Deliver) -> None:
+    __slots__ = ("_behind", "_counters", "_deliver", "_hosting", "_node", "_waiting", "_work", "_working", "world")
+
+    def __init__(self, node: Node, hosting: Hosting, world: World, counters: Counts, deliver: Deliver) -> None:
         self.world = world
         self._node = node
         self._hosting = hosting
@@ -127,27 +130,27 @@ class Carrier:
             return
         self._working = True
         try:
-            self._do_all(effects)
-            while self._work:
-                self._do_all(self._work.popleft())
+            while True:
+                self._behind = 0.0
+                for effect in effects:
+                    self._do(effect)
+                if not self._work:
+                    break
+                effects = self._work.popleft()
         finally:
             self._working = False
 
-    def _do_all(self, effects: Iterable[Effect]) -> None:
-        self._behind = 0.0
-        for effect in effects:
-            self._do(effect)
-
     def _do(self, effect: Effect) -> None:
         match effect:
+            # Most of what comes in a storm is here already.
+            case Dropped():
+                self._counters[effect.reason] += 1
             case Send():
                 self._send(effect)
             case SetTimer():
                 # An answer can be late only once the question is out: what waits here is not sent again.
                 delay = effect.delay + (self._behind if isinstance(effect.timer, _RESENDS) else 0.0)
                 self._wait(effect.timer, delay)
-            case Dropped():
-                self._counters[effect.reason] += 1
             case Invoke():
                 self._invoke(effect)
             case Combine():

@@ -5,13 +5,13 @@ Knows no device and no state of discovery.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from gossip_ws.dpws.messages import Message, Probe, Resolve
 from gossip_ws.dpws.repetition import UDP_MAX_DELAY, schedule
 from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import RemoteError
 from gossip_ws.ports import Clock, Frame
@@ -43,7 +43,7 @@ class Http(Protocol):
 
 
 def by_http(
-    network: Http, message: Message, to: Address, answered: Callable[[Message | None], None], counters: Counter[str]
+    network: Http, message: Message, to: Address, answered: Callable[[Message | None], None], counters: Counts
 ) -> None:
     """POST a message. `answered` is given the answer to a request, None when there is none."""
     frame = encode(message)

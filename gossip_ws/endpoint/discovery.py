@@ -6,7 +6,6 @@ Multicast is heard once a process, by `Listener`, and shared by all devices behi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -20,6 +19,7 @@ from gossip_ws.dpws.seeker import ProxySilent, Seeker
 from gossip_ws.endpoint.courier import by_http, repeated
 from gossip_ws.endpoint.told import suited
 from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, RemoteError
@@ -66,7 +66,7 @@ class Discovery:
         proxy: Address | None = None,
     ) -> None:
         self.target = target
-        self.counters: Counter[str] = Counter()
+        self.counters = Counts()
         self.seeker: Seeker | None = None
         if parent is not None:
             self.seeker = Seeker(dice=dice, own=target.device, types=parent.types, scopes=parent.scopes, proxy=proxy)
@@ -232,7 +232,7 @@ class Listener:
 
     def __init__(self, clock: Clock) -> None:
         self.hub = DiscoveryHub()
-        self.counters: Counter[str] = Counter()
+        self.counters = Counts()
         self._clock = clock
         self._members: dict[DeviceId, Discovery] = {}
 

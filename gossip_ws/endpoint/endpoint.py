@@ -6,7 +6,6 @@ completion. Everything runs on one thread, in the order of arrival.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from gossip_ws.core.account import Known
@@ -21,6 +20,7 @@ from gossip_ws.endpoint.entry import check_gathering, check_singling, fix_terms
 from gossip_ws.endpoint.eventing import EventSources
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.contract import Operation
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.errors import Fault, GossipError, LocalError, RemoteError, receiver_fault, sender_fault
 from gossip_ws.kernel.homes import Home
 from gossip_ws.kernel.names import WSA, DeviceId, GossipId
@@ -55,13 +55,15 @@ nowhere."""
 class Endpoint:
     """Carries a Node's effects out, and feeds it. Implements `ports.Gossip` for the hosted services."""
 
+    __slots__ = ("_asking", "_carrier", "_now", "counters", "events", "hosting", "node")
+
     def __init__(self, node: Node, hosting: Hosting, world: World) -> None:
         self.node = node
         self.hosting = hosting
-        self.counters: Counter[str] = Counter()
+        self.counters = Counts()
         """Envelopes sent, in all and by kind of message, and received; drops by reason."""
         self._carrier = Carrier(node, hosting, world, self.counters, self._deliver)
-        self._carry_out = self._carrier.carry_out
+        self._now = world.clock.now
         self._asking = 0
         self.events = EventSources(
             hosting.services, world.network, world.clock, world.verifier, self.counters, self._spread_event
@@ -74,6 +76,7 @@ class Endpoint:
     @world.setter
     def world(self, world: World) -> None:
         self._carrier.world = world
+        self._now = world.clock.now
 
     # -- ports.Gossip --------------------------------------------------------------------------
 
@@ -93,15 +96,15 @@ class Endpoint:
         return self.node.own_towards(other)
 
     def register(self, peer: Peer, source: Address) -> float:
-        lease, effects = self.node.register(peer, self.world.clock.now(), source)
-        self._carry_out(effects)
+        lease, effects = self.node.register(peer, self._now(), source)
+        self._carrier.carry_out(effects)
         return lease
 
     def known(self, about: GossipId) -> Known:
         return self.node.known(about)
 
     def forget(self, device: DeviceId) -> None:
-        self._carry_out(self.node.forget(device))
+        self._carrier.carry_out(self.node.forget(device))
 
     def originate(self, action: str, body: bytes, wanted: Wanted | None = None) -> None:
         """Start a one-way gossip of this device's own, signed by it."""
@@ -159,7 +162,7 @@ class Endpoint:
 
     def up(self) -> None:
         """The device is reachable: enrol, ask for news from time to time."""
-        self._carry_out(self.node.start(self.world.clock.now()))
+        self._carrier.carry_out(self.node.start(self._now()))
 
     def down(self, done: Callable[[], None]) -> None:
         """The device is about to go: say so to its subscribers, its neighbours and the Peer Service. `done` when they
@@ -167,7 +170,7 @@ class Endpoint:
 
         def leave() -> None:
             service, farewell = self.node.stop()
-            self._carry_out(farewell)
+            self._carrier.carry_out(farewell)
             if service is None:
                 done()
             else:
@@ -177,32 +180,30 @@ class Endpoint:
 
     def moved(self, homes: tuple[Home, ...]) -> None:
         """The device's addresses are others, all with the gossip endpoint's path."""
-        self._carry_out(self.node.moved(homes, self.world.clock.now()))
+        self._carrier.carry_out(self.node.moved(homes, self._now()))
 
     def ask_for_news(self) -> None:
         """Ask a peer at random for what was missed, now."""
-        self._carry_out(self.node.ask_for_news(self.world.clock.now()))
+        self._carrier.carry_out(self.node.ask_for_news(self._now()))
 
     def service_found(self, service: Address) -> None:
         """Discovery found a Peer Service to enrol with."""
-        self._carry_out(self.node.service_found(service, self.world.clock.now()))
+        self._carrier.carry_out(self.node.service_found(service, self._now()))
 
     def gossip(self, message: Message, caller: Caller) -> None:
         """One decoded message from another node. Raises RemoteError when it is not to be believed; nothing changed."""
         self.counters["received"] += 1
-        now = self.world.clock.now()
-        if not isinstance(message, Gossip):
-            if isinstance(message, Alive) and not self._is_attested(message):
-                self.counters["not signed by its subject"] += 1
-                return
-            self._carry_out(self.node.receive(message, caller.source, now))
+        node = self.node
+        if isinstance(message, Gossip):
+            if not message.hop.sender:
+                raise sender_fault("Malformed", "a hop without a sender")
+            if not node.holds(message.content.id):
+                # Before it is marked seen, delivered or passed on.
+                self._judge(message.content, caller)
+        elif isinstance(message, Alive) and not self._is_attested(message):
+            self.counters["not signed by its subject"] += 1
             return
-        if not message.hop.sender:
-            raise sender_fault("Malformed", "a hop without a sender")
-        if not self.node.holds(message.content.id):
-            # Before it is marked seen, delivered or passed on.
-            self._judge(message.content, caller)
-        self._carry_out(self.node.receive(message, caller.source, now))
+        self._carrier.carry_out(node.receive(message, caller.source, self._now()))
 
     def enter(self, content: Content, caller: Caller, waiting: Waiting | None = None, told: Told | None = None) -> None:
         """A client's own signed message starts here; `waiting` and `told` as in `start`. Raises RemoteError."""
@@ -248,7 +249,7 @@ class Endpoint:
         service = self.hosting.by_action[operation.action]
         if operation.is_notification:
             done = self._handing_on(service, operation, envelope, done)
-        service.invoke(Invocation(operation, envelope, issuer, self.world.clock.now(), source), done)
+        service.invoke(Invocation(operation, envelope, issuer, self._now(), source), done)
 
     # -- what starts here ----------------------------------------------------------------------
 
@@ -276,7 +277,7 @@ class Endpoint:
     ) -> None:
         """What is no call of the operation spreads nowhere. Of a one-way operation the service here is the first
         to judge: what it refuses is told to the caller."""
-        self.node.check_new(content, self.world.clock.now())
+        self.node.check_new(content, self._now())
         frame = build(Addressing(action=operation.action), content.body)
         self.hosting.by_action[operation.action].check(operation, frame)
         if operation.style is Style.REQUEST_RESPONSE:
@@ -324,10 +325,10 @@ class Endpoint:
             self.counters["own message refused"] += 1
 
     def _originate(self, content: Content, waiting: Waiting | None, *, delivered: bool = False) -> None:
-        effects = self.node.originate(content, self.world.clock.now(), delivered=delivered)
+        effects = self.node.originate(content, self._now(), delivered=delivered)
         if waiting is not None:
             self._carrier.wait_for(content.id, waiting)
-        self._carry_out(effects)
+        self._carrier.carry_out(effects)
 
     def _deliver(self, operation: Operation, body: bytes, issuer: str, done: Callable[[Outcome], None]) -> None:
         self.invoke(operation, build(Addressing(action=operation.action), body), issuer, done)

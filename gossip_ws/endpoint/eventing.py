@@ -6,7 +6,6 @@ gossip brings here, whoever's they are. Knows which subscriptions there are only
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any, Final
@@ -15,6 +14,7 @@ from gossip_ws.dpws.eventing import BY_GOSSIP, http_address
 from gossip_ws.dpws.subscriptions import Deliver, Effect, End, Offer, Spread, SubscriptionManager
 from gossip_ws.endpoint.paths import GOSSIP_PATH, SUBSCRIPTIONS_PATH
 from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import RemoteError, sender_fault
 from gossip_ws.kernel.names import WSA
@@ -57,7 +57,7 @@ class EventSources:
         network: Network,
         clock: Clock,
         verifier: Verifier,
-        counters: Counter[str],
+        counters: Counts,
         spread: Callable[[str, bytes, tuple[str, ...]], None],
     ) -> None:
         self.manager = SubscriptionManager()

@@ -5,7 +5,6 @@ Its one path is `/proxy`. It is no DPWS device: it has no metadata and no servic
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from gossip_ws.endpoint.courier import TIMEOUT, repeated
 from gossip_ws.endpoint.faults import fault_response, in_kind
 from gossip_ws.endpoint.told import suited
 from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.counts import Counts
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import Fault, RemoteError
@@ -49,7 +49,7 @@ class ProxyServer:
         homes: Callable[[], Sequence[Home]] = tuple,
     ) -> None:
         self.proxy = proxy
-        self.counters: Counter[str] = Counter()
+        self.counters = Counts()
         self._network = network
         self._clock = clock
         self._dice = dice

@@ -16,7 +16,7 @@ from gossip_ws.net.http_connection import ServerLimits
 from gossip_ws.net.http_server import HttpServer
 from gossip_ws.net.multicast import Group
 from gossip_ws.net.udp import BUFFER, Pace, UdpSocket, bound_socket
-from gossip_ws.ports import Caller, Frame, Handle, Request, Response
+from gossip_ws.ports import Frame, Handle, Response, datagram
 
 
 class DeviceNetwork:
@@ -157,7 +157,7 @@ class DeviceNetwork:
 
     def _datagram(self, frame: Frame, source: Address) -> None:
         if self._handle is not None:
-            self._handle(Request(frame, Caller(source, self._told)), partial(self._respond, source))
+            self._handle(datagram(frame, source, self._told), partial(self._respond, source))
 
     def _respond(self, source: Address, response: Response) -> None:
         if not response.body:

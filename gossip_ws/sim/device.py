@@ -34,10 +34,14 @@ from gossip_ws.sim.parcels import (
 from gossip_ws.sim.world import HostClock, HostNetwork, World
 
 _ACCEPTED: Final = Response(202)
+_OBJECTS: Final = ObjectCodec()
+"""All devices share it: it holds nothing."""
 
 
 class SimDevice:
     """One device, up from construction. Its address is `config.udp`."""
+
+    __slots__ = ("_codec", "address", "config", "endpoint", "world")
 
     def __init__(
         self,
@@ -54,7 +58,7 @@ class SimDevice:
         self.world = world
         self.config = config
         self.address: Address = config.udp
-        self._codec = codec or ObjectCodec()
+        self._codec = codec or _OBJECTS
         # Its own dice: what one device does then does not depend on how often another one throws.
         dice = Random(world.dice.getrandbits(64))
         hosting = Hosting(services)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from random import Random
 from typing import Final
 
-from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.address import UDP, Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.terms import Priority
-from gossip_ws.ports import Caller, Frame, Handle, Request, Respond, Response
+from gossip_ws.ports import Caller, Frame, Handle, Request, Respond, Response, datagram
 from gossip_ws.sim.agenda import Agenda, Due
 
 EPOCH = 1_800_000_000.0
@@ -26,6 +27,8 @@ MAX_POSTED: Final = 65_536
 """Octets; as on real sockets."""
 _CLIENT_PORT = 49_152
 _ANY_BOOT: Final = -1
+_tuple: Final = tuple.__new__
+"""As in `ports.datagram`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class World:
         self._agenda = Agenda()
         self.handler_errors = 0
         self.heard: list[tuple[Frame, Address]] = []
-        self._hosts: dict[str, Handle] = {}
+        self.hosts: dict[str, Handle] = {}
+        """Who is up, and who takes its frames."""
         self._boots: Counter[str] = Counter()
         self._islands: dict[str, int] = {}
 
@@ -81,15 +85,15 @@ class World:
     def attach(self, host: str, handle: Handle) -> None:
         """Frames to `host` go to `handle` from now on. After a crash this is its restart: what is still on the
         way to it arrives, its old timers stay gone."""
-        self._hosts[host] = handle
+        self.hosts[host] = handle
 
     def crash(self, host: str) -> None:
         """It receives nothing more, sends nothing more, and its timers are gone."""
-        del self._hosts[host]
+        del self.hosts[host]
         self._boots[host] += 1
 
     def is_up(self, host: str) -> bool:
-        return host in self._hosts
+        return host in self.hosts
 
     def partition(self, *islands: Iterable[str]) -> None:
         """Frames pass only inside an island; hosts named in none share one more."""
@@ -102,8 +106,9 @@ class World:
         """One frame on its way, or lost. What is posted by HTTP is lost to crashes and partitions only."""
         self.frames += 1
         weather = self.weather
-        is_datagram = to.binding is Binding.UDP
-        lost = self._cut(source.host, to.host) or (is_datagram and self.dice.random() < weather.loss)
+        is_datagram = to.binding is UDP
+        lost = self._islands and self._cut(source.host, to.host)
+        lost = lost or (is_datagram and self.dice.random() < weather.loss)
         if self.trace is not None:
             self.trace.append(Passage(self.time, source.host, to.host, not lost))
         if lost:
@@ -146,7 +151,7 @@ class World:
     # -- the clock -----------------------------------------------------------------------------
 
     def now(self) -> Instant:
-        return Instant(self.time, EPOCH + self.time)
+        return _tuple(Instant, (self.time, EPOCH + self.time))
 
     def call_later(self, delay: float, callback: Callable[[], None], *, owner: str) -> None:
         """`owner`: the host whose crash takes the callback with it, even if it restarts before it is due."""
@@ -180,7 +185,7 @@ class World:
 
     def _happen(self, due: Due) -> None:
         self.time, _, owner, boot, callback, arguments = due
-        if owner in self._hosts and (boot == _ANY_BOOT or boot == self._boots[owner]):
+        if owner in self.hosts and (boot == _ANY_BOOT or boot == self._boots[owner]):
             callback(*arguments)
 
     def _pass(self, request: Request, respond: Respond, to: Address) -> None:
@@ -189,15 +194,14 @@ class World:
 
     def _arrive(self, frame: Frame, source: Address, to: Address) -> None:
         """A datagram is there: it finds whoever is at the host by now."""
-        answered = False
+        try:
+            self.hosts[to.host](datagram(frame, source, to.host), partial(self._answer, to, source))
+        except Exception:  # noqa: BLE001 - as on sockets, one frame's trouble ends with that frame
+            self.handler_errors += 1
 
-        def respond(response: Response) -> None:
-            nonlocal answered
-            if response.body and not answered:
-                self.send(response.body, to, source)
-            answered = True
-
-        self._hand(to.host, Request(frame, Caller(source, to.host)), respond)
+    def _answer(self, source: Address, to: Address, response: Response) -> None:
+        if response.body:
+            self.send(response.body, source, to)
 
     def _cut(self, a: str, b: str) -> bool:
         """Does a partition lie between the two?"""
@@ -205,20 +209,20 @@ class World:
         return bool(islands) and islands.get(a, 0) != islands.get(b, 0)
 
     def _delay(self) -> float:
-        # As Random.uniform, without the call: it is thrown for every frame.
         weather = self.weather
-        return weather.least + (weather.most - weather.least) * self.dice.random()
+        return self.dice.uniform(weather.least, weather.most)
 
     def _arrival(self, weather: Weather) -> float:
         """When a datagram arrives that is sent now. Nothing is thrown for what never happens."""
-        due = self.time + self._delay()
+        # As Random.uniform, without the call: it is thrown for every frame.
+        due = self.time + (weather.least + (weather.most - weather.least) * self.dice.random())
         if weather.held and self.dice.random() < weather.held:
             due += self.dice.uniform(0.0, weather.hold)
         return due
 
     def _hand(self, host: str, request: Request, respond: Respond) -> None:
         try:
-            self._hosts[host](request, respond)
+            self.hosts[host](request, respond)
         except Exception:  # noqa: BLE001 - as on sockets, one frame's trouble ends with that frame
             self.handler_errors += 1
 
@@ -239,9 +243,8 @@ class HostClock:
     def __init__(self, world: World, host: str) -> None:
         self._world = world
         self._host = host
-
-    def now(self) -> Instant:
-        return self._world.now()
+        # No method of its own: it is asked for every frame.
+        self.now: Callable[[], Instant] = world.now
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> None:
         self._world.call_later(delay, callback, owner=self._host)
@@ -250,13 +253,16 @@ class HostClock:
 class HostNetwork:
     """`ports.Network` of one simulated host."""
 
+    __slots__ = ("_address", "_hosts", "_world")
+
     def __init__(self, world: World, address: Address) -> None:
         self._world = world
         self._address = address
+        self._hosts = world.hosts
 
     def send(self, frame: Frame, to: Address) -> None:
-        limit = MAX_DATAGRAM if to.binding is Binding.UDP else MAX_POSTED
-        if 0 < len(frame) <= limit and self._world.is_up(self._address.host):
+        limit = MAX_DATAGRAM if to.binding is UDP else MAX_POSTED
+        if 0 < len(frame) <= limit and self._address.host in self._hosts:
             self._world.send(frame, self._address, to)
 
     def backlog(self, priority: Priority) -> float:

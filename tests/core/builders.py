@@ -96,7 +96,7 @@ def gossip(sender: str, what: Content, tier: Tier = Tier.WAN, rounds: int = 1, *
         ancestors=(device(sender),) if request else (),
         receipt=request,
     )
-    return Gossip(what, replace(hop, **changes))  # type: ignore[arg-type]
+    return Gossip(what, hop._replace(**changes))  # type: ignore[arg-type]
 
 
 def at(seconds: float) -> Instant:

@@ -344,7 +344,7 @@ def test_a_hop_names_its_sender() -> None:
     sealed = content(bench, SET_TARIFF, tariff(1))
     message = bench.codec.decode(from_child(bench, sealed))
     assert isinstance(message, Gossip)
-    nameless = Gossip(message.content, replace(message.hop, sender=type(message.hop.sender)("")))
+    nameless = Gossip(message.content, message.hop._replace(sender=type(message.hop.sender)("")))
     with pytest.raises(RemoteError, match="without a sender"):
         bench.endpoint.gossip(nameless, Caller(CHILD, HOST))
 

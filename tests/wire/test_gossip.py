@@ -158,7 +158,7 @@ def test_a_gossip_arrives_as_it_was_sent(made: Terms, data: st.DataObject) -> No
 def test_the_forward_path_is_a_fixpoint(made: Terms) -> None:
     first = frame(sealed=XmlCodec().seal(ACTION, replace(made, budgets=TERMS.budgets), BODY, signed))
     relayed = gossip(first)
-    again = gossip(XmlCodec().encode(replace(relayed, hop=replace(relayed.hop, rounds=1, hops=4))))
+    again = gossip(XmlCodec().encode(relayed._replace(hop=relayed.hop._replace(rounds=1, hops=4))))
     assert again.content == relayed.content
 
 
