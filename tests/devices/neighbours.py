@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from uuid import UUID
 
+from lxml import etree
+
+from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.clusters import Hierarchy, build
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import Log
-from gossip_ws.consensus.trust import Roll
+from gossip_ws.consensus.trust import Roll, Sealed
+from gossip_ws.core.messages import Tally
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.balancer import Balancer
 from gossip_ws.devices.host import Host, HostSettings, ServiceFactory
@@ -23,12 +27,15 @@ from gossip_ws.devices.ledger import Ledger
 from gossip_ws.devices.load import Load, no_tasks
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.kernel.address import Address
-from gossip_ws.kernel.names import DeviceId
+from gossip_ws.kernel.names import BALANCE, DeviceId, qname
+from gossip_ws.kernel.scopes import covers
+from gossip_ws.kernel.terms import Wanted
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.loss import Lossy
-from gossip_ws.ports import Network
+from gossip_ws.ports import Gossip, HostedService, Network
 from gossip_ws.security.development import DevelopmentVerifier
 from gossip_ws.security.keys import PrivateKey
+from gossip_ws.services.balancing import Residual, balance_service
 from gossip_ws.services.metering import Measured
 
 DEADLINE = 60.0
@@ -57,6 +64,20 @@ def drawn(devices: int, seed: int, periods: int = 2, *, area: int = 8, watts: in
     return Instance(Feeder(tuple(parent), tuple(micro_ohm)), tuple(found), periods)
 
 
+class Bystander:
+    """What passes questions on and has nothing to agree about."""
+
+    def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
+        raise AssertionError("nobody speaks to one that does not balance")
+
+    def residual(self, day: int | None) -> Residual | None:
+        return None
+
+
+def bystander(_: Gossip) -> HostedService:
+    return balance_service(Bystander())
+
+
 @dataclass
 class Neighbours:
     """All in one event loop. `network`: two octets of the loopback addresses."""
@@ -77,13 +98,18 @@ class Neighbours:
     """Meters of another process."""
 
     def __post_init__(self) -> None:
+        self.roll = (
+            Roll({device: key.public.verifies for device, key in self.keys.items()}) if self.keys is not None else None
+        )
+        self.join(self.instance)
+
+    def join(self, instance: Instance) -> None:
+        """From now on these are the devices, for whoever comes up, and for those that are told so."""
+        self.instance = instance
         self.hierarchy: Hierarchy = build(self.instance, self.size)
         self.offers = {device.id: device.watts for device in self.instance.devices}
         self.areas = {device.id: device.area for device in self.instance.devices}
         self.places = {device.id: f"{device.area}/{number}" for number, device in enumerate(self.instance.devices)}
-        self.roll = (
-            Roll({device: key.public.verifies for device, key in self.keys.items()}) if self.keys is not None else None
-        )
 
     async def open(self) -> None:
         """The information system, the substations, and all meters that are not of another process."""
@@ -106,12 +132,12 @@ class Neighbours:
             self.pace,
             ledger,
             clock=self.clock,
-            place=self.places.__getitem__,
+            place=lambda other: self.places.get(other, ""),
             sign=key.sign if key is not None else None,
             roll=self.roll,
         )
         seed = self.seeds[self.areas[device]]
-        await self._host(device, Role.METER, self.places[device], seed, (balancer.service,))
+        await self._host(device, Role.METER, self.places[device], seed, balancer.service)
 
     def start(self, day: int = 0) -> None:
         for device, balancer in self.balancers.items():
@@ -153,7 +179,7 @@ class Neighbours:
             ledger.close()
 
     async def _host(
-        self, device: str, role: Role, scope: str, seed: Address | None, services: tuple[ServiceFactory, ...] = ()
+        self, device: str, role: Role, scope: str, seed: Address | None, service: ServiceFactory = bystander
     ) -> Host:
         number = UUID(device).int
         settings = HostSettings(
@@ -177,7 +203,7 @@ class Neighbours:
             nothing,
             DevelopmentVerifier(),
             FilterCombiner(None),
-            services=services,
+            services=(service,),
             wrap=lossy if self.loss else None,
         )
         await host.open()
@@ -186,7 +212,28 @@ class Neighbours:
             await self.until(lambda: host.endpoint.node.is_enrolled, f"{scope} enrolled")
         return host
 
-    def told(self) -> int:
+    async def residual(self, scope: str) -> dict[str, tuple[int, ...]]:
+        """W by field and period, summed by the devices on the way up to the information system, which asks."""
+        answered: asyncio.Future[tuple[object, Tally]] = asyncio.get_running_loop().create_future()
+        wanted = Wanted(scopes=(scope,))
+        self.hosts[device_id(1)].endpoint.ask(
+            f"{BALANCE}:GetResidual",
+            f'<GetResidual xmlns="{BALANCE}"/>'.encode(),
+            wanted,
+            lambda value, tally: answered.set_result((value, tally)),
+        )
+        value, tally = await answered
+        assert isinstance(value, bytes), value
+        below = [device for device, place in self.places.items() if covers(scope, place)]
+        assert tally.contributors >= len(below)
+        (row,) = etree.fromstring(value).iter(qname(BALANCE, "Residual"))
+        found: dict[str, tuple[int, ...]] = {}
+        for one in row:
+            name = one.tag.partition("}")[2]
+            found[name] = (*found.get(name, ()), int(one.text or ""))
+        return found
+
+    def messages(self) -> int:
         """Messages of consensus that all devices have sent."""
         return sum(
             count

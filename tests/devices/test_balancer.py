@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from neighbours import Neighbours, drawn
+from neighbours import Neighbours, device_id, drawn
 
 from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.checker import violations
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, agreements
+from gossip_ws.consensus.messages import NEVER, Announce
 from gossip_ws.consensus.optimum import matched
-from gossip_ws.consensus.vector import zero
+from gossip_ws.consensus.trust import seal
+from gossip_ws.consensus.vector import minus, shortage, surplus, total, zero
 from gossip_ws.devices.ledger import read
+from gossip_ws.kernel.address import Address
+from gossip_ws.kernel.errors import LocalError
+from gossip_ws.kernel.names import BALANCE, qname
 from gossip_ws.security.keys import PrivateKey
+from gossip_ws.services.balance_messages import sealed_element
+from gossip_ws.services.balancing import PATH, action
+from gossip_ws.wire.envelope import Addressing, build, message_id, parse
+from gossip_ws.wire.soap import read_fault
 
 
 def played(neighbours: Neighbours, story: Callable[[Neighbours], Awaitable[None]]) -> None:
@@ -59,8 +72,24 @@ def test_three_areas_agree_signed_and_with_loss(tmp_path: Path) -> None:
         neighbours.start()
         await neighbours.until(neighbours.is_done, "all matched")
         check(neighbours, instance)
-        levels = {one.level for one in agreements(neighbours.logs)}
-        assert max(levels) > 1, "nothing was agreed across areas"
+        made = agreements(neighbours.logs)
+        assert max(one.level for one in made) > 1, "nothing was agreed across areas"
+        areas = neighbours.areas
+        for area in dict.fromkeys(areas.values()):
+            pulled = await neighbours.residual(area)
+            offers = [neighbours.offers[device] for device in areas if areas[device] == area]
+            sold = total((one.watts for one in made if areas[one.seller] == area), 3)
+            bought = total((one.watts for one in made if areas[one.buyer] == area), 3)
+            beyond = [one for one in made if areas[one.seller] != areas[one.buyer]]
+            assert pulled["could"] == total(map(surplus, offers), 3)
+            assert pulled["wanted"] == total(map(shortage, offers), 3)
+            assert (pulled["sold"], pulled["bought"]) == (sold, bought)
+            assert pulled["soldBeyond"] == total((one.watts for one in beyond if areas[one.seller] == area), 3)
+            assert pulled["boughtBeyond"] == total((one.watts for one in beyond if areas[one.buyer] == area), 3)
+            assert pulled["gives"] == minus(pulled["could"], sold)
+            assert pulled["needs"] == minus(pulled["wanted"], bought)
+        whole = await neighbours.residual("grid://town")
+        assert whole["sold"] == whole["bought"]
 
     played(Neighbours(instance, tmp_path, "127.133", loss=0.1, keys=keys), story)
 
@@ -142,3 +171,112 @@ def test_each_goes_down_in_the_middle_and_comes_up_again_at_another_port(tmp_pat
         assert len(starts) == 16
 
     played(Neighbours(instance, tmp_path, "127.134", loss=0.1), story)
+
+
+def posted(url: Address, frame: bytes) -> tuple[int, str]:
+    """(HTTP status, subcode of the fault or empty), of a client that waits for its answer."""
+    connection = HTTPConnection(url.host, url.port, timeout=10)
+    try:
+        connection.request("POST", url.path, frame, {"Content-Type": "application/soap+xml; charset=utf-8"})
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    fault = read_fault(parse(body)) if body else None
+    return response.status, str(fault.subcode) if fault is not None else ""
+
+
+def test_what_is_forged_or_said_to_another_is_refused_by_http_and_counted_by_datagram(tmp_path: Path) -> None:
+    instance = drawn(2, 1)
+    keys = {device.id: PrivateKey.generate() for device in instance.devices}
+    one, other = (device.id for device in instance.devices)
+    announce = Announce(0, 1_000_000, (3_000, 3_000), NEVER)
+    good = seal(other, one, announce, keys[other].sign)
+    told = {
+        "NotBelieved": [
+            seal(other, one, announce, PrivateKey.generate().sign),
+            replace(good, message=replace(announce, number=1_000_001)),
+            replace(good, sender=device_id(9)),
+            replace(good, signature=b""),
+        ],
+        "NotForHere": [replace(good, to=other)],
+    }
+
+    async def story(neighbours: Neighbours) -> None:
+        neighbours.start()
+        await neighbours.until(neighbours.is_done, "all matched")
+        host, balancer = neighbours.hosts[one], neighbours.balancers[one]
+        http, udp = host.http.at(PATH), neighbours.hosts[one].network.udp
+        assert udp is not None
+        before = balancer.counters["received Announce"]
+        expected: Counter[str] = Counter()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            for subcode, forged in told.items():
+                for sealed in forged:
+                    body = sealed_element(sealed)
+                    by_http = build(Addressing(action(announce), message_id(), str(http)), body)
+                    assert await asyncio.to_thread(posted, http, by_http) == (400, qname(BALANCE, subcode))
+                    by_udp = build(Addressing(action(announce), message_id(), str(udp.at(PATH))), body)
+                    sock.sendto(by_udp, (udp.host, udp.port))
+                    expected[subcode] += 2
+            for subcode, count in expected.items():
+                await neighbours.until(
+                    lambda subcode=subcode, count=count: host.endpoint.counters[subcode] == count,  # type: ignore[misc]
+                    subcode,
+                )
+            assert balancer.counters["received Announce"] == before
+            # As it was signed it counts, once; said again it changes nothing.
+            right = build(Addressing(action(announce), message_id(), str(http)), sealed_element(good))
+            assert await asyncio.to_thread(posted, http, right) == (202, "")
+            assert await asyncio.to_thread(posted, http, right) == (202, "")
+            assert balancer.counters["received Announce"] == before + 2
+            assert balancer.counters["announced before"] == 1
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                sock.recv(65_535)
+
+    played(Neighbours(instance, tmp_path, "127.136", keys=keys), story)
+
+
+def test_one_joins_while_the_others_balance_and_what_was_agreed_stands(tmp_path: Path) -> None:
+    instance = drawn(8, 2)
+    without = replace(instance, devices=instance.devices[:-1])
+
+    async def story(neighbours: Neighbours) -> None:
+        neighbours.start()
+        await neighbours.until(neighbours.is_done, "the seven have matched")
+        before = {one.id for one in agreements(neighbours.logs)}
+        left = total((balancer.rest for balancer in neighbours.balancers.values()), 2)
+        assert any(left)
+        late = replace(instance.devices[-1], watts=minus(zero(2), left))
+        neighbours.join(replace(instance, devices=(*without.devices, late)))
+        for balancer in neighbours.balancers.values():
+            balancer.regroup(neighbours.hierarchy)
+        await neighbours.up(late.id)
+        neighbours.balancers[late.id].start(0, late.watts)
+        await neighbours.until(neighbours.is_done, "all have matched")
+        made = {one.id for one in agreements(neighbours.logs)}
+        assert before < made
+        assert not any(map(any, (balancer.rest for balancer in neighbours.balancers.values())))
+        assert violations(neighbours.logs, hierarchy=neighbours.hierarchy, settled=True) == []
+
+    played(Neighbours(without, tmp_path, "127.137"), story)
+
+
+def test_a_disk_that_takes_no_more_silences_the_device(tmp_path: Path) -> None:
+    """What cannot be written down is not said: the others go on without it."""
+    instance = drawn(2, 1)
+    one = instance.devices[0].id
+
+    async def story(neighbours: Neighbours) -> None:
+        neighbours.ledgers[one].close()
+        neighbours.balancers[one].start(0, neighbours.offers[one])
+        assert not neighbours.balancers[one].is_running
+        assert neighbours.balancers[one].counters["not written down"] == 1
+        assert neighbours.messages() == 0
+        with pytest.raises(LocalError, match="not balancing"):
+            neighbours.balancers[one].change(1, neighbours.offers[one])
+        neighbours.ledgers.pop(one)
+
+    played(Neighbours(instance, tmp_path, "127.138"), story)
