@@ -86,7 +86,7 @@ class Balancer:
     def service(self, gossip: Gossip) -> HostedService:
         """The device's Balance service: what `Host` is given to make."""
         self._gossip = gossip
-        self._whereabouts = Whereabouts(gossip, self._clock, self._place, 4 * self._pace.round)
+        self._whereabouts = Whereabouts(gossip, self._clock, self._place, 4 * self._pace.round, self.counters)
         return balance_service(self)
 
     # -- what the device's owner does ----------------------------------------------------------

@@ -50,10 +50,12 @@ class _Entry:
 
 class Whereabouts:
     """Of one device. `place`: the scope of each device in the grid, empty for who is in no place. `patience`: s between
-    two questions for one device."""
+    two questions for one device. `counters`: where it counts its questions."""
 
-    def __init__(self, gossip: Gossip, clock: Clock, place: Callable[[str], str], patience: float) -> None:
-        self.counters: Counter[str] = Counter()
+    def __init__(
+        self, gossip: Gossip, clock: Clock, place: Callable[[str], str], patience: float, counters: Counter[str]
+    ) -> None:
+        self.counters = counters
         self._gossip = gossip
         self._clock = clock
         self._place = place

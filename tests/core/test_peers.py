@@ -49,3 +49,18 @@ def test_who_lies_in_an_area_follows_the_table():
         assert table.overlapping(Relation.EQUAL, (f"grid://t/2/{number}",)) == (near, moved)
     table.forget(near.device)
     assert table.overlapping(Relation.EQUAL, ("grid://t/2",)) == (moved,)
+
+
+def test_who_is_around_a_place_comes_nearest_first_and_not_who_is_in_it():
+    table = PeerTable(Role.METER, 10)
+    parent, top = replace(peer("ssc2"), scopes=("grid://t/2",)), replace(peer("is0"), scopes=("grid://t",))
+    other, there = replace(peer("ssc3"), scopes=("grid://t/3",)), replace(peer("sm5"), scopes=("grid://t/2/5",))
+    for one in (parent, there):
+        table.put(one, 10.0, proven=True)
+    for elder in (top, other):
+        table.put_elder(elder)
+    assert table.around("grid://t/2/5") == (parent, top)
+    assert table.around("grid://t/3/1") == (other, top)
+    assert table.around("grid://u/1") == ()
+    table.mark_down(parent.device)
+    assert table.around("grid://t/2/5") == (top,)
