@@ -185,7 +185,8 @@ class World:
 
     def _happen(self, due: Due) -> None:
         self.time, _, owner, boot, callback, arguments = due
-        if owner in self.hosts and (boot == _ANY_BOOT or boot == self._boots[owner]):
+        # What travels finds out for itself whether anybody is there.
+        if boot == _ANY_BOOT or (owner in self.hosts and boot == self._boots[owner]):
             callback(*arguments)
 
     def _pass(self, request: Request, respond: Respond, to: Address) -> None:
@@ -194,8 +195,11 @@ class World:
 
     def _arrive(self, frame: Frame, source: Address, to: Address) -> None:
         """A datagram is there: it finds whoever is at the host by now."""
+        handle = self.hosts.get(to.host)
+        if handle is None:
+            return
         try:
-            self.hosts[to.host](datagram(frame, source, to.host), partial(self._answer, to, source))
+            handle(datagram(frame, source, to.host), partial(self._answer, to, source))
         except Exception:  # noqa: BLE001 - as on sockets, one frame's trouble ends with that frame
             self.handler_errors += 1
 
@@ -221,8 +225,11 @@ class World:
         return due
 
     def _hand(self, host: str, request: Request, respond: Respond) -> None:
+        handle = self.hosts.get(host)
+        if handle is None:
+            return
         try:
-            self.hosts[host](request, respond)
+            handle(request, respond)
         except Exception:  # noqa: BLE001 - as on sockets, one frame's trouble ends with that frame
             self.handler_errors += 1
 
