@@ -38,8 +38,8 @@ class Pace:
     Repairs what was lost on the way down."""
     recent: float = 6.0
     """Rounds for which a cluster's speaker counts on what it has arranged: it is done by then, or failed."""
-    descent: float = 3.0
-    """Rounds more for each level that it has to come down."""
+    flight: float = 4.5
+    """Rounds until a child knows of what its cluster's speaker has arranged: by the board, or by who turns to it."""
     forget: float = 72.0
     """Rounds after which what was reported and not renewed is no longer believed."""
     open: int = 64

@@ -8,35 +8,57 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import inf
 
-from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.clusters import Cluster, Hierarchy
 from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.effects import Effect, GatherDue
 from gossip_ws.consensus.loose import HOLDS, STORES, WAITS, Left, together
 from gossip_ws.consensus.messages import NEVER, Line, Report, Served, Target
 from gossip_ws.consensus.plan import Flow, Standing, plan
 from gossip_ws.consensus.share import assign
 from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, total
+from gossip_ws.kernel.effects import SetTimer
+
+ARRANGED = 16
+"""What is remembered of what was arranged for one child since it last reported; the two oldest become one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arranged:
+    """What a child is to give (positive) or take. is_doubted: it has reported since, as if it did not know of it.
+    is_asked: it has to report again, and what it says then is so."""
+
+    at: float
+    watts: Vector
+    is_doubted: bool = False
+    is_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     """line: with what is left by the desk's reckoning. told: what was left by the child's. number, at: of the report
-    it comes from. arranged: what was arranged for the child at what time, and is not known to be done."""
+    it comes from. arranged: what may still be on its way to the child."""
 
     line: Line
     told: Left
     number: int
     at: float
-    arranged: tuple[tuple[float, Vector], ...] = ()
+    arranged: tuple[_Arranged, ...] = ()
 
 
 class Desk:
     """One cluster's, at the device that speaks for it."""
 
-    def __init__(self, level: int, pace: Pace) -> None:
+    def __init__(self, cluster: Cluster, pace: Pace, number: int, is_first: bool) -> None:
         self.day = -1
-        self.is_gathering = False
-        self._level = level
+        self._due = inf
+        self._timers = number
+        self._is_open = False
+        self._cluster = cluster.id
+        self._level = cluster.level
+        # Who is not the first choice is told again all the time.
+        self._keep = (pace.forget if is_first else 4 * pace.refresh) * pace.round
         self._pace = pace
         self._rows: dict[str, _Row] = {}
 
@@ -52,18 +74,22 @@ class Desk:
             return False
         # What is on its way to the child is not in its report yet; what it has less than last time was done.
         told = left = Left(report.rest, report.loose)
-        arranged: tuple[tuple[float, Vector], ...] = ()
+        doubted = []
         if row is not None:
-            arranged = _outstanding(self._recent(row, now), told.since(row.told))
-            for _, watts in arranged:
-                left = left.after(watts)
+            for one in _outstanding(row.arranged, told.since(row.told)):
+                if one.is_asked or one.at + self._flight <= now:
+                    continue
+                without = left.after(one.watts)
+                if without != left:
+                    doubted.append(replace(one, is_doubted=True))
+                    left = without
         line = Line(report.child, sender, left.rest, report.served, left.loose)
-        self._rows[report.child] = _Row(line, told, report.number, now, arranged)
+        self._rows[report.child] = _Row(line, told, report.number, now, tuple(doubted))
         return True
 
     def board(self, hierarchy: Hierarchy, now: float) -> tuple[tuple[Line, ...], tuple[Flow, ...]]:
         """What the children have left, and what follows from it; the desk reckons with that from now on."""
-        self.expire(now)
+        self._is_open = True
         lines = tuple(row.line for _, row in sorted(self._rows.items()) if row.line.left)
         flows = flows_of(hierarchy, lines, self.day)
         for flow in flows:
@@ -71,20 +97,57 @@ class Desk:
             self._arrange(flow.buyer, tuple([-watts for watts in flow.watts]), now)
         return lines, flows
 
-    def expire(self, now: float) -> None:
-        """Forget whom nothing was heard of for long: it has nothing left, or another speaker."""
-        old = now - self._pace.forget * self._pace.round
-        self._rows = {child: row for child, row in self._rows.items() if row.at >= old}
+    def later(self, now: float, wait: float) -> list[Effect]:
+        """Share out what is left after so many seconds, if that is not done sooner anyway."""
+        if self._due <= now + wait:
+            return []
+        self._due = now + wait
+        self._timers += 1
+        return [SetTimer(GatherDue(self._cluster, self._timers), wait)]
 
-    def forget(self, child: str) -> bool:
-        """It reports elsewhere. Is nobody left?"""
-        self._rows.pop(child, None)
-        return not self._rows
+    def is_due(self, timer: GatherDue) -> bool:
+        """Is it the timer that is waited for?"""
+        if timer.number != self._timers:
+            return False
+        self._due = inf
+        return True
+
+    def expire(self, now: float) -> bool:
+        """Forget whom nothing was heard of for long: it has nothing left, or another speaker. Is anybody there?"""
+        old = now - self._keep
+        self._rows = {child: row for child, row in self._rows.items() if row.at >= old}
+        return bool(self._rows)
+
+    def doubtful(self, now: float) -> list[tuple[str, str]]:
+        """Children that should have heard of what was arranged for them, and have last told that they had not; each
+        with who speaks for it. To be asked."""
+        found = []
+        for child, row in self._rows.items():
+            if any(one.is_doubted and one.at + self._flight <= now for one in row.arranged):
+                found.append((child, row.line.speaker))
+                asked = tuple(replace(one, at=now, is_asked=True) if one.is_doubted else one for one in row.arranged)
+                self._rows[child] = replace(row, arranged=asked)
+        return found
+
+    @property
+    def doubt(self) -> float:
+        """When the first arrangement that a child has not heard of should have come to it; inf where there is none."""
+        found = (one.at + self._flight for row in self._rows.values() for one in row.arranged if one.is_doubted)
+        return min(found, default=inf)
+
+    def forget(self, child: str, speaker: str) -> bool:
+        """It reports elsewhere. Did it report here, by that speaker?"""
+        row = self._rows.get(child)
+        if row is None or row.line.speaker != speaker:
+            return False
+        del self._rows[child]
+        return True
 
     @property
     def patience(self) -> float:
         """Seconds for which reports are gathered."""
-        return (self._pace.gather + self._pace.gather_level * self._level) * self._pace.round
+        level = 0 if self._is_open else self._level
+        return (self._pace.gather + self._pace.gather_level * level) * self._pace.round
 
     @property
     def net(self) -> Left:
@@ -147,11 +210,14 @@ class Desk:
         row = self._rows[child]
         left = row.line.left.after(watts)
         line = replace(row.line, rest=left.rest, loose=left.loose)
-        self._rows[child] = replace(row, line=line, arranged=(*self._recent(row, now), (now, watts)))
+        kept = row.arranged
+        if len(kept) >= ARRANGED:
+            kept = (replace(kept[1], watts=plus(kept[0].watts, kept[1].watts)), *kept[2:])
+        self._rows[child] = replace(row, line=line, arranged=(*kept, _Arranged(now, watts)))
 
-    def _recent(self, row: _Row, now: float) -> tuple[tuple[float, Vector], ...]:
-        since = now - (self._pace.recent + self._pace.descent * self._level) * self._pace.round
-        return tuple(one for one in row.arranged if one[0] > since)
+    @property
+    def _flight(self) -> float:
+        return self._pace.flight * self._pace.round
 
 
 def flows_of(hierarchy: Hierarchy, lines: tuple[Line, ...], day: int) -> tuple[Flow, ...]:
@@ -164,17 +230,17 @@ def flows_of(hierarchy: Hierarchy, lines: tuple[Line, ...], day: int) -> tuple[F
     return plan(hierarchy.feeder, standings, day)
 
 
-def _outstanding(arranged: Iterable[tuple[float, Vector]], done: Vector) -> tuple[tuple[float, Vector], ...]:
+def _outstanding(arranged: Iterable[_Arranged], done: Vector) -> list[_Arranged]:
     """What was arranged without what is done, the oldest first."""
     left = []
-    for at, watts in arranged:
+    for one in arranged:
         part = tuple(
             [
                 min(some, max(0, all_)) if some > 0 else max(some, min(0, all_))
-                for some, all_ in zip(watts, done, strict=True)
+                for some, all_ in zip(one.watts, done, strict=True)
             ]
         )
         done = minus(done, part)
-        if part != watts:
-            left.append((at, minus(watts, part)))
-    return tuple(left)
+        if part != one.watts:
+            left.append(replace(one, watts=minus(one.watts, part)))
+    return left

@@ -65,9 +65,10 @@ class ReportAgain:
 
 @dataclass(frozen=True, slots=True)
 class GatherDue:
-    """Timer: the reports of a cluster's children are in."""
+    """Timer: the reports of a cluster's children are in. number: of what is waited for."""
 
     cluster: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,12 @@ class ErrandAgain:
 
     number: int
     tries: int
+
+
+def copies(tell: Tell, tries: int) -> tuple[Tell, ...]:
+    """One more each time that a question is asked again: where messages are lost, four tries are ten copies, and no
+    wait is longer. Where none is, there is no second try."""
+    return (tell,) * tries
 
 
 Timer = AskAgain | AcceptAgain | PlanDue | ReportDue | ReportAgain | GatherDue | ErrandAgain

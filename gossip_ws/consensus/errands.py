@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import Effect, ErrandAgain, Tell
-from gossip_ws.consensus.messages import Errand
+from gossip_ws.consensus.effects import Effect, ErrandAgain, Tell, copies
+from gossip_ws.consensus.messages import Errand, Seek
+from gossip_ws.consensus.vector import Vector
 from gossip_ws.kernel.effects import SetTimer
 
 OPEN: Final = 256
@@ -44,6 +45,10 @@ class Errands:
         self._open[errand.number] = (to, child, errand)
         return self._try(errand.number, 1)
 
+    def pending(self, child: str) -> list[Vector]:
+        """What is offered to others on behalf of `child`, and not answered yet."""
+        return [errand.watts for _, whose, errand in self._open.values() if whose == child and isinstance(errand, Seek)]
+
     def again(self, timer: ErrandAgain) -> list[Effect] | str:
         """Repeat it, if it is open; the child on whose behalf it was, when it is given up."""
         if timer.number not in self._open:
@@ -75,4 +80,5 @@ class Errands:
         to, _, errand = self._open[number]
         if to == self._device:
             return [Tell((to,), errand)]
-        return [Tell((to,), errand), SetTimer(ErrandAgain(number, tries), self._pace.answer * self._pace.round)]
+        wait = SetTimer(ErrandAgain(number, tries), self._pace.answer * self._pace.round)
+        return [*copies(Tell((to,), errand), tries), wait]

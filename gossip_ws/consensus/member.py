@@ -34,6 +34,7 @@ from gossip_ws.consensus.messages import (
     Done,
     Found,
     Heard,
+    Inquire,
     Message,
     Moved,
     Propose,
@@ -134,10 +135,10 @@ class Member:
             case Report():
                 return self._speaker.reported(message, sender, now)
             case Heard():
-                return self._upward.heard(message, sender)
-            case Moved():
-                return self._speaker.moved(message)
-            case Board() | Seek() | Supply():
+                return self._upward.heard(message, sender, now)
+            case Inquire():
+                return self._upward.asked(message, now)
+            case Board() | Seek() | Supply() | Moved():
                 return self._speaker.run(message, sender, now)
             case Found():
                 return self._speaker.found(message, sender, now)

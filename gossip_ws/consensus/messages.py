@@ -133,7 +133,18 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A child to who spoke for its cluster while the first choice could not be heard: it reports there again."""
+    """A child to who spoke for its cluster while a better choice could not be heard: it reports there now. number: of
+    the errand, which `Done` ends."""
+
+    number: int
+    cluster: str
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inquire:
+    """Who speaks for a cluster to who speaks for a child: report again. What the child has told does not fit what was
+    arranged for it."""
 
     cluster: str
     child: str
@@ -192,12 +203,12 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer to a Board and to a Supply."""
+    """The answer to a Board, a Supply and a Moved."""
 
     number: int
 
 
-Errand = Board | Seek | Supply
+Errand = Board | Seek | Supply | Moved
 """What is repeated until it is answered, and acted on once."""
 Message = (
     Announce
@@ -209,6 +220,7 @@ Message = (
     | Report
     | Heard
     | Moved
+    | Inquire
     | Board
     | Seek
     | Found
@@ -230,7 +242,7 @@ def schedules(message: Message) -> tuple[Vector, ...]:
             return _held(message.lines)
         case Found() | Supply():
             return tuple(target.watts for target in message.targets)
-        case Confirm() | Release() | Decline() | Heard() | Moved() | Done():
+        case Confirm() | Release() | Decline() | Heard() | Moved() | Inquire() | Done():
             return ()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Effect, Persist, Tell
+from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Effect, Persist, Tell, copies
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
 from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.messages import Accept, Confirm, Decline, Propose, Release
@@ -40,7 +40,7 @@ class Party:
         self.book = Book(device, records)
         self.proposals: dict[AgreementId, Proposal] = {}
         self.misses = 0
-        """Proposals and promises that came to nothing, or to less."""
+        """Proposals and promises that came to nothing, or to less: others reckon with more than there is."""
         self._pace = pace
         self._count = 0
         self._kept: Vector = zero(len(self.book.offer))
@@ -169,6 +169,7 @@ class Party:
         if min(propose.watts) < 0:
             return [Dropped("no schedule")]
         taken = self.could_take(propose.watts) if propose.day == self.book.day else ()
+        self.misses += taken != propose.watts
         if not any(taken) or self.book.today >= self._pace.a_day or sender == self.device:
             return [Tell((sender,), Decline(propose.agreement))]
         promise = self.book.write(
@@ -201,7 +202,7 @@ class Party:
     def _ask(self, id: AgreementId, tries: int) -> list[Effect]:
         proposal = self.proposals[id]
         return [
-            Tell((proposal.buyer,), Propose(id, self.book.day, proposal.watts, proposal.level)),
+            *copies(Tell((proposal.buyer,), Propose(id, self.book.day, proposal.watts, proposal.level)), tries),
             SetTimer(AskAgain(id, tries), self._pace.answer * self._pace.round),
         ]
 

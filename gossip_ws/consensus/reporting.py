@@ -10,14 +10,12 @@ from math import inf
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue, Tell
+from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue, Tell, copies
 from gossip_ws.consensus.loose import Left
-from gossip_ws.consensus.messages import Heard, Moved, Report, Served
+from gossip_ws.consensus.messages import Heard, Report, Served
 from gossip_ws.consensus.vector import Vector, zero
 from gossip_ws.kernel.effects import SetTimer
 
-EARLIER = 4
-"""Candidates before the one that answers that are asked again, at once."""
 TRIES = 3
 
 
@@ -52,10 +50,10 @@ class Reporter:
         self._timers += 1
         return [SetTimer(ReportDue(self.child, self._timers), rounds * self._pace.round)]
 
-    def owe(self, now: float) -> list[Effect]:
+    def owe(self, now: float, rounds: float | None = None) -> list[Effect]:
         """Something went otherwise than the one above reckons: it is told soon, even that nothing is left."""
         self.is_owed = True
-        return self.later(now, self._pace.answer)
+        return self.later(now, self._pace.answer if rounds is None else rounds)
 
     def is_due(self, timer: ReportDue) -> bool:
         """Is it the timer that is waited for?"""
@@ -72,22 +70,24 @@ class Reporter:
         self._number += 1
         self.is_asking = True
         message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose)
-        earlier = range(min(self._choice, EARLIER))
         candidates = hierarchy.candidates(self.above)
-        to = dict.fromkeys(candidates[choice] for choice in (self._choice, *earlier))
+        # The first of all is asked each time, and those between it and the one that answers in turn.
+        between = 1 + self._number % (self._choice - 1) if self._choice > 1 else 0
+        to = dict.fromkeys((self.speaker(hierarchy), candidates[0], candidates[between]))
         self._due = inf
         self._timers += 1
         effects: list[Effect] = [Tell(tuple(to), message), self._again(message, 1)]
         return effects + self.later(now, self._patience()) if left else effects
 
-    def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str) -> list[Effect]:
-        """Who answers is believed to speak for the cluster, the first of all before the others."""
-        answered = hierarchy.candidates(self.above)[: self._choice + 1]
-        if heard.number != self._number or sender not in answered:
-            return []
-        before, self._choice = answered[self._choice], answered.index(sender)
+    def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str) -> str:
+        """The first candidate that answers is believed to speak for the cluster. Returns who is not, or nobody."""
+        candidates = hierarchy.candidates(self.above)
+        if heard.number != self._number or sender not in candidates:
+            return ""
         self.is_asking = False
-        return [Tell((before,), Moved(self.above, self.child))] if before != sender else []
+        before, found = self._choice, candidates.index(sender)
+        self._choice = min(before, found)
+        return candidates[max(before, found)] if before != found else ""
 
     def again(self, hierarchy: Hierarchy, timer: ReportAgain, day: int, left: Left, served: Served) -> list[Effect]:
         """Nobody has heard: repeat, or try the next candidate."""
@@ -100,7 +100,11 @@ class Reporter:
             self._choice = (self._choice + 1) % len(candidates)
         self._tell(left)
         message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose)
-        return [Tell((candidates[self._choice],), message), self._again(message, tries)]
+        return [*copies(Tell((candidates[self._choice],), message), tries), self._again(message, tries)]
+
+    def speaker(self, hierarchy: Hierarchy) -> str:
+        """Who is believed to speak for the cluster above."""
+        return hierarchy.candidates(self.above)[self._choice]
 
     def has_told(self, rest: Vector) -> bool:
         """Can as much as that have been reported? An older report may still be what another goes by, and what was told

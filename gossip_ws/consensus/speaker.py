@@ -6,6 +6,8 @@ It binds nobody. All it knows may be forgotten, and is after a crash. Knows no h
 
 from __future__ import annotations
 
+from math import inf
+
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import Desk, flows_of
@@ -17,6 +19,7 @@ from gossip_ws.consensus.messages import (
     Errand,
     Found,
     Heard,
+    Inquire,
     Message,
     Moved,
     Report,
@@ -27,7 +30,7 @@ from gossip_ws.consensus.messages import (
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.upward import Upward
 from gossip_ws.consensus.vector import Vector, total
-from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.effects import Dropped
 from gossip_ws.kernel.instant import Instant
 
 DESKS = 32
@@ -44,7 +47,7 @@ class Speaker:
         self._pace = pace
         self._errands = Errands(party.device, pace)
         self._desks: dict[str, Desk] = {}
-        self.upward = Upward(party, hierarchy, pace, self._desks, self._number)
+        self.upward = Upward(party, hierarchy, pace, self._desks, self._errands)
 
     def clear(self) -> None:
         """A new day: what was asked does not matter any more."""
@@ -68,36 +71,35 @@ class Speaker:
         if report.cluster not in self._desks:
             if len(self._desks) >= DESKS or self._device not in self._hierarchy.leaves(report.cluster):
                 return [Dropped("not to speak for that")]
-            self._desks[report.cluster] = Desk(cluster.level, self._pace)
+            self._desks[report.cluster] = Desk(
+                cluster, self._pace, self._number(), self._hierarchy.candidates(cluster.id)[0] == self._device
+            )
         desk = self._desks[report.cluster]
         effects: list[Effect] = [Tell((sender,), Heard(report.cluster, report.number))]
-        if desk.report(report, sender, now.monotonic) and not desk.is_gathering:
-            desk.is_gathering = True
-            effects.append(SetTimer(GatherDue(report.cluster), desk.patience))
+        if desk.report(report, sender, now.monotonic):
+            effects += desk.later(now.monotonic, desk.patience)
         return effects
 
     def gather(self, timer: GatherDue, now: Instant) -> list[Effect]:
         """The reports are in: the children that can give are shown what all have left, and the sum goes up."""
         desk = self._desks.get(timer.cluster)
-        if desk is None:
+        if desk is None or not desk.is_due(timer):
             return []
-        desk.is_gathering = False
+        if not desk.expire(now.monotonic):
+            return self.upward.close(timer.cluster)
         lines, flows = desk.board(self._hierarchy, now.monotonic)
         effects: list[Effect] = []
         for speaker in dict.fromkeys(desk.speaker(flow.seller) for flow in flows):
             board = Board(self._number(), timer.cluster, desk.day, lines)
             effects += self._errands.send(speaker, board, timer.cluster)
+        for child, speaker in desk.doubtful(now.monotonic):
+            effects.append(Tell((speaker,), Inquire(timer.cluster, child)))
+        if desk.doubt < inf:
+            # A little later: sums of clock times are not exact.
+            effects += desk.later(now.monotonic, desk.doubt - now.monotonic + 0.01 * self._pace.round)
         if self._hierarchy.clusters[timer.cluster].parent:
             effects += self.upward.gathered(timer.cluster, now)
         return effects
-
-    def moved(self, moved: Moved) -> list[Effect]:
-        """Whoever is first choice again speaks for the cluster; two would contradict one another."""
-        desk = self._desks.get(moved.cluster)
-        if desk is not None and desk.forget(moved.child):
-            del self._desks[moved.cluster]
-            self.upward.forget(moved.cluster)
-        return []
 
     # -- errands -------------------------------------------------------------------------------
 
@@ -114,6 +116,8 @@ class Speaker:
                 effects = self._supply(errand, now)
             case Seek():
                 answer, effects = self._sought(errand, now)
+            case Moved():
+                effects = self._moved(errand, sender, now)
         told = Tell((sender,), answer)
         self._errands.answer(sender, errand.number, told)
         return [told, *effects]
@@ -154,6 +158,15 @@ class Speaker:
     def _number(self) -> int:
         return self._errands.number(self._party.book.starts)
 
+    def _moved(self, moved: Moved, sender: str, now: Instant) -> list[Effect]:
+        """Somebody else speaks for the cluster; two would contradict one another."""
+        desk = self._desks.get(moved.cluster)
+        if desk is None or not desk.forget(moved.child, sender):
+            return []
+        if not desk.expire(now.monotonic):
+            return self.upward.close(moved.cluster)
+        return desk.later(now.monotonic, desk.patience)
+
     def _read(self, board: Board, now: Instant) -> list[Effect]:
         """The sellers on a board turn to their buyers, as everybody finds them who reads it."""
         cluster = self._hierarchy.clusters.get(board.cluster)
@@ -190,6 +203,8 @@ class Speaker:
         if seek.buyer == self._device:
             share = self._party.could_take(seek.watts)
             own = (Target(self._device, self._device, share),) if any(share) else ()
+            if own:
+                self.upward.expect(now)
             return Found(seek.number, own), self._short(self._device, share, seek.watts, now)
         desk = self._desks.get(seek.buyer)
         if desk is None or seek.day != desk.day:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from gossip_ws.consensus.clusters import Hierarchy
-from gossip_ws.consensus.messages import Board, Found, Line, Message, Moved, Propose, Report, Seek, Supply
+from gossip_ws.consensus.messages import Board, Found, Inquire, Line, Message, Moved, Propose, Report, Seek, Supply
 
 Verify = Callable[[bytes, bytes], bool]
 """(signature, statement): is it this key's?"""
@@ -102,6 +102,8 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
             )
         case Seek():
             return hierarchy.is_below(sender, _ancestor(hierarchy, message.buyer, message.level))
+        case Inquire():
+            return hierarchy.is_below(sender, message.cluster)
         case Supply():
             above = hierarchy.parent(message.child)
             return hierarchy.is_below(sender, above) and _speak(hierarchy, message)

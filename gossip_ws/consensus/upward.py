@@ -5,17 +5,20 @@ What is left is reported where it is news, where the one above reckons otherwise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, MutableMapping
+from math import inf
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import Desk
 from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue
+from gossip_ws.consensus.errands import Errands
 from gossip_ws.consensus.loose import Left
-from gossip_ws.consensus.messages import Heard, Line, Served
+from gossip_ws.consensus.messages import Heard, Inquire, Line, Moved, Served
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.reporting import Reporter
 from gossip_ws.consensus.vector import zero
+from gossip_ws.kernel.effects import Dropped
 from gossip_ws.kernel.instant import Instant
 
 
@@ -23,16 +26,17 @@ class Upward:
     """Of the device whose `party` this is. desks: those that it keeps now. number: the next for what it says."""
 
     def __init__(
-        self, party: Party, hierarchy: Hierarchy, pace: Pace, desks: Mapping[str, Desk], number: Callable[[], int]
+        self, party: Party, hierarchy: Hierarchy, pace: Pace, desks: MutableMapping[str, Desk], errands: Errands
     ) -> None:
         self._device = party.device
         self._party = party
         self._hierarchy = hierarchy
         self._pace = pace
         self._desks = desks
-        self._number = number
+        self._errands = errands
         self._misses = 0
         self._written = 0
+        self._expected = -inf
         self._reporters: dict[str, Reporter] = {}
 
     def regroup(self, hierarchy: Hierarchy, kept: Container[str]) -> None:
@@ -42,21 +46,29 @@ class Upward:
 
     # -- inputs --------------------------------------------------------------------------------
 
-    def heard(self, heard: Heard, sender: str) -> list[Effect]:
+    def heard(self, heard: Heard, sender: str, now: Instant) -> list[Effect]:
         """A report has been answered."""
-        reporters = [one for one in self._reporters.values() if one.above == heard.cluster]
-        return [effect for one in reporters for effect in one.heard(self._hierarchy, heard, sender)]
+        effects: list[Effect] = []
+        for reporter in [one for one in self._reporters.values() if one.above == heard.cluster]:
+            other = reporter.heard(self._hierarchy, heard, sender)
+            if other:
+                effects += self._move(reporter, other)
+        return effects
 
     def due(self, timer: ReportDue, now: Instant) -> list[Effect]:
         """Is there anything to tell?"""
         reporter = self._reporters.get(timer.child)
         if reporter is None or not reporter.is_due(timer):
             return []
-        if reporter.is_asking or (timer.child == self._device and self._party.is_busy):
+        desk = self._desks.get(timer.child)
+        if desk is not None and not desk.expire(now.monotonic):
+            return self.close(timer.child)
+        if reporter.is_asking or (timer.child == self._device and self._is_busy(now)):
             return reporter.later(now.monotonic, self._pace.answer)
-        left = self._left(timer.child, now)
+        left = self._left(timer.child)
         if not left and not reporter.is_owed:
-            return []
+            # What is offered to somebody may come back.
+            return reporter.later(now.monotonic, self._pace.answer) if self._errands.pending(timer.child) else []
         return reporter.report(self._hierarchy, self._party.book.day, left, self._served(timer.child), now.monotonic)
 
     def again(self, timer: ReportAgain, now: Instant) -> list[Effect]:
@@ -65,24 +77,30 @@ class Upward:
         if reporter is None:
             return []
         served = self._served(timer.child)
-        return reporter.again(self._hierarchy, timer, self._party.book.day, self._left(timer.child, now), served)
+        return reporter.again(self._hierarchy, timer, self._party.book.day, self._left(timer.child), served)
+
+    def asked(self, inquire: Inquire, now: Instant) -> list[Effect]:
+        """The one above wants to know."""
+        reporter = self._reporters.get(inquire.child)
+        if reporter is None or reporter.above != inquire.cluster:
+            return [Dropped("asked of another")]
+        return reporter.owe(now.monotonic, 0.0)
 
     def look(self, now: Instant) -> list[Effect]:
         """After whatever has happened to this device: has it anything to tell soon?"""
-        if not self._party.left:
+        has_written, self._written = self._written != len(self._party.book.records), len(self._party.book.records)
+        if not self._party.left and self._device not in self._reporters:
             return []
         reporter = self._reporter(self._device)
-        effects: list[Effect] = []
         if self._misses != self._party.misses:
             self._misses = self._party.misses
-            effects = reporter.owe(now.monotonic)
-        elif reporter.told is None:
-            effects = reporter.later(now.monotonic, self._pace.settle + self._skipped(self._device))
-        elif self._written != len(self._party.book.records):
-            # More may be on its way, or not.
-            effects = reporter.later(now.monotonic, self._pace.recent)
-        self._written = len(self._party.book.records)
-        return effects
+            return reporter.owe(now.monotonic)
+        if not self._party.left:
+            return []
+        if reporter.told is None:
+            return reporter.later(now.monotonic, self._pace.settle + self._skipped(self._device))
+        # More may be on its way, or not.
+        return reporter.later(now.monotonic, self._pace.recent) if has_written else []
 
     # -- for the clusters that it speaks for ---------------------------------------------------
 
@@ -90,18 +108,19 @@ class Upward:
         """A desk has shared out what it could; the rest goes up, if it is news."""
         desk, reporter = self._desks[cluster], self._reporter(cluster)
         wait = self._skipped(cluster) if reporter.told is None else 0.0
-        if wait or desk.net == reporter.told:
+        left = self._left(cluster)
+        if wait or left == reporter.told:
             return reporter.later(now.monotonic, wait or self._pace.remind)
-        if desk.net:
-            return reporter.report(self._hierarchy, desk.day, desk.net, desk.served, now.monotonic)
+        if left or reporter.told:
+            return reporter.report(self._hierarchy, desk.day, left, desk.served, now.monotonic)
         return []
 
     def reckon(self, cluster: str, now: Instant) -> list[Effect]:
         """What was arranged from above is known above."""
         if cluster in self._reporters:
-            reporter, net = self._reporters[cluster], self._desks[cluster].net
-            reporter.told = net
-            return reporter.later(now.monotonic, self._pace.remind) if net else []
+            reporter, left = self._reporters[cluster], self._left(cluster)
+            reporter.told = left
+            return reporter.later(now.monotonic, self._pace.remind) if left else []
         return []
 
     def owe(self, child: str, now: Instant) -> list[Effect]:
@@ -112,16 +131,31 @@ class Upward:
         """What was asked on behalf of a child is not answered: if it reports, it does so again."""
         return self._reporters[child].owe(now.monotonic) if child in self._reporters else []
 
-    def forget(self, cluster: str) -> None:
-        """Another speaks for it."""
-        self._reporters.pop(cluster, None)
+    def close(self, cluster: str) -> list[Effect]:
+        """Another speaks for it, or nobody has anything left: the one above does not reckon with it any more."""
+        del self._desks[cluster]
+        reporter = self._reporters.pop(cluster, None)
+        return self._move(reporter, reporter.speaker(self._hierarchy)) if reporter and reporter.told else []
 
     def is_belied(self, line: Line) -> bool:
         """Does a line say more of a child of this device's than was ever reported? Less is what was arranged since."""
         reporter = self._reporters.get(line.child) if line.speaker == self._device else None
         return reporter is not None and not reporter.has_told(line.rest)
 
+    def expect(self, now: Instant) -> None:
+        """This device was found for somebody, who will turn to it."""
+        self._expected = now.monotonic + self._pace.flight * self._pace.round
+
     # -- small steps ---------------------------------------------------------------------------
+
+    def _is_busy(self, now: Instant) -> bool:
+        return self._party.is_busy or now.monotonic < self._expected or bool(self._errands.pending(self._device))
+
+    def _move(self, reporter: Reporter, speaker: str) -> list[Effect]:
+        return self._errands.send(speaker, Moved(self._number(), reporter.above, reporter.child), "")
+
+    def _number(self) -> int:
+        return self._errands.number(self._party.book.starts)
 
     def _reporter(self, child: str) -> Reporter:
         if child not in self._reporters:
@@ -136,9 +170,11 @@ class Upward:
     def _served(self, child: str) -> Served:
         return self._party.book.served if child == self._device else self._desks[child].served
 
-    def _left(self, child: str, now: Instant) -> Left:
+    def _left(self, child: str) -> Left:
         """What this device has left, or a cluster that it speaks for."""
-        if child == self._device:
-            return self._party.left
-        self._desks[child].expire(now.monotonic)
-        return self._desks[child].net or Left(zero(len(self._party.rest)))
+        left = self._party.left
+        if child != self._device:
+            left = self._desks[child].net or Left(zero(len(left.rest)))
+        for watts in self._errands.pending(child):
+            left = left.after(watts)
+        return left
