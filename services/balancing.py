@@ -105,6 +105,7 @@ class BalanceService(spyne.Service):
     Report = _told(messages.Report)
     Heard = _told(messages.Heard)
     Moved = _told(messages.Moved)
+    Inquire = _told(messages.Inquire)
     Board = _told(messages.Board)
     Seek = _told(messages.Seek)
     Found = _told(messages.Found)

@@ -32,12 +32,12 @@ class Pace:
     """Rounds that one level takes to report, gather and report on."""
     refresh: float = 3.5
     """Rounds between two reports to a speaker that is not the first choice, so how soon a part is found again that was
-    cut off."""
+    cut off. What such a one was told is forgotten after four."""
     remind: float = 8.0
     """Rounds until what is left is reported again to the first choice; doubled each time, four times as long at most.
     Repairs what was lost on the way down."""
     recent: float = 6.0
-    """Rounds for which a cluster's speaker counts on what it has arranged: it is done by then, or failed."""
+    """Rounds after an agreement until a device tells what it has left: more may be on its way."""
     flight: float = 4.5
     """Rounds until a child knows of what its cluster's speaker has arranged: by the board, or by who turns to it."""
     forget: float = 72.0
@@ -48,6 +48,6 @@ class Pace:
     """Agreements that a device makes in a day."""
 
     def __post_init__(self) -> None:
-        waits = (self.round, self.answer, self.listen, self.settle, self.gather, self.refresh, self.remind, self.recent)
-        if min(waits) <= 0 or self.forget <= 4 * self.remind or self.tries < 1 or self.open < 1 or self.a_day < 1:
+        waits = (self.round, self.answer, self.listen, self.settle, self.gather, self.refresh, self.remind)
+        if min(*waits, self.recent, self.flight) <= 0 or self.forget <= 4 * self.remind or self.tries < 1 or self.open < 1 or self.a_day < 1:
             raise LocalError("waits and bounds are positive, and a report outlives the wait for the next")

@@ -45,7 +45,7 @@ def draw(dice: Random, seed: int) -> Schedule:
         held=dice.uniform(0.0, 0.2),
         crashes=dice.uniform(0.0, 0.5),
         cuts=tuple(cuts),
-        patience=4000.0,
+        patience=1500.0,
     )
     if dice.random() < 0.5:
         instance = moved(instance, seed)

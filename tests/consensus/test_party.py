@@ -84,7 +84,8 @@ def test_a_proposal_that_is_lost_is_repeated_and_given_up():
     pv = seller()
     for tries in range(1, PACE.tries):
         timer = SetTimer(AskAgain(ID, tries + 1), PACE.answer)
-        assert pv.ask_again(AskAgain(ID, tries)) == [Tell(("car",), PROPOSE), timer]
+        # One more each time.
+        assert pv.ask_again(AskAgain(ID, tries)) == [Tell(("car",), PROPOSE)] * (tries + 1) + [timer]
     assert pv.ask_again(AskAgain(ID, PACE.tries)) == []
     assert pv.rest == (6, 3)
     # The last one has arrived after all: it is not made any more, and the buyer is told.

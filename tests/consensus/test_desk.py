@@ -1,0 +1,88 @@
+"""What a speaker makes of reports that do not know yet what was arranged: nothing is shared out twice, none is lost."""
+
+import sys
+from math import inf
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from grids import grid
+
+from gossip_ws.consensus.clusters import build
+from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.desk import Desk
+from gossip_ws.consensus.messages import NEVER, Report
+
+HIERARCHY = build(grid(64, 1))
+STREET = HIERARCHY.clusters[HIERARCHY.home["d1"]]
+PACE = Pace()
+
+
+def desk(*, is_first=True):
+    return Desk(STREET, PACE, 0, is_first)
+
+
+def told(one, child, watts, at, number=1, speaker=""):
+    report = Report(STREET.id, child, 0, number, (watts,), NEVER)
+    return one.report(report, speaker or child, at)
+
+
+def shared(one, at):
+    _, flows = one.board(HIERARCHY, at)
+    return [(flow.seller, flow.buyer, *flow.watts) for flow in flows]
+
+
+def test_what_is_on_its_way_is_not_shared_out_again():
+    one = desk()
+    told(one, "d1", 500, 1.0)
+    told(one, "d2", -300, 1.0)
+    assert shared(one, 2.0) == [("d1", "d2", 300)]
+    # Both report once more before they have heard of it.
+    told(one, "d1", 500, 3.0, 2)
+    told(one, "d2", -300, 3.0, 2)
+    assert one.net.rest == (200,)
+    assert shared(one, 3.5) == []
+
+
+def test_who_has_reported_as_if_it_did_not_know_is_asked_once_it_should_and_believed_then():
+    one = desk()
+    told(one, "d1", 500, 1.0)
+    told(one, "d2", -300, 1.0)
+    shared(one, 2.0)
+    assert one.doubt == inf
+    told(one, "d2", -300, 3.0, 2)
+    assert one.doubt == 2.0 + PACE.flight
+    assert one.doubtful(one.doubt - 0.1) == []
+    assert one.doubtful(one.doubt) == [("d2", "d2")]
+    told(one, "d2", -300, 7.5, 3)
+    assert one.net.rest == (200 - 300,)
+    assert one.doubt == inf
+
+
+def test_what_was_done_long_ago_is_not_taken_for_what_is_on_its_way():
+    one = desk()
+    told(one, "d1", 500, 1.0)
+    told(one, "d2", -900, 1.0)
+    assert shared(one, 2.0) == [("d1", "d2", 500)]
+    told(one, "d3", 100, 8.0)
+    assert shared(one, 8.5) == [("d3", "d2", 100)]
+    # d2 has 500 less than it had told: that is the first, and the second is still to come.
+    told(one, "d2", -400, 9.0, 2)
+    assert one.net.rest == (-300,)
+
+
+def test_a_row_is_forgotten_for_the_speaker_that_it_came_from_and_no_other():
+    one = desk()
+    told(one, STREET.children[-1], 100, 1.0, speaker="d9")
+    assert not one.forget(STREET.children[-1], "d8")
+    assert one.forget(STREET.children[-1], "d9")
+    assert not one.expire(1.0)
+
+
+def test_who_is_not_the_first_choice_forgets_sooner():
+    first, other = desk(), desk(is_first=False)
+    for one in (first, other):
+        told(one, "d1", 100, 0.0)
+    later = 4 * PACE.refresh + 0.1
+    assert first.expire(later)
+    assert not other.expire(later)
