@@ -49,5 +49,6 @@ class Pace:
 
     def __post_init__(self) -> None:
         waits = (self.round, self.answer, self.listen, self.settle, self.gather, self.refresh, self.remind)
-        if min(*waits, self.recent, self.flight) <= 0 or self.forget <= 4 * self.remind or self.tries < 1 or self.open < 1 or self.a_day < 1:
+        bounds = (self.tries, self.open, self.a_day)
+        if min(*waits, self.recent, self.flight) <= 0 or self.forget <= 4 * self.remind or min(bounds) < 1:
             raise LocalError("waits and bounds are positive, and a report outlives the wait for the next")
