@@ -50,6 +50,7 @@ Example:
 @click.option(
     "--periods", type=click.IntRange(1, 96), default=HOURS, show_default=True, help="Into which the grid's day is cut."
 )
+@click.option("--flexible", is_flag=True, help="What can wait or store in the grid is a device of its own.")
 @click.option(
     "--scheme", type=click.Choice([one.value for one in Scheme]), default="pairwise", show_default=True, help="How."
 )
@@ -86,6 +87,7 @@ def balance_(
     meters: int | None,
     day: str,
     periods: int,
+    flexible: bool,
     scheme: str,
     compare: bool,
     cluster_size: int,
@@ -102,7 +104,7 @@ def balance_(
 
     Exit code 1 when the logs break a promise, or an attacker's message counted.
     """
-    told = _instance(instance, grid, meters, day, periods, seed)
+    told = _instance(instance, grid, meters, day, periods, seed, flexible)
     hierarchy = build(told, cluster_size)
     cuts = tuple(_cut(partition, told, hierarchy, seed) for partition in partitions)
     conditions = Conditions(loss=loss, crashes=crash, cuts=cuts)
@@ -143,11 +145,13 @@ def balance_(
 
 
 def _instance(
-    instance: Path | None, grid: str | None, meters: int | None, day: str, periods: int, seed: int
+    instance: Path | None, grid: str | None, meters: int | None, day: str, periods: int, seed: int, flexible: bool
 ) -> Instance:
     if (instance is None) == (grid is None):
         raise LocalError("say an INSTANCE or a --grid, one of both")
     if instance is not None:
+        if flexible:
+            raise LocalError("--flexible: only of a --grid; an INSTANCE says itself what can wait")
         try:
             return parse(instance.read_bytes())
         except OSError as error:
@@ -157,7 +161,7 @@ def _instance(
     population = load(BUNDLED if grid == "bundled" else str(grid))
     if meters is not None:
         population = choose(population, meters, seed)
-    return offers(population, day, periods, lambda scope: Jitter.draw(seed, scope))
+    return offers(population, day, periods, lambda scope: Jitter.draw(seed, scope), flexible=flexible)
 
 
 def _cut(text: str, instance: Instance, hierarchy: Hierarchy, seed: int) -> Cut:

@@ -1,17 +1,18 @@
 """A population as something to balance: every meter with what its connection gives or draws, hour by hour.
 
 A meter stands for its household and the appliances behind it: what those balance among themselves never leaves the
-house. Knows no protocol.
+house. What can be moved may be told apart. Knows no protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from math import hypot
 from typing import Final
 
 from gossip_ws.consensus.instance import Device, Feeder, Instance
+from gossip_ws.grid.movable import moved
 from gossip_ws.grid.population import Appliance, Meter, Population, Tree
 from gossip_ws.grid.profiles import NONE, QUARTERS, Jitter, Profiles
 from gossip_ws.kernel.errors import LocalError
@@ -26,9 +27,12 @@ def offers(
     day: str,
     periods: int = HOURS,
     jitter: Callable[[str], Jitter] = lambda scope: NONE,
+    *,
+    flexible: bool = False,
 ) -> Instance:
     """Each meter's mean W by period of a day, given positive and drawn negative, on one tree of the whole grid, its
-    impedances referred to low voltage.
+    impedances referred to low voltage. `flexible`: what can wait or store behind a meter is a device of its own there,
+    as `movable` says.
 
     Raises LocalError when there are no profiles for the day, or quarter hours do not divide into `periods`.
     """
@@ -55,16 +59,32 @@ def offers(
     for substation in population.substations:
         busbar = add(substation.feeder, substation.bus, substation.r, substation.x, 1.0)
         for meter in substation.meters:
-            watts = _connection(meter, population.profiles, day, periods, jitter)
-            devices.append(Device(meter.scope, busbar + meter.bus, watts, substation.scope))
+            apart: list[Device] = []
+            behind: list[Meter | Appliance] = [meter]
+            rigid = [0] * periods
+            for appliance in meter.appliances:
+                drawn = _watts([appliance], population.profiles, day, periods, jitter)
+                found = moved(appliance, drawn) if flexible else None
+                if found is None:
+                    behind.append(appliance)
+                    continue
+                ability, left = found
+                rigid = [one + other for one, other in zip(rigid, left, strict=True)]
+                apart.append(Device(appliance.scope, busbar + meter.bus, (0,) * periods, substation.scope, ability))
+            watts = _watts(behind, population.profiles, day, periods, jitter)
+            watts = tuple(one + other for one, other in zip(watts, rigid, strict=True))
+            devices += [Device(meter.scope, busbar + meter.bus, watts, substation.scope), *apart]
     return Instance(Feeder(tuple(parent), tuple(micro_ohm)), tuple(devices), periods, f"{population.code} {day}")
 
 
-def _connection(
-    meter: Meter, profiles: Profiles, day: str, periods: int, jitter: Callable[[str], Jitter]
+def _watts(
+    connected: Iterable[Meter | Appliance],
+    profiles: Profiles,
+    day: str,
+    periods: int,
+    jitter: Callable[[str], Jitter],
 ) -> tuple[int, ...]:
     power = [0.0] * QUARTERS
-    connected: tuple[Meter | Appliance, ...] = (meter, *meter.appliances)
     for device in connected:
         own = jitter(device.scope)
         steps = profiles.day(device.profile, day)

@@ -63,6 +63,18 @@ def test_a_grid_is_balanced_in_bad_weather(capsys):
     assert told["settled"]
 
 
+def test_a_grid_in_which_cars_and_pumps_can_wait_and_batteries_store(capsys):
+    code, said = answered(capsys, "--grid", "1-LV-rural1--2-sw", "--flexible", "--json")
+    told = json.loads(said.out)
+    assert code == 0
+    assert told["settled"]
+    assert 0.98 * told["optimum"] <= told["matched"] <= told["optimum"]
+    assert any("/ied-" in sold for _, sold, *_ in told["agreements"])
+    assert any("/ied-" in bought for _, _, bought, *_ in told["agreements"])
+    rigid = json.loads(answered(capsys, "--grid", "1-LV-rural1--2-sw", "--json")[1].out)
+    assert told["matched"] > rigid["matched"]
+
+
 @pytest.mark.parametrize("scheme", ["leader", "two-choices", "ledger"])
 def test_the_other_schemes(scheme, street, capsys):
     code, said = answered(capsys, street, "--scheme", scheme, "--json")
@@ -108,6 +120,8 @@ def test_a_broken_promise_is_a_bad_answer(street, capsys, monkeypatch):
     [
         ([], "say an INSTANCE or a --grid"),
         (["nowhere.json"], "No such file"),
+        (["nowhere.json", "--flexible"], "--flexible: only of a --grid"),
+        (["--grid", "1-LV-rural1--2-sw", "--flexible", "--compare"], "the scheme leader knows no needs"),
         (["--grid", "nowhere"], "no grid 'nowhere'"),
         (["--grid", "1-LV-rural1--2-sw", "--periods", "7"], "do not divide"),
         (["--grid", "1-LV-rural1--2-sw", "--partition", "soon"], "is not FROM-UNTIL:WHAT"),
