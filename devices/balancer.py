@@ -17,7 +17,7 @@ from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.door import AGAIN, Door, Stamps
 from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
-from gossip_ws.consensus.log import Kind, Log
+from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import Board, Found, Message, Supply
 from gossip_ws.consensus.trust import Roll, Sealed, Sign, seal
@@ -32,6 +32,8 @@ from gossip_ws.services.balance_messages import sealed_element
 from gossip_ws.services.balancing import PATH, Residual, action, balance_service
 
 _AREA: Final = KINDS[2]
+_GATHER: Final = 0.06
+"""Rounds for which records are gathered before they are written together."""
 _LATE: Final = 0.25
 """Rounds by which a timer may be late before that means that this process is behind with its work."""
 _POSTPONED: Final = 8
@@ -81,6 +83,9 @@ class Balancer:
         self._gossip: Gossip | None = None
         self._whereabouts: Whereabouts | None = None
         self._card: Card | None = None
+        self._unwritten: list[Record] = []
+        self._unsaid: list[tuple[str, Message]] = []
+        self._is_gathering = False
         self._running = False
 
     def service(self, gossip: Gossip) -> HostedService:
@@ -113,6 +118,7 @@ class Balancer:
 
     def stop(self) -> None:
         """Say and do nothing more; what was agreed stands in the ledger."""
+        self._write()
         self._running = False
 
     @property
@@ -127,12 +133,12 @@ class Balancer:
 
     @property
     def is_busy(self) -> bool:
-        """Is anything proposed or promised of which the end is not known?"""
-        return self._member.party.is_busy
+        """Is anything proposed or promised of which the end is not known, or not written down yet?"""
+        return bool(self._unwritten) or self._member.party.is_busy
 
     @property
     def log(self) -> Log:
-        """Its records, as they stand in the ledger."""
+        """Its records; the last few may be on their way to the ledger."""
         return tuple(self._member.party.book.records)
 
     # -- services.balancing.BalancingState -----------------------------------------------------
@@ -165,24 +171,40 @@ class Balancer:
     # -- what the member wants done ------------------------------------------------------------
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
+        """Nothing is said before everything that came before it is written down."""
         for effect in effects:
-            if not self._running:
-                return
             match effect:
                 case Persist():
-                    try:
-                        self._ledger.write(effect.record)
-                    except LocalError:
-                        # What is not written down must not be said: from here on the device is as good as crashed.
-                        self.counters["not written down"] += 1
-                        self._running = False
+                    self._unwritten.append(effect.record)
                 case Tell():
-                    for to in effect.to:
-                        self._tell(to, effect.message)
+                    self._unsaid += [(to, effect.message) for to in effect.to]
                 case SetTimer():
                     self._wait(effect.timer, effect.delay)
                 case Dropped():
                     self.counters[effect.reason] += 1
+        if not self._unwritten:
+            self._write()
+        elif not self._is_gathering:
+            # A sync takes milliseconds, and several neighbours answer at the same time.
+            self._is_gathering = True
+            self._clock.call_later(_GATHER * self._pace.round, self._write)
+
+    def _write(self) -> None:
+        self._is_gathering = False
+        records, self._unwritten = self._unwritten, []
+        said, self._unsaid = self._unsaid, []
+        if not self._running:
+            return
+        if records:
+            try:
+                self._ledger.write(*records)
+            except LocalError:
+                # What is not written down must not be said: from here on the device is as good as crashed.
+                self.counters["not written down"] += 1
+                self._running = False
+                return
+        for to, message in said:
+            self._tell(to, message)
 
     def _wait(self, timer: Timer, delay: float, postponed: int = 0) -> None:
         due = self._clock.now().monotonic + delay

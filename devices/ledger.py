@@ -1,12 +1,13 @@
 """The log of one device that agrees, in one SQLite file: what it has written outlives a crash of process or machine.
 
-Write-ahead log, synced at each record. Knows records, and nothing of what follows from them.
+Write-ahead log, synced at each write. Knows records, and nothing of what follows from them.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -53,20 +54,20 @@ class Ledger:
         """Everything that was written, in order. Raises LocalError for what no device writes."""
         return _records(self._database, self.path, self.device)
 
-    def write(self, record: Record) -> None:
-        """Durable when it returns. Raises LocalError, and has written nothing, when the disk does not take it, the
-        record is another device's, or its number is taken: two processes must not write one log."""
-        if record.device != self.device:
-            raise LocalError(f"{self.path}: a record of {record.device} in the ledger of {self.device}")
-        cause = (record.cause.device, record.cause.number) if record.cause is not None else (None, None)
-        ability = json.dumps(as_object(record.ability)) if record.ability else None
-        row = (record.number, record.at, record.kind.value, record.day, record.agreement, record.peer, record.level)
+    def write(self, *records: Record) -> None:
+        """Durable when it returns, all of them at one sync. Raises LocalError, and has written none, when the disk does
+        not take them, one is another device's, or a number is taken: two processes must not write one log."""
+        if any(record.device != self.device for record in records):
+            raise LocalError(f"{self.path}: a record of another in the ledger of {self.device}")
         try:
-            self._database.execute(
-                f"INSERT INTO record ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, " ".join(map(str, record.watts)), *cause, ability),
+            self._database.execute("BEGIN")
+            self._database.executemany(
+                f"INSERT INTO record ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, records)
             )
+            self._database.execute("COMMIT")
         except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
             raise LocalError(f"{self.path}: not written: {error}") from None
 
     def close(self) -> None:
@@ -100,6 +101,14 @@ def _opened(path: Path) -> sqlite3.Connection:
 def _owner(database: sqlite3.Connection) -> tuple[int, str] | None:
     found: tuple[int, str] | None = database.execute("SELECT format, device FROM owner").fetchone()
     return found
+
+
+def _row(record: Record) -> tuple[object, ...]:
+    cause = (record.cause.device, record.cause.number) if record.cause is not None else (None, None)
+    watts = " ".join(map(str, record.watts))
+    ability = json.dumps(as_object(record.ability)) if record.ability else None
+    told = (record.number, record.at, record.kind.value, record.day, record.agreement, record.peer, record.level)
+    return (*told, watts, *cause, ability)
 
 
 def _records(database: sqlite3.Connection, path: Path, device: str) -> Log:

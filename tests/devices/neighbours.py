@@ -144,11 +144,10 @@ class Neighbours:
             balancer.start(day, self.offers[device])
 
     async def crash(self, device: str) -> None:
-        """It goes down in the middle of whatever it does; its ledger is closed as the system would."""
-        self.balancers[device].stop()
-        await self.hosts.pop(device).crash()
+        """It goes down in the middle of whatever it does: what is not written yet never will be."""
         self.ledgers[device].close()
-        del self.balancers[device]
+        self.balancers.pop(device).stop()
+        await self.hosts.pop(device).crash()
 
     @property
     def logs(self) -> dict[str, Log]:

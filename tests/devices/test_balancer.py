@@ -276,7 +276,7 @@ def test_a_disk_that_takes_no_more_silences_the_device(tmp_path: Path) -> None:
     async def story(neighbours: Neighbours) -> None:
         neighbours.ledgers[one].close()
         neighbours.balancers[one].start(0, neighbours.offers[one])
-        assert not neighbours.balancers[one].is_running
+        await neighbours.until(lambda: not neighbours.balancers[one].is_running, "stopped")
         assert neighbours.balancers[one].counters["not written down"] == 1
         assert neighbours.messages() == 0
         with pytest.raises(LocalError, match="not balancing"):

@@ -69,7 +69,7 @@ def test_a_ledger_is_of_one_device(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="not of urn:e"):
         Ledger(tmp_path / "log", "urn:e")
     ledger = Ledger(tmp_path / "log", "urn:d")
-    with pytest.raises(LocalError, match="urn:e"):
+    with pytest.raises(LocalError, match="of another"):
         ledger.write(Record("urn:e", 0, 0.0, Kind.STARTED))
     ledger.close()
 
@@ -79,7 +79,12 @@ def test_two_writers_do_not_write_one_number(tmp_path: Path) -> None:
     one.write(RECORDS[0])
     with pytest.raises(LocalError, match="not written"):
         other.write(RECORDS[0])
+    # Of several that are written together, all or none.
+    with pytest.raises(LocalError, match="not written"):
+        other.write(RECORDS[1], RECORDS[0])
     assert one.records() == RECORDS[:1]
+    other.write(*RECORDS[1:3])
+    assert one.records() == RECORDS[:3]
     one.close()
     other.close()
 
