@@ -22,6 +22,7 @@ stylesheets = true                   # runs XSLT filters of those it trusts
 generations = ["1.1", "2005/04"]     # in which it says Hello and Bye: without, both; it answers in both
 proxy = "http://10.1.0.2:8081/proxy" # a discovery proxy that is told as well, and asked first
 [gossip]                             # local caps and times: fields of gossip_ws.core.config.NodeConfig; and
+peer_selection = "gradient"          # shuns congested links among equals; without, "uniform"
 view_scopes = ["grid://city/ssc-1"]  # among whose equals it keeps neighbours: without, all; [], none
 [demand]                             # what it uses every day: energy_wh, or a profile of a grid; and
 limit_wh = 5000                      # more than that in 8 hours is a DemandAlarm to whoever subscribed
@@ -41,7 +42,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from gossip_ws.core.config import MAX_VIEWS
+from gossip_ws.core.config import MAX_VIEWS, PeerSelection
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.choice import Choice
 from gossip_ws.devices.toml import Table
@@ -86,6 +87,7 @@ _SECONDS: Final = {
     "lease": 604_800.0,
     "peers_max_age": 604_800.0,
     "pull_period": 86_400.0,
+    "price_period": 3_600.0,
     "retry_first": 60.0,
     "retry_longest": 600.0,
     "probe_quiet": 3_600.0,
@@ -294,6 +296,8 @@ def _node(top: Table) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {name: table.integer(name, most=most) for name, most in _WHOLE.items() if name in table}
     found |= {name: table.number(name, least=0.001, most=most) for name, most in _SECONDS.items() if name in table}
+    if "peer_selection" in table:
+        found["peer_selection"] = table.read("peer_selection", PeerSelection)
     if "view_scopes" in table:
         found["view_scopes"] = table.each("view_scopes", _scope)
         if len(found["view_scopes"]) > MAX_VIEWS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from gossip_ws.core.peers import OWN_TIER, Role
@@ -42,6 +43,14 @@ class FanoutTable:
 
 _ONE_MESSAGE = 65_536
 """Octets that the largest message takes in memory: its body, and the envelope that it is in."""
+
+
+class PeerSelection(StrEnum):
+    """How a node chooses among peers that would all do."""
+
+    UNIFORM = "uniform"
+    GRADIENT = "gradient"
+    """The dearer the way to a peer, by its marginal delay, the less often: gossip shuns congested links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +141,12 @@ class NodeConfig:
     """Resends of a partial before its asker counts as dead and the one before it is turned to, and of a request
     before a silent equal is waited for no more: 2.25 s with the other defaults. Fewer, and two lost receipts
     make an orphan, for whom its asker then waits to the deadline."""
+    peer_selection: PeerSelection = PeerSelection.UNIFORM
+    """`gradient` where links between equals congest, see `core.prices`; it costs a Ping and an Ack each
+    `price_period`. Of a fanout of 4 or less no copy is to spare: then only digests and exchanges go by it."""
+    price_period: float = 2.0
+    """Mean time between two measurements (s). Parents and equals take turns, so that with fifty of them congestion is
+    noticed after a minute or two; shorter notices it sooner, and loads narrow links with Pings."""
     pull_period: float = 10.0
     """Mean time between two requests for news (s)."""
     hop_margin: float = 0.08
@@ -168,6 +183,8 @@ class NodeConfig:
             raise LocalError(f"max_part lies between 0 and max_replies, and is at most {MAX_PART}")
         if self.spread_period <= 0 or self.merge_rate < 1 or min(self.spread_limit, self.spread_rounds) < 1:
             raise LocalError("exchanges take time, and a node takes at least one a second")
+        if self.price_period <= 0:
+            raise LocalError("measurements take time")
         limits = self.seen_limit, self.store_limit, self.in_force_limit, self.query_limit, self.peer_limit
         if min(limits) < 1:
             raise LocalError("a limit is at least 1")

@@ -171,6 +171,11 @@ class LookAgain:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class MeasureWays:
+    """Measure the way to one more peer, where peers are chosen by what ways cost."""
+
+
 Timer = (
     ServeAgain
     | AskAgain
@@ -183,4 +188,5 @@ Timer = (
     | EnrolAgain
     | KeepViews
     | LookAgain
+    | MeasureWays
 )

@@ -10,6 +10,7 @@ from collections.abc import Container
 from typing import Final
 
 from gossip_ws.core.account import Known, Lack
+from gossip_ws.core.choice import choice_for
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
     AskAgain,
@@ -21,6 +22,7 @@ from gossip_ws.core.effects import (
     Invoke,
     KeepViews,
     LookAgain,
+    MeasureWays,
     MergeAgain,
     PullNews,
     ReplyAgain,
@@ -78,6 +80,7 @@ class Node:
     __slots__ = (
         "_allowance",
         "_booted",
+        "_choice",
         "_dice",
         "_down",
         "_enrolment",
@@ -110,8 +113,9 @@ class Node:
         self._recent = Recent(config.store_limit, config.store_octets)
         self._in_force = InForce(config.in_force_limit, config.max_lifetime)
         self._allowance = Allowance(config.max_rate, config.max_burst)
-        self._requests = Requests(config, self.peers, dice, hosted)
-        self._spreading = Spreading(config, self.peers, dice)
+        self._choice = choice = choice_for(config, self.peers, dice)
+        self._requests = Requests(config, self.peers, choice, hosted)
+        self._spreading = Spreading(config, self.peers, dice, choice)
         self._registrar = Registrar(config, self.peers, dice)
         self._own = Own(config, self.peers)
         self._enrolment = Enrolment(config, self.peers, dice, self._own)
@@ -120,14 +124,15 @@ class Node:
         self._watched = self.membership.watched
         self._down = self.peers.down
         self._overlay = Overlay(self.peers, self.membership)
-        self._push = Push(config, self.peers, dice, self._recent, self._overlay)
-        self._repair = Repair(config, self.peers, dice, self._seen, self._recent, self._requests, self._overlay)
+        self._push = Push(config, self.peers, dice, choice, self._recent, self._overlay)
+        self._repair = Repair(config, self.peers, dice, choice, self._seen, self._recent, self._requests, self._overlay)
 
     # -- inputs --------------------------------------------------------------------------------
 
     def start(self, now: Instant) -> list[Effect]:
         """The device is up."""
-        return [*self._enrolment.start(now), self._pull_timer(), *self.membership.start(now)]
+        effects = [*self._enrolment.start(now), self._pull_timer(), *self.membership.start(now)]
+        return [*effects, *self._choice.start()]
 
     def stop(self) -> tuple[Address | None, list[Effect]]:
         """The device is about to go down: the Peer Service that has to be told, if any, and what its neighbours are."""
@@ -245,6 +250,8 @@ class Node:
                 return self.membership.round(now)
             case LookAgain():
                 return self.membership.look_again(timer, now)
+            case MeasureWays():
+                return self._choice.round(now)
 
     def invoked(self, id: GossipId, outcome: bytes | Fault, now: Instant) -> list[Effect]:
         """Completion of Invoke: the reply's canonical element (empty for one-way), or a fault."""
@@ -442,6 +449,9 @@ class Node:
     # -- membership ----------------------------------------------------------------------------
 
     def _acked(self, ack: Ack, source: Address, now: Instant) -> list[Effect]:
+        measured = self._choice.acked(ack, source, now)
+        if measured is not None:
+            return self.membership.alive(measured, now)
         known = self.membership.acked(ack, source, now)
         if known is not None:
             return known
@@ -507,4 +517,4 @@ class Node:
             raise sender_fault("LifetimeTooLong", f"at most {self.config.max_lifetime:g} s")
 
     def _pull_timer(self) -> SetTimer:
-        return SetTimer(PullNews(), self.config.pull_period * self._dice.uniform(0.5, 1.5))
+        return SetTimer(PullNews(), self.config.pull_period * self._choice.patience() * self._dice.uniform(0.5, 1.5))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gossip_ws.kernel.address import UDP, Address, Binding
-from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId, QName
 from gossip_ws.kernel.scopes import any_covers, covers, scope_path
 from gossip_ws.kernel.terms import Tier
@@ -302,10 +301,3 @@ def speaks_from(peer: Peer, source: Address) -> bool:
 def overlaps(scopes: Sequence[str], peer: Peer) -> bool:
     """Does the peer lie in the scopes, or do they lie in its area? Nobody else needs to be sent the message."""
     return not scopes or any_covers(scopes, peer.scopes) or any_covers(peer.scopes, scopes)
-
-
-def sample(dice: Dice, peers: Sequence[Peer], fanout: int, exclude: DeviceId) -> list[Peer]:
-    """`fanout` distinct peers at random, `exclude` not among them."""
-    # One more than needed is drawn, so that the excluded one can be left out without a copy of the table.
-    drawn = dice.sample(peers, min(len(peers), fanout + 1))
-    return [peer for peer in drawn if peer.device != exclude][:fanout]

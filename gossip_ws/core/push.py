@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gossip_ws.core.choice import Choice
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Effect, ServeAgain
 from gossip_ws.core.messages import Advert, Content, Gossip, Hop, Prune, Receipt
@@ -30,10 +31,13 @@ class _Served:
 class Push:
     """Relays, and serves the roster."""
 
-    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice, recent: Recent, overlay: Overlay) -> None:
+    def __init__(
+        self, config: NodeConfig, table: PeerTable, dice: Dice, choice: Choice, recent: Recent, overlay: Overlay
+    ) -> None:
         self._config = config
         self._table = table
         self._dice = dice
+        self._choice = choice
         self._recent = recent
         self._overlay = overlay
         self._served: dict[GossipId, _Served] = {}
@@ -43,7 +47,7 @@ class Push:
         config, terms = self._config, content.terms
         if terms.one_hop:
             return self._to_some(content, now) if hop is None else []
-        legs = plan(config, self._table, self._dice, terms, hop)
+        legs = plan(config, self._table, self._choice, terms, hop)
         age, hops = (hop.age, hop.hops + 1) if hop is not None else (max(now.wall - terms.issued, 0.0), 1)
         header = Hop(config.device, legs.sampled.tier, max(legs.sampled.rounds, 0), hops, age)
         effects = self._to_equals(content, hop, header, legs.sampled.peers)

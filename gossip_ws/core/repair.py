@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gossip_ws.core.choice import Choice
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Effect, FetchAgain
 from gossip_ws.core.messages import Advert, Digest, Fetch, Hop
@@ -54,6 +55,7 @@ class Repair:
         config: NodeConfig,
         table: PeerTable,
         dice: Dice,
+        choice: Choice,
         seen: Seen,
         recent: Recent,
         requests: Requests,
@@ -62,6 +64,7 @@ class Repair:
         self._config = config
         self._table = table
         self._dice = dice
+        self._choice = choice
         self._seen = seen
         self._recent = recent
         self._requests = requests
@@ -73,8 +76,7 @@ class Repair:
         candidates = self._table.up(Relation.PARENT) + self._table.up(Relation.EQUAL)
         if not candidates:
             return []
-        (peer,) = self._dice.sample(candidates, 1)
-        return [self.digest_to(peer, now)]
+        return [self.digest_to(self._choice.one(candidates), now)]
 
     def offer(self, device: DeviceId, now: Instant) -> list[Effect]:
         """What is held here, to a peer that has just come: it fetches what it lacks."""
@@ -173,7 +175,8 @@ class Repair:
         if self._has(timer.id) or timer.attempt > 2 * len(wanted.holders):
             del self._wanted[timer.id]
             return []
-        holder = self._table.get(wanted.holders[wanted.asked % len(wanted.holders)])
+        holders = self._choice.in_turn(wanted.holders)
+        holder = self._table.get(holders[wanted.asked % len(holders)])
         wanted.asked += 1
         again = SetTimer(FetchAgain(timer.id, timer.attempt + 1), self._config.retry_first * 2.0 ** (timer.attempt - 1))
         if holder is None:

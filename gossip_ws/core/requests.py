@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from gossip_ws.core.account import Account, Lack, Lacking, Ledger, device_digest
+from gossip_ws.core.choice import Choice
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import (
     Answer,
@@ -29,7 +30,6 @@ from gossip_ws.core.replies import REFUSED, Inbox, Outbox, Replies, own_reply, s
 from gossip_ws.core.request import MAX_COVER, Asked, Request, Stage
 from gossip_ws.core.spread import binding_for, may_ask, plan
 from gossip_ws.kernel.address import Address
-from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode
 from gossip_ws.kernel.instant import Instant
@@ -46,11 +46,11 @@ MAX_BYPASSED = 2
 class Requests:
     """The open requests of one node."""
 
-    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice, hosted: Container[str]) -> None:
+    def __init__(self, config: NodeConfig, table: PeerTable, choice: Choice, hosted: Container[str]) -> None:
         self._config = config
         self._hosted = hosted
         self._table = table
-        self._dice = dice
+        self._choice = choice
         self._open: dict[GossipId, Request] = {}
         self._ledger = Ledger(config.query_limit)
         self._intake = Intake(config, table, self._ledger)
@@ -106,7 +106,7 @@ class Requests:
         effects: list[Effect] = []
         ancestors = (hop.ancestors if hop is not None else ()) + (config.device,)
         if len(ancestors) < MAX_ANCESTORS:
-            legs = plan(config, self._table, self._dice, terms, hop)
+            legs = plan(config, self._table, self._choice, terms, hop)
             age, hops = (hop.age, hop.hops + 1) if hop is not None else (0.0, 1)
             for leg in (legs.sampled, *legs.served):
                 peers = tuple(peer for peer in leg.peers if peer.device not in ancestors)

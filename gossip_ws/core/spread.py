@@ -6,9 +6,10 @@ from __future__ import annotations
 from math import log2
 from typing import NamedTuple
 
+from gossip_ws.core.choice import Choice
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.messages import Hop
-from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, sample
+from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId
@@ -31,7 +32,7 @@ class Plan(NamedTuple):
     served: tuple[Leg, ...]
 
 
-def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Hop | None) -> Plan:
+def plan(config: NodeConfig, table: PeerTable, choice: Choice, terms: Terms, hop: Hop | None) -> Plan:
     """The next hops of a message that came with `hop`, or that starts here (None)."""
     sender = hop.sender if hop is not None else DeviceId("")
     came_from = table.get(sender) if sender else None
@@ -49,7 +50,7 @@ def plan(config: NodeConfig, table: PeerTable, dice: Dice, terms: Terms, hop: Ho
     equals: tuple[Peer, ...] = ()
     if rounds > 0 and may_ask(table, Relation.EQUAL, terms):
         candidates = table.up(Relation.EQUAL, terms.scopes)
-        equals = tuple(sample(dice, candidates, min(budget.fanout, config.max_fanout), sender))
+        equals = tuple(choice.sample(candidates, min(budget.fanout, config.max_fanout), sender))
     sampled = Leg(own_tier, rounds - 1, equals)
 
     served = []

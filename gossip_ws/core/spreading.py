@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil, log, log2
 from typing import Final
 
+from gossip_ws.core.choice import Choice
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Answer, Combine, Deadline, Effect, Input, Invoke, MergeAgain
 from gossip_ws.core.messages import Content, Merge, Tally
@@ -73,10 +74,11 @@ class _Spread:
 class Spreading:
     """The requests of one node that are gathered by exchange."""
 
-    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice) -> None:
+    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice, choice: Choice) -> None:
         self._config = config
         self._table = table
         self._dice = dice
+        self._choice = choice
         self._open: dict[GossipId, _Spread] = {}
         self._allowance = Allowance(config.merge_rate, ceil(config.merge_rate))
 
@@ -296,7 +298,7 @@ class Spreading:
             if left < 0:
                 chosen = peers
                 break
-        return self._dice.sample(chosen, 1)[0]
+        return self._choice.one(chosen)
 
     def _population(self) -> int:
         return self._table.subtree + sum(peer.subtree for peer in self._table.related(Relation.EQUAL))

@@ -6,7 +6,7 @@ The same nodes and endpoints as on sockets; only Clock, Network and, if wished, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -19,6 +19,7 @@ from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.terms import Priority
 from gossip_ws.ports import Caller, Frame, Handle, Request, Respond, Response, datagram
 from gossip_ws.sim.agenda import Agenda, Due
+from gossip_ws.sim.bottleneck import Bottleneck
 
 EPOCH = 1_800_000_000.0
 """Wall time at the start of every simulation: signed times are the same in every run."""
@@ -53,6 +54,10 @@ class Weather:
             raise LocalError("twice and held are shares of the datagrams, hold is not negative")
 
 
+Route = Callable[[str, str], Sequence[Bottleneck]]
+"""The bottlenecks on the way from one host to another, in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """One line of the trace: a frame that was sent at `time` (s) and arrived or not."""
@@ -79,6 +84,7 @@ class World:
         """Who is up, and who takes its frames."""
         self._boots: Counter[str] = Counter()
         self._islands: dict[str, int] = {}
+        self._route: Route | None = None
 
     # -- the network ---------------------------------------------------------------------------
 
@@ -102,6 +108,12 @@ class World:
     def heal(self) -> None:
         self._islands = {}
 
+    def narrow(self, route: Route) -> None:
+        """From now on datagrams pass through the bottlenecks of their way, one after the other, before the weather's
+        delay. They are taken for as large as the frames are: give the devices codecs that write envelopes. What goes
+        by HTTP keeps to the delays."""
+        self._route = route
+
     def send(self, frame: Frame, source: Address, to: Address) -> None:
         """One frame on its way, or lost. What is posted by HTTP is lost to crashes and partitions only."""
         self.frames += 1
@@ -115,6 +127,10 @@ class World:
             return
         if not is_datagram:
             self._pass(_post(frame, source, to), _to_nobody, to)
+            return
+        if self._route is not None and (ahead := self._route(source.host, to.host)):
+            for _ in range(2 if weather.twice and self.dice.random() < weather.twice else 1):
+                self._squeeze(ahead, frame, source, to)
             return
         self._agenda.put(self._arrival(weather), to.host, _ANY_BOOT, self._arrive, frame, source, to)
         if weather.twice and self.dice.random() < weather.twice:
@@ -192,6 +208,16 @@ class World:
     def _pass(self, request: Request, respond: Respond, to: Address) -> None:
         """A posted frame on its way: it finds whoever is at the host when it arrives."""
         self._agenda.put(self.time + self._delay(), to.host, _ANY_BOOT, self._hand, to.host, request, respond)
+
+    def _squeeze(self, ahead: Sequence[Bottleneck], frame: Frame, source: Address, to: Address) -> None:
+        """A datagram has come to the next bottleneck of its way, or is through them all."""
+        if not ahead:
+            self._agenda.put(self._arrival(self.weather), to.host, _ANY_BOOT, self._arrive, frame, source, to)
+            return
+        takes = ahead[0].take(len(frame), self.time)
+        if takes is not None:
+            due = self.time + takes
+            self._agenda.put(due, to.host, _ANY_BOOT, self._squeeze, ahead[1:], frame, source, to)
 
     def _arrive(self, frame: Frame, source: Address, to: Address) -> None:
         """A datagram is there: it finds whoever is at the host by now."""

@@ -77,7 +77,8 @@ def test_everything_at_once(tmp_path: Path) -> None:
             stylesheets = false
             category = "flat"
             discovery = {{ group = "239.1.2.3", port = 37020 }}
-            gossip = {{ max_fanout = 4, pull_period = 2, view_scopes = ["grid://t/1"], suspicion = 9 }}
+            gossip = {{ max_fanout = 4, pull_period = 2, suspicion = 9, view_scopes = ["grid://t/1"],\
+                peer_selection = "gradient" }}
             demand = {{ kind = "farm", energy_wh = [1, 2, 3], limit_wh = 5000 }}
             measured = {{ voltage = 230.5, phase_angle = -1, power = 700 }}
             meter = {{ display = "shown.json", webhook = "http://10.0.0.3:81/Tariff" }}
@@ -97,7 +98,13 @@ def test_everything_at_once(tmp_path: Path) -> None:
     assert config.security.key is not None
     assert config.security.trust is not None
     assert config.discovery == Group("239.1.2.3", 37020)
-    assert config.node == {"max_fanout": 4, "pull_period": 2.0, "view_scopes": ("grid://t/1",), "suspicion": 9.0}
+    assert config.node == {
+        "max_fanout": 4,
+        "pull_period": 2.0,
+        "peer_selection": "gradient",
+        "view_scopes": ("grid://t/1",),
+        "suspicion": 9.0,
+    }
     assert config.hand_on == HandOn(tmp_path / "shown.json", Address.parse("http://10.0.0.3:81/Tariff"))
     assert (config.energy.category, config.energy.voltage, config.energy.power) == ("flat", 230.5, 700.0)
     assert config.energy.limit == 5_000
@@ -138,6 +145,8 @@ def test_a_profile_of_a_grid_as_demand(tmp_path: Path) -> None:
         ("gossip.view_scopes = ['area']", "gossip.view_scopes: not a URI: 'area'"),
         (f"gossip.view_scopes = {['grid://t'] * 9}", "gossip.view_scopes: more than 8"),
         ("gossip = 7", "gossip: a table [gossip], not 7"),
+        ("gossip.peer_selection = 'best'", "gossip.peer_selection: 'best' is not a valid PeerSelection"),
+        ("gossip.price_period = 0", "gossip.price_period: a number from 0.001 to 3600, not 0"),
         ("task = 7", "task: tables [[task]], not 7"),
         ("key = 'none.key'", "security: development mode has neither key nor trust"),
         ("demand.energy_wh = [1, 2]", "demand.energy_wh: 3 whole numbers from 0 to 1000000000, not [1, 2]"),

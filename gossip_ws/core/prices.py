@@ -1,0 +1,222 @@
+"""What the way to each peer costs, and peers chosen by it: gossip that shuns congested links.
+
+The price of a way is its marginal delay: by how much one message more a second delays all. A device measures it alone,
+by the round trips of Pings that it sends for nothing else. In an M/M/1 queue a message takes 1 / (c - y), and the
+marginal delay c / (c - y)^2 is the square of that over 1 / c, what it takes when nothing else is on the way (seed 001
+eq. (1a); `routing.cost`). So a price is the square of the round trip now over the least one known: s.
+
+Nobody is shunned altogether. A push reaches everybody by copies that fall on everybody about alike: a weight has a
+floor, so that a device gets some copies though everybody finds it dear. What such a device misses nevertheless it asks
+for, more often than others do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from gossip_ws.core.choice import Choice
+from gossip_ws.core.config import NodeConfig
+from gossip_ws.core.effects import Effect, MeasureWays
+from gossip_ws.core.introductions import NONCE_BITS
+from gossip_ws.core.messages import Ack, Ping
+from gossip_ws.core.peers import Peer, PeerTable, Relation, speaks_from
+from gossip_ws.kernel.address import Address, Binding
+from gossip_ws.kernel.dice import Dice
+from gossip_ws.kernel.effects import Send, SetTimer
+from gossip_ws.kernel.instant import Instant
+from gossip_ws.kernel.names import DeviceId
+
+COPIES: Final = 4.0
+"""Copies of a message that a device gets in the mean at least, though all find the way to it dear: of what a fanout has
+beyond this, a dear link is spared. Without loss a push then misses one such device in sixty, exp(-COPIES)."""
+LEAST_WEIGHT: Final = 1 / 16
+"""The floor of a weight where the fanout is large."""
+LEAST_OF_ONE: Final = 1 / 4
+"""The floor where one is chosen: halves of a network whose ways to one another are all dear still meet every fifth
+time."""
+TOLERATED: Final = 0.05
+"""s: ways that cost no more are alike. A relay takes some 10 ms, and a busy one more."""
+HALF_FULL: Final = 4.0
+"""How much dearer than an idle link one is that is half full: c / (c - y)^2 over 1 / c."""
+PATIENCE: Final = 1.0
+"""s after which a Ping counts as lost; if it is answered later, that counts too."""
+LONGEST: Final = 8.0
+"""s: the longest round trip that is believed."""
+OPEN: Final = 64
+"""Pings whose answers are waited for; the oldest makes room."""
+_FORGIVEN: Final = 1 / 32
+"""Share of the difference by which the least round trip follows the present one at each measurement: a way that has
+become longer for good is not congested."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """Round trips in s: the present one, smoothed, and the least that it was."""
+
+    now: float
+    least: float
+
+    @property
+    def price(self) -> float:
+        return self.now * self.now / self.least
+
+    def measured(self, round_trip: float) -> None:
+        """Half of what was known goes: measurements are rare, and congestion comes and goes between them."""
+        self.now += (min(round_trip, LONGEST) - self.now) / 2
+        self.least = min(self.least + _FORGIVEN * (self.now - self.least), self.now)
+
+    def missed(self) -> None:
+        """No answer: a full queue drops, and so does bad weather. One loss is soon forgotten, several add up."""
+        self.now = min(2 * self.now, LONGEST)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A Ping that is on its way, since when (monotonic s), and whether it counts as lost by now."""
+
+    device: DeviceId
+    since: float
+    lost: bool = False
+
+
+class Prices(Choice):
+    """Measures one way every `price_period` s, of parents and equals in turn, and chooses by what was found.
+
+    Receipts, digests and the Pings of `detector` measure nothing here: they are sent again before they are answered, by
+    others too, or after work of their own. Bounded by the table: who leaves it is forgotten by the next turn.
+    """
+
+    def __init__(self, config: NodeConfig, table: PeerTable, dice: Dice) -> None:
+        super().__init__(dice)
+        self._config = config
+        self._table = table
+        self._ways: dict[DeviceId, _Way] = {}
+        self._open: dict[bytes, _Open] = {}
+        self._due: list[Peer] = []
+        self._reference: _Way | None = None
+
+    def price(self, device: DeviceId) -> float | None:
+        """The marginal delay of the way to a peer (s); None where nothing is known of it yet."""
+        way = self._ways.get(device)
+        return way.price if way is not None else None
+
+    def weight(self, device: DeviceId) -> float:
+        """What a peer weighs where no floor holds: 1 for the cheap and the unknown, less the more the way costs, in
+        comparison to the way that a tenth of all are cheaper than."""
+        way = self._ways.get(device)
+        if way is None:
+            return 1.0
+        return min(self._cheap.now / way.price, 1.0)
+
+    # -- measuring -----------------------------------------------------------------------------
+
+    def start(self) -> list[Effect]:
+        return [SetTimer(MeasureWays(), self._config.price_period * self._dice.random())]
+
+    def round(self, now: Instant) -> list[Effect]:
+        again = SetTimer(MeasureWays(), self._config.price_period * self._dice.uniform(0.8, 1.2))
+        for open_ in self._open.values():
+            if now.monotonic - open_.since > PATIENCE:
+                self._lose(open_)
+        peer = self._next()
+        if peer is None:
+            return [again]
+        while len(self._open) >= OPEN:
+            self._lose(self._open.pop(next(iter(self._open))))
+        nonce = self._dice.getrandbits(NONCE_BITS).to_bytes(NONCE_BITS // 8, "big")
+        self._open[nonce] = _Open(peer.device, now.monotonic)
+        return [again, Send(Ping(self._config.device, nonce), (peer.address(Binding.UDP),))]
+
+    def acked(self, ack: Ack, source: Address, now: Instant) -> Peer | None:
+        open_ = self._open.get(ack.nonce)
+        peer = self._table.get(ack.sender)
+        if open_ is None or open_.device != ack.sender or peer is None or not speaks_from(peer, source):
+            return None
+        del self._open[ack.nonce]
+        took = now.monotonic - open_.since
+        way = self._ways.setdefault(ack.sender, _Way(took, took))
+        way.measured(took)
+        self._reference = None
+        return peer
+
+    def _lose(self, open_: _Open) -> None:
+        if not open_.lost:
+            open_.lost = True
+            self._ways.setdefault(open_.device, _Way(PATIENCE / 2, PATIENCE / 2)).missed()
+            self._reference = None
+
+    def _next(self) -> Peer | None:
+        """Everybody once in an order by chance, then in another."""
+        while True:
+            if not self._due:
+                everybody = self._table.up(Relation.PARENT) + self._table.up(Relation.EQUAL)
+                self._ways = {peer.device: way for peer in everybody if (way := self._ways.get(peer.device))}
+                self._reference = None
+                self._due = self._dice.sample(everybody, len(everybody))
+            if not self._due:
+                return None
+            peer = self._table.get(self._due.pop().device)
+            if peer is not None and not self._table.is_down(peer.device):
+                return peer
+
+    # -- choosing ------------------------------------------------------------------------------
+
+    @property
+    def _cheap(self) -> _Way:
+        """What a tenth of the ways are cheaper than: their prices as of now, and when nothing else was on the way."""
+        if self._reference is None:
+            tenth = max(len(self._ways) - 1, 0) // 10
+            prices = sorted(way.price for way in self._ways.values())
+            idle = sorted(way.least for way in self._ways.values())
+            self._reference = _Way(*(max(of[tenth], TOLERATED) if of else TOLERATED for of in (prices, idle)))
+        return self._reference
+
+    @property
+    def ease(self) -> float:
+        """1, and less where even the cheap ways are much dearer than they were: then it is this device's own link that
+        is congested."""
+        return min(HALF_FULL * self._cheap.least / self._cheap.now, 1.0)
+
+    def patience(self) -> float:
+        # Others find the way to here dear as well, and spare this device copies: what it misses, it asks for.
+        return max(self.ease, LEAST_OF_ONE)
+
+    def sample(self, peers: Sequence[Peer], fanout: int, exclude: DeviceId) -> list[Peer]:
+        """As many distinct peers. Each of n comes with a probability of COPIES / n at least, or fanout / n if that is
+        less.
+
+        One after the other is drawn, everybody alike, and taken with the probability of its weight; when too few were
+        taken, those passed over follow. Among many this is drawing by weight without replacement; where they are few,
+        the dear come more seldom. Keys for all (Efraimidis and Spirakis) are that among few as well, but take a look
+        at each of a thousand peers for each message.
+        """
+        if not fanout:
+            return []
+        # Over the own link goes every copy; others, whose links are cheaper, pass the message on too.
+        fanout = max(round(fanout * self.ease), min(ceil(COPIES), fanout))
+        floor = min(max(COPIES / fanout, LEAST_WEIGHT), 1.0)
+        # So many that as many as needed are taken in the mean, if all are dear.
+        drawn = self._dice.sample(peers, min(len(peers), ceil(fanout / floor) + 1))
+        taken: list[Peer] = []
+        passed_over: list[Peer] = []
+        for peer in drawn:
+            if peer.device != exclude:
+                wanted = self._dice.random() < max(self.weight(peer.device), floor)
+                (taken if wanted else passed_over).append(peer)
+                if len(taken) == fanout:
+                    break
+        return [*taken, *passed_over][:fanout]
+
+    def one(self, peers: Sequence[Peer]) -> Peer:
+        drawn = self._dice.sample(peers, min(len(peers), round(1 / LEAST_OF_ONE)))
+        for peer in drawn:
+            if self._dice.random() < max(self.weight(peer.device), LEAST_OF_ONE):
+                return peer
+        return drawn[0]
+
+    def in_turn(self, devices: Sequence[DeviceId]) -> Sequence[DeviceId]:
+        """The cheapest first; of those that are alike, who is asked first without prices."""
+        return sorted(devices, key=self.weight, reverse=True)
