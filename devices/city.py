@@ -6,11 +6,8 @@ Whoever pushes and pulls here is a plain SOAP client that knows nothing of gossi
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +15,20 @@ from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gossip_ws.devices.city_balance import ROUND, BalanceReport
+from gossip_ws.devices.city_balance import draw as balance_plan
+from gossip_ws.devices.city_balance import population as dealt_out
+from gossip_ws.devices.city_balance_trial import BalanceTrial, Faults
+from gossip_ws.devices.city_balancers import prepare
 from gossip_ws.devices.city_energy import Trial
+from gossip_ws.devices.city_process import CityError, CityProcess
 from gossip_ws.devices.city_routing import EnergyReport, draw, key_file
 from gossip_ws.devices.city_worker import Assignment
 from gossip_ws.devices.hearsay import FANOUT
 from gossip_ws.devices.legacy import LegacyClient, Pulled
 from gossip_ws.grid.faults import Fate, contributions
 from gossip_ws.grid.population import Population, choose, load
-from gossip_ws.kernel.errors import GossipError, LocalError
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.security.passwords import PasswordHash
 
@@ -39,12 +42,6 @@ PUSH_LIMIT = 60.0
 """Seconds; waited for, then reported as it is."""
 SETTLE = 0.5
 """Seconds after everyone was reached, for the last duplicates to be counted."""
-_LINE_LIMIT = 1 << 24
-
-
-class CityError(GossipError):
-    """The city did not come up; `reason` is for a person to read."""
-
 
 GRID = "1-MVLV-rural-all-2-sw"
 DAY = "2016-01-19"
@@ -55,8 +52,10 @@ class CityPlan:
     """What city to build. `processes`: for the substations; the information system has one of its own. `loss`: of
     each datagram, at random. `crash`: the share of devices, the information system apart, that goes down between the
     first pull and the push. `prosumers`: meters that route energy afterwards, none without; each wakes up every `tick`
-    s in the mean, and tells `fanout` others what it has heard. Raises LocalError when loss or crash is no share below
-    1, or both routing and a crash are wanted."""
+    s in the mean, and tells `fanout` others what it has heard. `balance`: meters agree afterwards who gives what to
+    whom, messages taking `round` s at most; the meters are those of several areas then.
+
+    Raises LocalError when loss or crash is no share below 1, or two of routing, balancing and a crash are wanted."""
 
     meters: int = 540
     seed: int = 1
@@ -68,13 +67,17 @@ class CityPlan:
     prosumers: int = 0
     tick: float = 1.0
     fanout: int = FANOUT
+    balance: bool = False
+    round: float = ROUND
 
     def __post_init__(self) -> None:
         for name, share in (("loss", self.loss), ("crash", self.crash)):
             if not 0 <= share < 1:
                 raise LocalError(f"{name} is a share from 0 to below 1: {share}")
-        if self.prosumers and self.crash:
-            raise LocalError("routing has faults of its own: no crash beside it")
+        if bool(self.prosumers) + bool(self.crash) + self.balance > 1:
+            raise LocalError(
+                "routing and balancing have faults of their own: neither the other nor a crash beside them"
+            )
         if not 0.1 <= self.tick <= 60:
             raise LocalError(f"a tick lasts 0.1 to 60 s: {self.tick:g}")
         if not 1 <= self.fanout <= 64:
@@ -82,11 +85,14 @@ class CityPlan:
 
     def population(self) -> Population:
         """Raises LocalError for a grid, a number of meters or a day that is not there."""
-        population = choose(load(self.grid), self.meters, self.seed)
+        population = dealt_out(self.grid, self.meters, self.seed) if self.balance else self._drawn()
         if self.day not in population.profiles.days:
             days = population.profiles.days
             raise LocalError(f"no profiles for {self.day!r}; there are {days[0]} to {days[-1]}, one week a season")
         return population
+
+    def _drawn(self) -> Population:
+        return choose(load(self.grid), self.meters, self.seed)
 
 
 @dataclass(slots=True)
@@ -138,6 +144,7 @@ class CityReport:
     legacy: dict[str, bool] = field(default_factory=dict)
     """By tier: does a plain client find the new tariff at a device's original address?"""
     energy: EnergyReport | None = None
+    balance: BalanceReport | None = None
 
     @property
     def total(self) -> int:
@@ -153,6 +160,7 @@ class CityReport:
             and (any(self.faults.values()) or all(pull.contributors == self.total for pull in pulls))
             and all(self.legacy.values())
             and (self.energy is None or self.energy.is_good)
+            and (self.balance is None or self.balance.is_good)
         )
 
 
@@ -167,7 +175,10 @@ class City:
         self._energy = None
         if plan.prosumers:
             self._energy = draw(self._population, plan.prosumers, plan.seed, plan.tick)
-        self._workers: list[_Worker] = []
+        self._balance = None
+        if plan.balance:
+            self._balance = balance_plan(self._population, plan.day, plan.seed, plan.round)
+        self._workers: list[CityProcess] = []
         self._folder = TemporaryDirectory(prefix="gossip-ws-city-")
         self._password = token_urlsafe(16)
 
@@ -219,13 +230,18 @@ class City:
         if self._energy is not None:
             trial = Trial(self._energy, self._plan.fanout, self._ask_all, self._progress)
             energy = await trial.run(top, USER, self._password, self._kill_top)
+        balance = None
+        if self._balance is not None:
+            faults_of = Faults(self._restart_last, self._enrolled, self._kill_top)
+            balancing = BalanceTrial(self._balance, Path(self._folder.name), self._ask_all, faults_of, self._progress)
+            balance = await balancing.run(top, USER, self._password)
         faults = {"loss": self._plan.loss, "crash": self._plan.crash}
-        return CityReport(self.devices, faults, before, push, after, legacy, energy)
+        return CityReport(self.devices, faults, before, push, after, legacy, energy, balance)
 
     # -- steps ---------------------------------------------------------------------------------
 
     @property
-    def _top(self) -> _Worker:
+    def _top(self) -> CityProcess:
         return self._workers[0]
 
     @property
@@ -245,6 +261,7 @@ class City:
             "seed": plan.seed,
             "day": plan.day,
             "network": f"127.{64 + pid % 128}",
+            "port": 10_000 + pid % 10_000,
             "group_port": 20_000 + pid % 10_000,
             "public_key": key.public.pem().decode(),
             "loss": plan.loss,
@@ -254,20 +271,28 @@ class City:
         }
         if plan.prosumers:
             common |= self._energy_keys(self._folder.name)
+        if self._balance is not None:
+            prepare(self._balance, Path(self._folder.name), key)
+            common |= {"balance": True, "round": plan.round, "folder": self._folder.name}
         total = population.counts().total
         self._progress(f"starting {total} devices")
         top = Assignment(
             **common, key_file=str(key_file), user=USER, password_hash=str(PasswordHash.of(self._password))
         )
-        self._workers.append(await _Worker.start(top))
+        self._workers.append(await CityProcess.start(top))
         await self._top.opened()
         seed = (await self._top.ask("addresses"))["InformationSystem"] + "/Peers"
         processes = max(1, min(plan.processes, len(population.substations)))
         for number in range(processes):
             areas = tuple(range(number, len(population.substations), processes))
-            self._workers.append(await _Worker.start(Assignment(**common, areas=areas, seed_address=seed)))
+            self._workers.append(await CityProcess.start(Assignment(**common, areas=areas, seed_address=seed)))
         for worker in self._workers[1:]:
             await worker.opened()
+        await self._enrolled()
+
+    async def _enrolled(self) -> None:
+        """Until everybody stands in the books of everybody above. Raises CityError when that takes too long."""
+        total = self._population.counts().total
         deadline = time.monotonic() + ENROL_LIMIT
         while (known := await self._top.ask("known")) != total - 1 or not await self._are_told():
             self._progress(f"discovered and enrolled: {known + 1} of {total}")
@@ -339,6 +364,15 @@ class City:
     async def _ask_all(self, command: str) -> list[Any]:
         return list(await asyncio.gather(*(worker.ask(command) for worker in self._workers)))
 
+    async def _restart_last(self, *commands: str) -> None:
+        """The last process dies at once, and comes up again; then it is told commands."""
+        await self._workers[-1].kill()
+        again = await CityProcess.start(self._workers[-1].assignment)
+        self._workers[-1] = again
+        await again.opened()
+        for command in commands:
+            await again.ask(command)
+
     async def _kill_top(self) -> None:
         """The information system dies: its process, at once."""
         await self._workers.pop(0).kill()
@@ -356,57 +390,3 @@ class City:
             for name in total:
                 total[name] += counters.get(name, 0)
         return total
-
-
-class _Worker:
-    """The parent's end of one worker process."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls, assignment: Assignment) -> _Worker:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gossip_ws.devices.city_worker", stdin=PIPE, stdout=PIPE, limit=_LINE_LIMIT
-        )
-        worker = cls(process)
-        await worker._tell(assignment.write())
-        return worker
-
-    async def opened(self) -> None:
-        await self._reply()
-
-    async def ask(self, command: str) -> Any:
-        await self._tell(command)
-        return await self._reply()
-
-    async def kill(self) -> None:
-        self._process.kill()
-        await self._process.wait()
-
-    async def close(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), 10)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-
-    async def _tell(self, line: str) -> None:
-        if self._process.stdin is None:
-            raise CityError("a worker has no input")
-        self._process.stdin.write(line.encode() + b"\n")
-        try:
-            await self._process.stdin.drain()
-        except ConnectionError:
-            raise CityError("a worker process ended") from None
-
-    async def _reply(self) -> Any:
-        line = await self._process.stdout.readline() if self._process.stdout is not None else b""
-        if not line:
-            raise CityError("a worker process ended")
-        reply = json.loads(line)
-        if isinstance(reply, dict) and "error" in reply:
-            raise CityError(str(reply["error"]))
-        return reply

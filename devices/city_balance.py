@@ -7,8 +7,8 @@ judged from the meters' ledgers. Knows no socket.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -21,7 +21,7 @@ from gossip_ws.consensus.log import Log, agreements
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.vector import Vector, minus, plus, total
 from gossip_ws.grid.offers import offers
-from gossip_ws.grid.population import Population, choose, load
+from gossip_ws.grid.population import Population, choose, device_id, load
 from gossip_ws.grid.profiles import Jitter
 from gossip_ws.kernel.errors import LocalError
 
@@ -41,12 +41,14 @@ def population(grid: str, meters: int, seed: int) -> Population:
 
 @dataclass(frozen=True)
 class BalancePlan:
-    """`instance`: every meter with the mean W of each hour that its connection gives (positive) or draws. `kinds`: what
-    is behind the meters, by kind, how many."""
+    """`instance`: every meter, by its identity, with the mean W of each hour that its connection gives (positive) or
+    draws. `places`: each meter's scope. `kinds`: what the meters and the appliances behind them are, how many of each.
+    """
 
     instance: Instance
     hierarchy: Hierarchy
     pace: Pace
+    places: Mapping[str, str]
     kinds: Mapping[str, int]
 
     @cached_property
@@ -59,29 +61,32 @@ class BalancePlan:
         """Each device's schedule."""
         return {device.id: device.watts for device in self.instance.devices}
 
-    @cached_property
-    def optimum(self) -> int:
-        """The most that can be matched, W summed over hours."""
-        return matched(self.instance)
+    def optimum(self, cut_off: str = "") -> int:
+        """The most that can be matched, W summed over hours, where an area may be cut off from the others."""
+        inside = {device for device, area in self.areas.items() if area == cut_off}
+        return matched(self.instance, inside) + matched(self.instance, self.areas.keys() - inside)
 
 
 def draw(city: Population, day: str, seed: int, round_: float = ROUND) -> BalancePlan:
     """The plan of a city. Raises LocalError when there are no profiles for the day, or a round lasts no time."""
     if not 0.02 <= round_ <= 10:
         raise LocalError(f"a round lasts 0.02 to 10 s: {round_:g}")
-    instance = offers(city, day, jitter=lambda scope: Jitter.draw(seed, scope))
+    by_scope = offers(city, day, jitter=lambda scope: Jitter.draw(seed, scope))
+    devices = tuple(replace(device, id=device_id(device.id)) for device in by_scope.devices)
+    instance = replace(by_scope, devices=devices)
     kinds = Counter(
         [meter.kind.value for meter in city.meters()] + [appliance.kind.value for appliance in city.appliances()]
     )
-    return BalancePlan(instance, build(instance), Pace(round=round_), dict(kinds))
+    places: dict[str, str] = {meter.device: meter.scope for meter in city.meters()}
+    return BalancePlan(instance, build(instance), Pace(round=round_), places, dict(kinds))
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
     """What the meters of an area say together by a pull, W by hour: what they offered and asked for, what they have
-    sold and bought, of that with meters of other areas, and what is left. contributors: how many meters' values it
-    holds."""
+    sold and bought, of that with meters of other areas, and what is left. contributors: how many of them say so."""
 
+    contributors: int
     could: Vector
     wanted: Vector
     sold: Vector
@@ -90,7 +95,6 @@ class Pulled:
     bought_beyond: Vector
     gives: Vector
     needs: Vector
-    contributors: int
 
     def agrees(self, found: Exchange) -> bool:
         """Is it, watt by watt, what the ledgers say?"""
@@ -133,7 +137,6 @@ class BalancePhase:
     seconds: float
     decisions: int
     messages: int
-    octets: int
     matched: int
     optimum: int
     cpu_seconds: float
@@ -230,6 +233,17 @@ def decided(logs: Mapping[str, Log], day: int) -> tuple[int, int, float]:
 
 Standing = Mapping[str, tuple[Vector, Vector]]
 """By area, W by hour that its meters could still give, and that they still need."""
+
+
+def merged(standings: Iterable[Standing]) -> Standing:
+    """Of several processes, as they told it in JSON."""
+    found: dict[str, tuple[Vector, Vector]] = {}
+    for standing in standings:
+        for area, (given, needed) in standing.items():
+            before = found.get(area)
+            both = tuple(given), tuple(needed)
+            found[area] = both if before is None else (plus(before[0], both[0]), plus(before[1], both[1]))
+    return found
 
 
 def is_matched(standing: Standing, cut_off: Collection[str]) -> bool:

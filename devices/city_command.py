@@ -11,7 +11,11 @@ from typing import Any
 
 import click
 
-from gossip_ws.devices.city import DAY, GRID, PRICES, TIERS, City, CityError, CityPlan, CityReport, PullReport
+from gossip_ws.devices.city import DAY, GRID, PRICES, TIERS, City, CityPlan, CityReport, PullReport
+from gossip_ws.devices.city_balance import DAY as BALANCED
+from gossip_ws.devices.city_balance import ROUND
+from gossip_ws.devices.city_balance_table import lines as balance_lines
+from gossip_ws.devices.city_process import CityError
 from gossip_ws.devices.city_routing import EnergyReport
 from gossip_ws.devices.hearsay import FANOUT
 from gossip_ws.kernel.errors import LocalError
@@ -24,12 +28,13 @@ Example:
   gossip-ws city --meters 20 --seed 7 --json | jq .push.seconds_all
   gossip-ws city --meters 100 --loss 0.1 --crash 0.05
   gossip-ws city --meters 60 --routing --prosumers 12 --tick 1
+  gossip-ws city --meters 40 --balance --loss 0.1
 """
 )
 @click.option("--meters", type=click.IntRange(1), default=540, show_default=True, help="Smart meters in the city.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Which areas, and how devices differ.")
 @click.option("--grid", default=GRID, show_default=True, help="A shipped grid's code, or an imported file.")
-@click.option("--day", default=DAY, show_default=True, help="The day whose demand is announced.")
+@click.option("--day", help=f"The day whose demand is announced: {DAY}, with --balance {BALANCED}.")
 @click.option(
     "--processes", type=click.IntRange(1, 64), default=2, show_default=True, help="For the substations' areas."
 )
@@ -47,6 +52,14 @@ Example:
     "--tick", type=float, default=1.0, show_default=True, help="With --routing: seconds between two wake-ups."
 )
 @click.option("--fanout", type=int, default=FANOUT, show_default=True, help="With --routing: peers told in a tick.")
+@click.option("--balance", is_flag=True, help="Meters agree afterwards who gives what to whom, hour by hour.")
+@click.option(
+    "--round",
+    type=float,
+    default=ROUND,
+    show_default=True,
+    help="With --balance: seconds that messages take.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def city(as_json: bool, routing: bool, **asked: Any) -> None:
     """Run a city of real devices on this machine: push a tariff, pull the demand.
@@ -54,11 +67,13 @@ def city(as_json: bool, routing: bool, **asked: Any) -> None:
     Every device has its own loopback address and speaks SOAP over real sockets. Exit code 0 only if every
     device has the tariff and each pulled value is exactly the sum over everybody; with loss or crashes, if every
     device that is live and connected has the tariff and each value is exactly the sum over its contributors, with
-    everyone else accounted for.
+    everyone else accounted for. With --balance also only if in each of its phases everything was matched that could be,
+    the meters' ledgers keep all promises, and what was pulled of each area is what its ledgers say.
     """
     show = _Progress(sys.stderr.isatty())
     try:
         asked["prosumers"] *= routing
+        asked["day"] = asked["day"] or (BALANCED if asked["balance"] else DAY)
         report = asyncio.run(_run(CityPlan(**asked), show.say))
     except LocalError as error:
         show.clear()
@@ -115,6 +130,7 @@ def table(report: CityReport) -> str:
         "",
         *_legacy(report.legacy),
         *_energy(report.energy),
+        *(("", *balance_lines(report.balance)) if report.balance is not None else ()),
         "",
         "verdict    " + _verdict(report),
     ]

@@ -22,6 +22,9 @@ from random import Random
 from typing import Any
 
 from gossip_ws.core.peers import Role
+from gossip_ws.devices.city_balance import draw as balance_plan
+from gossip_ws.devices.city_balance import population as dealt_out
+from gossip_ws.devices.city_balancers import Balancers, bystander
 from gossip_ws.devices.city_routing import SCOPE, EnergyPlan, draw, key_file
 from gossip_ws.devices.energy import EnergyPlane
 from gossip_ws.devices.hearsay import GRADIENTS, Hearsay
@@ -34,12 +37,12 @@ from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import AsyncRunner
 from gossip_ws.grid.faults import Fate, places
 from gossip_ws.grid.measurement import Measurement, measure
-from gossip_ws.grid.population import Appliance, Meter, choose, load
+from gossip_ws.grid.population import Appliance, Meter, Population, choose, load
 from gossip_ws.grid.profiles import Jitter, Profiles
 from gossip_ws.grid.tasks import Task, tasks_of
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.kernel.names import METERING, REPORT, ROUTING, TARIFF, DeviceId, GossipId
+from gossip_ws.kernel.names import BALANCE, METERING, REPORT, ROUTING, TARIFF, DeviceId, GossipId
 from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.limits import raise_open_files
 from gossip_ws.net.loss import Lossy
@@ -61,6 +64,7 @@ ACTIONS = frozenset(
         f"{METERING}:GetMeasurement",
         f"{REPORT}:GetReport",
         f"{ROUTING}:GetGradients",
+        f"{BALANCE}:GetResidual",
     }
 )
 """What the information system of the city may originate. Who routes, or tells on what is said of links, may originate
@@ -83,19 +87,22 @@ QUARTER = 48
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one worker is told at its start. `network`: the first two octets of every device's own loopback address.
+    """What one worker is told at its start. `network`: the first two octets of every device's own loopback address, at
+    which it has `port`: a process that was killed comes up where it was.
     `areas` are indices of the population's substations; `seed_address`
     is where the substations enrol; empty for the information system, which has `key_file` instead. `loss`: of each
     datagram that a device sends. `crash`: the share of the city that goes down on `crash`. `prosumers`: how many
     meters route energy, and wake up every `tick` s in the mean, to tell `fanout` others. All who tell sign messages
     with one key, in `energy_folder`, where each prosumer has another, by which it signs what it says of its own links;
-    `energy_keys` are their public halves, hexadecimal, by node."""
+    `energy_keys` are their public halves, hexadecimal, by node.
+    `balance`: meters agree, messages taking `round` s at most; what they need lies in `folder`."""
 
     grid: str
     meters: int
     seed: int
     day: str
     network: str
+    port: int
     group_port: int
     public_key: str
     areas: tuple[int, ...] = ()
@@ -110,6 +117,9 @@ class Assignment:
     fanout: int = 0
     energy_folder: str = ""
     energy_keys: tuple[str, ...] = ()
+    balance: bool = False
+    round: float = 0.0
+    folder: str = ""
 
     @classmethod
     def read(cls, line: str) -> Assignment:
@@ -125,7 +135,8 @@ class Worker:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._population = choose(load(assignment.grid), assignment.meters, assignment.seed)
+        drawn = dealt_out if assignment.balance else _drawn
+        self._population = drawn(assignment.grid, assignment.meters, assignment.seed)
         self._numbers = {place.device: place.number for place in places(self._population)}
         self._fate = Fate.draw(self._population, assignment.crash, assignment.seed)
         self._group = Group(port=assignment.group_port)
@@ -146,6 +157,12 @@ class Worker:
         self._routers: dict[int, Router] = {}
         self._relays: list[Relay] = []
         self._owners = {node: PublicKey.from_raw(bytes.fromhex(key)) for node, key in enumerate(assignment.energy_keys)}
+        self.balancers: Balancers | None = None
+        if assignment.balance:
+            plan = balance_plan(self._population, assignment.day, assignment.seed, assignment.round)
+            operator = PublicKey.from_pem(assignment.public_key.encode())
+            self.balancers = Balancers(plan, Path(assignment.folder), operator, self._clock)
+        self._cut: frozenset[str] = frozenset()
 
     async def open(self) -> None:
         """Bring every device up. Discovery and enrolment go on by themselves."""
@@ -166,6 +183,8 @@ class Worker:
             plane.close()
         for relay in self._relays:
             relay.stop()
+        if self.balancers is not None:
+            self.balancers.close()
         self._multicast.close()
         self._runner.close()
 
@@ -257,6 +276,19 @@ class Worker:
     def _tellers(self) -> list[Router | Relay]:
         return [*self._routers.values(), *self._relays]
 
+    def cut(self, scope: str) -> None:
+        """Nothing gets through between the area of a substation and the rest of the city, as far as devices here are
+        concerned."""
+        area = next(one for one in self._population.substations if one.scope == scope)
+        devices = [area.device]
+        for meter in area.meters:
+            devices += [meter.device, *(appliance.device for appliance in meter.appliances)]
+        self._cut = frozenset(map(self._address, devices))
+
+    def heal(self) -> None:
+        """Everything gets through again."""
+        self._cut = frozenset()
+
     # -- building ------------------------------------------------------------------------------
 
     def _verifier_of(self, assignment: Assignment) -> Verifier:
@@ -303,6 +335,8 @@ class Worker:
         assignment = self._assignment
         scopes: tuple[str, ...] = (scope,)
         services: tuple[ServiceFactory, ...] = ()
+        if self.balancers is not None and role is not Role.APPLIANCE:
+            services = (self.balancers.service(device) if role is Role.METER else bystander,)
         if self._energy is not None:
             scopes, services = self._routing(self._energy, role, device, scope)
         settings = HostSettings(
@@ -310,12 +344,16 @@ class Worker:
             role=role,
             scopes=scopes,
             host=self._address(device),
+            udp_port=assignment.port,
+            http_port=assignment.port,
             group=self._group,
             seeds=seeds,
             incarnation=int(time.time()),
             node={**CROWDED, "pull_period": NEWS_UNDER_LOSS} if assignment.loss else CROWDED,
         )
-        wrap = partial(_lossy, assignment.loss, Random(f"{assignment.seed} {scope}")) if assignment.loss else None
+        wrap = None
+        if assignment.loss or assignment.balance:
+            wrap = partial(self._lossy, settings.host, Random(f"{assignment.seed} {scope}"))
         host = Host(
             settings,
             load,
@@ -336,6 +374,12 @@ class Worker:
     def _address(self, device: DeviceId) -> str:
         number = self._numbers[device]
         return f"{self._assignment.network}.{1 + number // 250}.{1 + number % 250}"
+
+    def _lossy(self, host: str, dice: Random, network: Network) -> Network:
+        def apart(other: Address) -> bool:
+            return (host in self._cut) != (other.host in self._cut)
+
+        return Lossy(network, self._assignment.loss, dice, apart=apart)
 
     def _routing(
         self, plan: EnergyPlan, role: Role, device: DeviceId, place: str
@@ -370,8 +414,8 @@ class Worker:
         return (place, f"{SCOPE}/{node}"), (router.service,)
 
 
-def _lossy(probability: float, dice: Random, network: Network) -> Network:
-    return Lossy(network, probability, dice)
+def _drawn(grid: str, meters: int, seed: int) -> Population:
+    return choose(load(grid), meters, seed)
 
 
 def _tasks(device: Meter | Appliance, profiles: Profiles, jitter: Jitter, day: date) -> Sequence[Task]:
@@ -398,7 +442,12 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> N
         "flows": worker.flows,
         "link": worker.link,
         "routed": worker.routed,
+        "cut": worker.cut,
+        "heal": worker.heal,
     }
+    if worker.balancers is not None:
+        balancers = worker.balancers
+        commands |= {"balance": balancers.start, "standing": balancers.standing, "counted": balancers.counted}
     try:
         await worker.open()
         say("open")

@@ -9,6 +9,7 @@ import pytest
 from gossip_ws.consensus.checker import Cut
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.log import Kind
+from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.vector import plus, total
 from gossip_ws.devices.city_balance import (
@@ -20,6 +21,7 @@ from gossip_ws.devices.city_balance import (
     decided,
     draw,
     is_matched,
+    merged,
     population,
     report,
     revoked,
@@ -46,6 +48,7 @@ def told(plan, logs):
     for here in area_reports(plan, logs, 0, {}):
         one = here.exchange
         found[here.area] = Pulled(
+            here.meters,
             one.given,
             one.needed,
             plus(one.within, one.sold),
@@ -54,7 +57,6 @@ def told(plan, logs):
             one.bought,
             one.left_given,
             one.left_needed,
-            here.meters,
         )
     return found
 
@@ -63,7 +65,7 @@ def phase(plan, logs, pulled, **changed):
     areas = area_reports(plan, logs, 0, pulled)
     decisions, watts, last = decided(logs, 0)
     found = broken(plan, logs, (), areas, settled=True)
-    made = BalancePhase("calm", True, last, decisions, 500, 0, watts, plan.optimum, 1.5, areas, [], found)
+    made = BalancePhase("calm", True, last, decisions, 500, watts, plan.optimum(), 1.5, areas, [], found)
     return replace(made, **changed)
 
 
@@ -74,7 +76,7 @@ def test_every_process_draws_the_same_plan_of_four_areas():
     assert sizes == [6, 6, 6, 6]
     assert plan.hierarchy.clusters[plan.hierarchy.top].kind == "IS"
     assert sum(plan.kinds.values()) >= 24
-    assert plan.optimum > 0
+    assert plan.optimum() > 0
 
 
 def test_a_grid_of_one_area_is_one():
@@ -93,7 +95,7 @@ def test_a_good_phase_is_good_and_every_area_says_what_its_ledgers_say():
     good = phase(plan, trace.logs, told(plan, trace.logs))
     assert good.violations == []
     assert good.is_good
-    assert (good.matched, good.decisions) == (plan.optimum, len({r.agreement for r in commits(trace.logs)}))
+    assert (good.matched, good.decisions) == (plan.optimum(), len({r.agreement for r in commits(trace.logs)}))
     assert report(plan, [good]).is_good
     assert report(plan, [good]).clusters == {"SSC": 4, "IS": 1}
 
@@ -127,7 +129,7 @@ def test_a_meter_that_is_not_in_the_sum_is_missed():
 def test_what_is_left_undone_is_not_good():
     plan, trace = drawn()
     assert not phase(plan, trace.logs, {}, settled=False).is_good
-    assert not phase(plan, trace.logs, {}, matched=plan.optimum - 1).is_good
+    assert not phase(plan, trace.logs, {}, matched=plan.optimum() - 1).is_good
 
 
 def test_a_ledger_that_lost_a_record_has_revoked_it():
@@ -157,6 +159,20 @@ def test_what_is_matched_is_seen_apart_for_areas_that_are_cut_off():
     assert not is_matched(standing, {"west"})
     assert is_matched({"north": ((5, 0), (0, 3))}, ())
     assert not is_matched({"north": ((5, 0), (1, 0))}, {"north"})
+
+
+def test_what_processes_tell_of_one_area_is_one_sum():
+    told = [{"north": [[5, 0], [0, 1]]}, {"north": [[1, 0], [0, 2]], "south": [[0, 0], [3, 0]]}]
+    assert merged(told) == {"north": ((6, 0), (0, 3)), "south": ((0, 0), (3, 0))}
+
+
+def test_with_an_area_cut_off_each_part_has_its_own_optimum():
+    plan, _ = drawn()
+    area = next(iter(plan.areas.values()))
+    assert plan.optimum(area) <= plan.optimum() == matched(plan.instance)
+    devices = plan.instance.devices
+    parts = [tuple(device for device in devices if (device.area == area) is own) for own in (True, False)]
+    assert plan.optimum(area) == sum(matched(replace(plan.instance, devices=part)) for part in parts)
 
 
 def test_a_person_reads_phases_areas_and_hours():

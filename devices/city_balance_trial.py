@@ -1,0 +1,190 @@
+"""What the city's meters are put through while they balance: an area cut off, a process killed, the information system
+dead. Asks the worker processes, pulls as an operator does, and reads the ledgers on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gossip_ws.client import GossipClient, wanted
+from gossip_ws.consensus.checker import Cut
+from gossip_ws.consensus.log import Log
+from gossip_ws.core.peers import Role
+from gossip_ws.devices.city_balance import (
+    BalancePhase,
+    BalancePlan,
+    BalanceReport,
+    Pulled,
+    area_reports,
+    broken,
+    decided,
+    is_matched,
+    merged,
+    report,
+    revoked,
+)
+from gossip_ws.devices.city_balancers import ledgers, sent
+from gossip_ws.devices.host import role_type
+
+LIMIT: Final = 400
+"""Rounds that are waited for until nothing is left to do."""
+KILL_AFTER: Final = 3
+"""Rounds after which something is killed: in the middle of the first agreements."""
+PULLS: Final = 5
+"""Times that an area is pulled at most until everybody is in the sum: where datagrams are lost, one may be late."""
+
+_NAMES: Final = ("could", "wanted", "sold", "bought", "soldBeyond", "boughtBeyond", "gives", "needs")
+
+AskAll = Callable[[str], Awaitable[list[Any]]]
+"""Tell every worker process one command; their replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What can be done to the city. restart: kill the last process, start it again and tell it these commands.
+    enrolled: wait until all are enrolled. kill_top: the information system dies."""
+
+    restart: Callable[..., Awaitable[None]]
+    enrolled: Callable[[], Awaitable[None]]
+    kill_top: Callable[[], Awaitable[None]]
+
+
+class BalanceTrial:
+    """One run. `folder`: where the ledgers are."""
+
+    def __init__(
+        self, plan: BalancePlan, folder: Path, ask: AskAll, faults: Faults, progress: Callable[[str], None]
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._ask = ask
+        self._faults = faults
+        self._progress = progress
+        self._cuts: list[Cut] = []
+        self._logs: Mapping[str, Log] = {}
+        self._gone: Counter[str] = Counter()
+        """What processes had counted that were killed."""
+        self._counted: Counter[str] = Counter()
+        self._decided = 0
+
+    async def run(self, top: str, user: str, password: str) -> BalanceReport:
+        """Three days with the same schedules: one without faults; one that begins with an area cut off and in which a
+        process is killed and started again, until the area is back; and one in which the information system at `top`
+        is killed.
+
+        Raises GossipError when the information system does not answer while it is there.
+        """
+        pace = self._plan.pace
+        self._counted = await self._count()
+        client = await asyncio.to_thread(GossipClient, f"{top}/Balance", user=user, password=password)
+        try:
+            began = await self._offer(0)
+            phases = [await self._phase("all are up", 0, began, client=client)]
+            area = next(iter(self._plan.areas.values()))
+            island = frozenset(device for device, its in self._plan.areas.items() if its == area)
+            await self._ask(f"cut {area}")
+            since = time.monotonic()
+            began = await self._offer(1)
+            await asyncio.sleep(KILL_AFTER * pace.round)
+            await self._restart(f"cut {area}", "balance 1")
+            what = f"{area} cut off; a process killed and up again"
+            self._cuts.append(Cut(since, float("inf"), (island,)))
+            phases.append(await self._phase(what, 1, began, cut_off=area))
+            self._cuts[-1] = Cut(since, time.monotonic(), (island,))
+            await self._ask("heal")
+            healed = time.monotonic()
+            phases.append(await self._phase("together again", 1, healed, client=client))
+        finally:
+            client.close()
+        began = await self._offer(2)
+        await asyncio.sleep(KILL_AFTER * pace.round)
+        self._gone.update((await self._ask("counted"))[0])
+        await self._faults.kill_top()
+        phases.append(await self._phase("information system killed", 2, began))
+        return report(self._plan, phases)
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    async def _offer(self, day: int) -> float:
+        """Everybody begins with a day. When: monotonic s."""
+        self._decided = 0
+        began = time.monotonic()
+        await self._ask(f"balance {day}")
+        return began
+
+    async def _restart(self, *commands: str) -> None:
+        self._progress("a process is killed")
+        before = await self._on_disk()
+        self._gone.update((await self._ask("counted"))[-1])
+        await self._faults.restart(*commands)
+        self._logs = before
+
+    async def _phase(
+        self, what: str, day: int, began: float, *, client: GossipClient | None = None, cut_off: str = ""
+    ) -> BalancePhase:
+        """Wait until nothing is left to do, and judge how it stands."""
+        settled = await self._settled(what, cut_off)
+        counted = await self._count()
+        logs = await self._on_disk()
+        pulled: dict[str, Pulled | None] = {}
+        if client is not None:
+            await self._faults.enrolled()
+            for area, meters in Counter(self._plan.areas.values()).items():
+                self._progress(f"balancing: pulling {area}")
+                pulled[area] = await asyncio.to_thread(pull, client, area, meters, day)
+        areas = area_reports(self._plan, logs, day, pulled)
+        decisions, watts, last = decided(logs, day)
+        whole = settled and not cut_off
+        spent = counted - self._counted
+        phase = BalancePhase(
+            what,
+            settled,
+            round(max(0.0, last - began), 2),
+            decisions - self._decided,
+            sent(spent.items()),
+            watts,
+            self._plan.optimum(cut_off),
+            round(spent["CPU ms"] / 1000, 1),
+            areas,
+            revoked(self._logs, logs),
+            broken(self._plan, logs, self._cuts, areas, settled=whole),
+        )
+        self._counted, self._decided = counted, decisions
+        self._logs = logs
+        return phase
+
+    async def _settled(self, what: str, cut_off: str) -> bool:
+        pace = self._plan.pace
+        deadline = time.monotonic() + LIMIT * pace.round
+        while time.monotonic() < deadline:
+            standings = await self._ask("standing")
+            busy = sum(one for one, _ in standings)
+            if not busy and is_matched(merged(standing for _, standing in standings), {cut_off}):
+                return True
+            self._progress(f"balancing: {what}; {busy} meters in the middle of an agreement")
+            await asyncio.sleep(pace.round / 2)
+        return False
+
+    async def _count(self) -> Counter[str]:
+        return self._gone + sum(map(Counter, await self._ask("counted")), Counter())
+
+    async def _on_disk(self) -> dict[str, Log]:
+        return await asyncio.to_thread(ledgers, self._plan, self._folder)
+
+
+def pull(client: GossipClient, area: str, meters: int, day: int) -> Pulled:
+    """GetResidual summed over the meters of an area. Raises GossipError when nobody answers."""
+    asked = wanted(filter="sum", scopes=(area,), types=(role_type(Role.METER),))
+    for _ in range(PULLS):
+        answer = client.call("GetResidual", day=day, wanted=asked)
+        if answer.report is not None and answer.report.contributors == meters:
+            break
+    rows: Sequence[Any] = answer.value or ()
+    sums = [tuple(int(watts) for watts in getattr(rows[0], name)) if rows else () for name in _NAMES]
+    return Pulled(answer.report.contributors if answer.report is not None else 0, *sums)

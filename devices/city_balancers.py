@@ -1,0 +1,134 @@
+"""The meters of one process of the city that balance: each with a key, a ledger on disk, and a Balance service.
+
+What a meter needs beside its plan lies in one folder, so that a process that was killed finds it again. Decides nothing
+of what is agreed; knows no other process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from gossip_ws.consensus.card import Card
+from gossip_ws.consensus.log import Log
+from gossip_ws.consensus.trust import Roll, Sealed
+from gossip_ws.consensus.vector import shortage, surplus
+from gossip_ws.devices.balancer import Balancer
+from gossip_ws.devices.city_balance import BalancePlan, Standing, merged
+from gossip_ws.devices.host import ServiceFactory
+from gossip_ws.devices.ledger import Ledger, read
+from gossip_ws.kernel.errors import sender_fault
+from gossip_ws.kernel.names import BALANCE
+from gossip_ws.ports import Clock, Gossip, HostedService
+from gossip_ws.security.enrolment import Enrolments, enrol, load, save
+from gossip_ws.security.keys import PrivateKey, PublicKey
+from gossip_ws.services.balancing import Residual, balance_service
+
+ENROLMENTS: Final = "enrolments"
+DAY: Final = 86_400
+"""Seconds for which the city's meters are enrolled."""
+
+
+class Bystander:
+    """The Balance service's state of a device that has nothing to agree about, but passes on what is asked of all."""
+
+    def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
+        raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
+
+    def residual(self, day: int | None) -> Residual | None:
+        return None
+
+
+def bystander(_: Gossip) -> HostedService:
+    """The Balance service of one that stands by."""
+    return balance_service(Bystander())
+
+
+def prepare(plan: BalancePlan, folder: Path, operator: PrivateKey) -> None:
+    """Make every meter's key and have the operator enrol it, in `folder`. Raises LocalError when that cannot be."""
+    now = int(time.time())
+    found = []
+    for device in plan.instance.devices:
+        key = PrivateKey.generate()
+        key.save(_file(folder, device.id, "pem"))
+        place = plan.places[device.id]
+        found.append(enrol(operator, device.id, key.public, place, now - DAY, now + DAY, bus=device.bus))
+    save(folder / ENROLMENTS, Enrolments(found))
+
+
+def ledgers(plan: BalancePlan, folder: Path) -> dict[str, Log]:
+    """What every meter has on disk now, while it may be writing; nothing of one that has no ledger yet."""
+    found = {}
+    for device in plan.offers:
+        path = _file(folder, device, "ledger")
+        found[device] = read(path)[1] if path.is_file() else ()
+    return found
+
+
+def _file(folder: Path, device: str, kind: str) -> Path:
+    return folder / f"{device.rpartition(':')[2]}.{kind}"
+
+
+class Balancers:
+    """Those of one process. `operator`: who has enrolled them. Raises LocalError for enrolments that are none."""
+
+    def __init__(self, plan: BalancePlan, folder: Path, operator: PublicKey, clock: Clock) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._clock = clock
+        enrolled = load(folder / ENROLMENTS, [operator]).at(clock.now().wall)
+        self._roll = Roll({device: enrolment.key.verifies for device, enrolment in enrolled.items()})
+        self._balancers: dict[str, Balancer] = {}
+        self._ledgers: list[Ledger] = []
+
+    def service(self, device: str) -> ServiceFactory:
+        """A meter's own Balance service, on what it has on disk. Raises LocalError when that is another's."""
+        ledger = Ledger(_file(self._folder, device, "ledger"), device)
+        self._ledgers.append(ledger)
+        balancer = Balancer(
+            device,
+            self._plan.hierarchy,
+            self._plan.pace,
+            ledger,
+            clock=self._clock,
+            place=lambda other: self._plan.places.get(other, ""),
+            sign=PrivateKey.load(_file(self._folder, device, "pem")).sign,
+            roll=self._roll,
+        )
+        self._balancers[device] = balancer
+        return balancer.service
+
+    def start(self, day: str) -> None:
+        """All of them offer their schedule for a day, whatever they have agreed for another."""
+        for device, balancer in self._balancers.items():
+            if balancer.is_running:
+                balancer.change(int(day), self._plan.offers[device])
+            else:
+                balancer.start(int(day), self._plan.offers[device])
+
+    def standing(self) -> tuple[int, Standing]:
+        """How many have something open, and by area what they have left."""
+        lefts = [(self._plan.areas[device], balancer.rest) for device, balancer in self._balancers.items()]
+        busy = sum(balancer.is_busy for balancer in self._balancers.values())
+        return busy, merged({area: (surplus(rest), shortage(rest))} for area, rest in lefts)
+
+    def counted(self) -> Counter[str]:
+        """Messages by kind and drops by reason, of all of them; and CPU ms of this process."""
+        total = Counter({"CPU ms": round(1000 * time.process_time())})
+        for balancer in self._balancers.values():
+            total.update(balancer.counters)
+        return total
+
+    def close(self) -> None:
+        for balancer in self._balancers.values():
+            balancer.stop()
+        for ledger in self._ledgers:
+            ledger.close()
+
+
+def sent(counted: Iterable[tuple[str, int]]) -> int:
+    """Messages from meter to meter, of all kinds."""
+    return sum(count for name, count in counted if name.startswith("sent "))
