@@ -335,7 +335,7 @@ class Worker:
         assignment = self._assignment
         scopes: tuple[str, ...] = (scope,)
         services: tuple[ServiceFactory, ...] = ()
-        if self.balancers is not None and role is not Role.APPLIANCE:
+        if self.balancers is not None:
             services = (self.balancers.service(device) if role is Role.METER else bystander,)
         if self._energy is not None:
             scopes, services = self._routing(self._energy, role, device, scope)

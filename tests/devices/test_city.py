@@ -123,6 +123,44 @@ def test_routing_that_cannot_be_is_bad_usage(arguments):
     assert "Traceback" not in complaint
 
 
+def test_meters_balance_through_a_cut_a_killed_process_and_without_the_information_system():
+    done = city("--meters", "20", "--balance", "--loss", "0.1", "--json")
+    told, complaint = ended(done)
+    report = json.loads(told)["balance"]
+    assert done.returncode == 0, complaint + json.dumps(report)
+    assert (report["meters"], report["clusters"]["SSC"], report["clusters"]["IS"]) == (20, 4, 1)
+    calm, apart, together, alone = report["phases"]
+    for phase in report["phases"]:
+        assert phase["settled"]
+        assert (phase["violations"], phase["revoked"]) == ([], [])
+        assert phase["matched"] == phase["optimum"] > 0
+    # A part on its own can match less, and what it has matched stands when it is back.
+    assert apart["matched"] < together["matched"] == calm["matched"] == alone["matched"]
+    assert "cut off" in apart["what"]
+    assert "information system killed" in alone["what"]
+    for phase in (calm, together):
+        assert len(phase["areas"]) == 4
+        for area in phase["areas"]:
+            found, pulled = area["exchange"], area["pulled"]
+            assert pulled["contributors"] == area["meters"] == 5
+            assert (pulled["gives"], pulled["needs"]) == (found["left_given"], found["left_needed"])
+            assert len(pulled["gives"]) == 24
+    # With nothing left to agree, no hour has both: some to give somewhere, and some needed.
+    for hour in range(24):
+        left = [sum(area["exchange"][side][hour] for area in calm["areas"]) for side in ("left_given", "left_needed")]
+        assert min(left) == 0
+
+
+@pytest.mark.parametrize("arguments", [("--round", "0"), ("--round", "nan"), ("--crash", "0.1"), ("--routing",)])
+def test_balancing_that_cannot_be_is_bad_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        city_command.city(["--meters", "20", "--balance", *arguments])
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert "Error: " in told
+
+
 LOSSES = (0.1, 0.0)
 
 
