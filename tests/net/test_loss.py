@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -78,6 +79,33 @@ def test_a_response_by_datagram_is_lost_too(source, body, arrives):
     handle(Request(b"x", Caller(source, "127.46.0.2")), got.append)
     assert bool(got) is arrives
     assert lossy.lost == (not arrives)
+
+
+async def refused(lossy):
+    """What is told of a request: it may not be told before `request` returns."""
+    told = asyncio.get_running_loop().create_future()
+    lossy.request(b"x", HTTP, 2.0, told.set_result)
+    assert not told.done()
+    return await told
+
+
+def test_nothing_gets_through_to_or_from_who_is_apart():
+    inner, cut = Recorder(), {HTTP.host}
+    lossy = Lossy(inner, 0.0, random.Random(1), apart=lambda other: other.host in cut)
+    lossy.send(b"x", UDP)
+    lossy.send(b"x", HTTP)
+    assert asyncio.run(refused(lossy)) is None
+    handled = []
+    handle = lossy.handling(lambda request, respond: handled.append(request.frame))
+    handle(Request(b"over", Caller(UDP, "127.46.0.2")), handled.append)
+    elsewhere = Address(Binding.UDP, "127.46.0.9", 1)
+    lossy.send(b"y", elsewhere)
+    handle(Request(b"beside", Caller(elsewhere, "127.46.0.2")), handled.append)
+    assert (inner.sent, inner.requested, handled) == ([(b"y", elsewhere)], [], [b"beside"])
+    assert (lossy.cut, lossy.lost) == (4, 0)
+    cut.clear()
+    lossy.send(b"z", UDP)
+    assert inner.sent[-1] == (b"z", UDP)
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
