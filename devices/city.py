@@ -15,6 +15,7 @@ from secrets import token_urlsafe
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gossip_ws.devices.city_assignment import Assignment
 from gossip_ws.devices.city_balance import ROUND, BalanceReport
 from gossip_ws.devices.city_balance import draw as balance_plan
 from gossip_ws.devices.city_balance import population as dealt_out
@@ -23,7 +24,6 @@ from gossip_ws.devices.city_balancers import prepare
 from gossip_ws.devices.city_energy import Trial
 from gossip_ws.devices.city_process import CityError, CityProcess
 from gossip_ws.devices.city_routing import EnergyReport, draw, key_file
-from gossip_ws.devices.city_worker import Assignment
 from gossip_ws.devices.hearsay import FANOUT
 from gossip_ws.devices.legacy import LegacyClient, Pulled
 from gossip_ws.grid.faults import Fate, contributions
@@ -261,7 +261,7 @@ class City:
             "seed": plan.seed,
             "day": plan.day,
             "network": f"127.{64 + pid % 128}",
-            "port": 10_000 + pid % 10_000,
+            "port": 10_000 + pid % 10_000 if plan.balance else 0,
             "group_port": 20_000 + pid % 10_000,
             "public_key": key.public.pem().decode(),
             "loss": plan.loss,

@@ -11,7 +11,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from typing import Any, Final
 
-from gossip_ws.devices.city_worker import Assignment
+from gossip_ws.devices.city_assignment import Assignment
 from gossip_ws.kernel.errors import GossipError
 
 _LINE_LIMIT: Final = 1 << 24
