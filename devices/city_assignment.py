@@ -8,14 +8,19 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one worker is told at its start. `network`: the first two octets of every device's own loopback address, at
-    which it has `port`, so that a process that was killed comes up where it was; 0: whatever the system gives. `areas`
-    are indices of the population's substations; `seed_address` is where the substations enrol; empty for the
-    information system, which has `key_file` instead. `loss`: of each datagram that a device sends. `crash`: the share of the city that goes down on `crash`. `prosumers`: how many
-    meters route energy, and wake up every `tick` s in the mean, to tell `fanout` others. All who tell sign messages
-    with one key, in `energy_folder`, where each prosumer has another, by which it signs what it says of its own links;
-    `energy_keys` are their public halves, hexadecimal, by node.
-    `balance`: meters agree, messages taking `round` s at most; what they need lies in `folder`."""
+    """What one worker is told at its start.
+
+    `network`: the first two octets of every device's own loopback address, at which it has `port`, so that a process
+    that was killed comes up where it was; 0: whatever the system gives. `areas` are indices of the population's
+    substations; `seed_address` is where the substations enrol; empty for the information system, which has `key_file`
+    instead. `loss`: of each datagram that a device sends. `crash`: the share of the city that goes down on `crash`.
+
+    `prosumers`: how many meters route energy, and wake up every `tick` s in the mean, to tell `fanout` others. All who
+    tell sign messages with one key, in `energy_folder`, where each prosumer has another, by which it signs what it says
+    of its own links; `energy_keys` are their public halves, hexadecimal, by node.
+
+    `balance`: meters agree, messages taking `round` s at most; what they need lies in `folder`.
+    """
 
     grid: str
     meters: int
