@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import inf
 from pathlib import Path
 from random import Random
@@ -17,7 +18,10 @@ from gossip_ws.consensus.checker import Cut
 from gossip_ws.consensus.clusters import SIZE, Hierarchy, build
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.instance import Instance, parse
+from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.outcome import Outcome, Scheme, balance
+from gossip_ws.consensus.run import Run
+from gossip_ws.consensus.surge import Step, Surge, Surged, steps, taken
 from gossip_ws.devices.cli_output import Progress, as_json, say_json
 from gossip_ws.devices.keyring import Issued
 from gossip_ws.grid.offers import HOURS, offers
@@ -30,6 +34,7 @@ DAY: Final = "2016-04-18"
 """In spring roofs give enough for something to be left, and not for all."""
 BAD_ANSWER: Final = 1
 _PARTITION: Final = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)?:(.+)")
+_SURGE: Final = re.compile(r"(\d+):(0(?:\.\d+)?|1(?:\.0+)?):(\d{1,7})")
 
 
 @click.command(
@@ -41,6 +46,7 @@ Example:
   gossip-ws balance --grid bundled --meters 540 --loss 0.1 --partition 0-60:3
   gossip-ws balance --grid bundled --meters 256 --compare
   gossip-ws balance --grid bundled --meters 256 --signed --attackers 0.5
+  gossip-ws balance --grid bundled --meters 540 --surge 100:0.5:2000 --start-within 60
 """,
 )
 @click.argument("instance", required=False, type=click.Path(path_type=Path))
@@ -68,7 +74,28 @@ Example:
     multiple=True,
     metavar="FROM-UNTIL:WHAT",
     help="In rounds, UNTIL left out for ever. WHAT: a number of parts drawn by chance; a cluster or area cut off;"
-    " `speakers`, each cluster's first speaker silenced; `random`, as many devices by chance.",
+    " `speakers`, each cluster's first speaker silenced; `busiest`, as many devices, those that agree most often on a"
+    " calm day; `random`, as many by chance.",
+)
+@click.option(
+    "--surge",
+    "surging",
+    metavar="AT:SHARE:WATTS",
+    help="A load attack: at a round, a share of the devices that give nothing draw so much more each, in all periods.",
+)
+@click.option(
+    "--start-within",
+    type=click.FloatRange(0, 1_000),
+    default=0.0,
+    show_default=True,
+    help="Against a surge: rounds by which a meter may put off what is switched on, by chance.",
+)
+@click.option(
+    "--ramp",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Against a surge: W by which the loads of a nano grid may rise in a round; 0: without bound.",
 )
 @click.option("--signed", is_flag=True, help="Every message is signed and verified, with keys that are enrolled.")
 @click.option(
@@ -96,6 +123,9 @@ def balance_(
     partitions: Sequence[str],
     signed: bool,
     attackers: float,
+    surging: str | None,
+    start_within: float,
+    ramp: int,
     days: int,
     seed: int,
     as_json: bool,
@@ -114,6 +144,9 @@ def balance_(
         raise LocalError("--signed: only of the pairwise scheme are messages there to be signed")
     if attackers and not signed:
         raise LocalError("--attackers: say --signed too; what nobody signs anybody can make")
+    loads = _loads(surging, start_within, ramp, told, hierarchy, seed)
+    if loads and (compare or days > 1 or scheme != Scheme.PAIRWISE):
+        raise LocalError("--surge: only of one day of the pairwise scheme")
     progress = Progress()
     issued = Issued(told) if signed else None
     keyring = issued.keyring if issued is not None else None
@@ -124,14 +157,16 @@ def balance_(
     def run(one: Scheme, under: Conditions) -> Outcome:
         progress.say(f"{one}: {len(told.devices)} devices agree ...")
         try:
-            return balance(one, told, hierarchy, under, Random(seed), days, keyring=keyring, attackers=meddlers)
+            dice = Random(seed)
+            return balance(one, told, hierarchy, under, dice, days, keyring=keyring, attackers=meddlers, steps=loads)
         finally:
             progress.clear()
 
     if not compare:
         outcome = run(Scheme(scheme), conditions)
         if as_json:
-            say_json(_object(outcome) | (_cost(outcome, issued) if issued is not None else {}))
+            cost = _cost(outcome, issued) if issued is not None else {}
+            say_json(_object(outcome) | cost | ({"surge": asdict(outcome.surge)} if outcome.surge is not None else {}))
         else:
             click.echo(_report(outcome, told, hierarchy, issued))
         return BAD_ANSWER if outcome.violations or outcome.counted else 0
@@ -171,8 +206,8 @@ def _cut(text: str, instance: Instance, hierarchy: Hierarchy, seed: int) -> Cut:
     since, until, what = float(found[1]), float(found[2]) if found[2] else inf, found[3]
     if until <= since:
         raise LocalError(f"--partition: {text!r} ends before it begins")
-    if what in ("speakers", "random"):
-        return _silenced(what == "speakers", hierarchy, seed, since, until)
+    if what in ("speakers", "busiest", "random"):
+        return _silenced(what, instance, hierarchy, seed, since, until)
     if what.isdigit():
         return _parts(instance, int(what), seed, since, until)
     island = {device.id for device in instance.devices if device.area == what}
@@ -184,11 +219,35 @@ def _cut(text: str, instance: Instance, hierarchy: Hierarchy, seed: int) -> Cut:
     return Cut(since, until, (frozenset(island),))
 
 
-def _silenced(chosen: bool, hierarchy: Hierarchy, seed: int, since: float, until: float) -> Cut:
-    """Every cluster's first speaker alone, out of everybody's hearing; or as many devices drawn by chance."""
-    speakers = sorted({hierarchy.candidates(cluster)[0] for cluster in hierarchy.clusters})
-    drawn = Random(f"silenced/{seed}").sample(sorted(hierarchy.home), len(speakers))
-    return Cut(since, until, tuple(frozenset({device}) for device in (speakers if chosen else drawn)))
+def _silenced(what: str, instance: Instance, hierarchy: Hierarchy, seed: int, since: float, until: float) -> Cut:
+    """Every cluster's first speaker alone, out of everybody's hearing; or as many devices, those with the most
+    agreements or drawn by chance."""
+    silenced = sorted({hierarchy.candidates(cluster)[0] for cluster in hierarchy.clusters})
+    if what == "busiest":
+        calm = Run(instance, hierarchy, Conditions(), Random(seed)).run()
+        times = Counter(party for one in agreements(calm.logs) for party in (one.seller, one.buyer))
+        silenced = sorted(hierarchy.home, key=lambda device: (-times[device], device))[: len(silenced)]
+    elif what == "random":
+        silenced = Random(f"silenced/{seed}").sample(sorted(hierarchy.home), len(silenced))
+    return Cut(since, until, tuple(frozenset({device}) for device in silenced))
+
+
+def _loads(
+    text: str | None, within: float, ramp: int, instance: Instance, hierarchy: Hierarchy, seed: int
+) -> Sequence[Step]:
+    """The steps of a load attack; none where there is none."""
+    if text is None:
+        if within or ramp:
+            raise LocalError("--start-within, --ramp: they are of a --surge")
+        return ()
+    found = _SURGE.fullmatch(text)
+    if found is None or not int(found[3]):
+        raise LocalError(f"--surge: {text!r} is not AT:SHARE:WATTS")
+    dice = Random(f"surge/{seed}")
+    devices = taken(instance, float(found[2]), dice)
+    if not devices:
+        raise LocalError("--surge: nobody is taken; only devices that give nothing in any period are")
+    return steps(Surge(float(found[1]), devices, int(found[3]), within, ramp), hierarchy, dice)
 
 
 def _parts(instance: Instance, ways: int, seed: int, since: float, until: float) -> Cut:
@@ -254,6 +313,7 @@ def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy, issued: 
         f"transport  {outcome.transport_ratio:.3f} of the least",
         f"fairness   {outcome.jain:.3f} (Jain's index of the shares of the needs)",
         *(_signed_lines(outcome, issued) if issued is not None else ()),
+        *(_surge_lines(outcome.surge) if outcome.surge is not None else ()),
         *(f"VIOLATED   {one.rule}: {one.what}" for one in outcome.violations),
         "verdict    "
         + ("promises are broken" if outcome.violations else "no promise is broken, recomputed from the logs"),
@@ -269,6 +329,15 @@ def _signed_lines(outcome: Outcome, issued: Issued) -> tuple[str, ...]:
     if not outcome.meddled:
         return lines
     return (*lines, f"attackers  {outcome.meddled:,} messages, of which {outcome.counted} counted")
+
+
+def _surge_lines(surge: Surged) -> tuple[str, ...]:
+    when = f"after {surge.recovered} rounds" if surge.recovered is not None else "never"
+    return (
+        f"surge      {surge.devices:,} devices, {surge.watts:,} W, all on after {surge.lasted} rounds, at most"
+        f" {surge.steepest:,} W more in a round",
+        f"           at worst {surge.least:.3f} of what could be was matched; all of it again {when}",
+    )
 
 
 def _table(rows: Sequence[tuple[Outcome, Outcome]]) -> str:

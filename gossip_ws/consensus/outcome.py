@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil, inf
 
-from gossip_ws.consensus import alternatives
+from gossip_ws.consensus import alternatives, surge
 from gossip_ws.consensus.attack import Attackers
 from gossip_ws.consensus.checker import Residuals, Violation, violations
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
@@ -21,6 +21,7 @@ from gossip_ws.consensus.log import Agreement, Log, agreements
 from gossip_ws.consensus.movements import left_on_schedule
 from gossip_ws.consensus.optimum import jain, matched, transport_ratio
 from gossip_ws.consensus.run import Run
+from gossip_ws.consensus.surge import Step, Surged
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import LocalError
@@ -52,7 +53,8 @@ class Outcome:
     """agreements: of all days. residual, matched, optimum: of the last day. optimum: the most that can be matched by
     devices that hear one another when it ends. rounds: of the slowest day until its last agreement. settled: did it end
     with nothing left to do? jain: of the share of its need that each buyer got over all days. meddled: messages of
-    attackers; counted: those of them that were acted on."""
+    attackers; counted: those of them that were acted on. surge: what came of a load attack; the other figures are of
+    the loads as they are after it."""
 
     scheme: Scheme
     agreements: tuple[Agreement, ...]
@@ -67,6 +69,7 @@ class Outcome:
     violations: tuple[Violation, ...]
     meddled: int = 0
     counted: int = 0
+    surge: Surged | None = None
 
     @property
     def messages_per_agreement(self) -> float:
@@ -84,19 +87,27 @@ def balance(
     *,
     keyring: Keyring | None = None,
     attackers: Attackers | None = None,
+    steps: Sequence[Step] = (),
 ) -> Outcome:
     """Let the devices of an instance agree by a scheme, day after day, and judge what came of it. `keyring`: what they
-    say is signed, and `attackers` meddle with it; of the pairwise scheme only.
+    say is signed, and `attackers` meddle with it; `steps`: of a load attack; of the pairwise scheme only.
 
     Raises LocalError where something can be moved, for all schemes but the pairwise one.
     """
     if scheme is not Scheme.PAIRWISE and instance.is_movable:
         raise LocalError(f"the scheme {scheme} knows no needs that can wait and no storage")
     if scheme is Scheme.PAIRWISE:
-        trace = Run(instance, hierarchy, conditions, dice, days=days, keyring=keyring, attackers=attackers).run()
+        run = Run(instance, hierarchy, conditions, dice, days=days, keyring=keyring, attackers=attackers)
+        devices = instance.by_id()
+        more: dict[str, int] = {}
+        for step in steps:
+            more |= step.more
+            for device, watts in step.more.items():
+                run.switch(step.at, device, surge.drawing(devices[device].watts, watts))
+        trace = run.run()
         outcome = judged(
             scheme,
-            instance,
+            surge.surged(instance, more),
             hierarchy,
             conditions,
             trace.logs,
@@ -105,7 +116,8 @@ def balance(
             trace.settled,
             trace.claimed,
         )
-        return replace(outcome, meddled=trace.meddled.total(), counted=trace.counted.total())
+        came = surge.judged(instance, steps, trace.logs) if steps else None
+        return replace(outcome, meddled=trace.meddled.total(), counted=trace.counted.total(), surge=came)
     other = alternatives.run(scheme.value, instance, hierarchy, conditions, dice, days)
     # Nothing is promised of them but what their logs hold.
     return judged(scheme, instance, hierarchy, conditions, other.logs, other.messages, other.rounds, False, {})

@@ -73,6 +73,13 @@ class _Change:
 
 
 @dataclass(frozen=True, slots=True)
+class _Switch:
+    """From now on the device gives and needs this."""
+
+    watts: Vector
+
+
+@dataclass(frozen=True, slots=True)
 class _Leave:
     """The device goes as soon as nothing is in doubt at it."""
 
@@ -120,6 +127,11 @@ class Run:
         self._last_fault = max(self._last_fault, at)
         self._push(at, "", 0, _Change(instance, hierarchy))
 
+    def switch(self, at: float, device: str, watts: Vector) -> None:
+        """At a time a device gives and needs something else; it can move what it could before. Called before `run`."""
+        self._last_fault = max(self._last_fault, at)
+        self._push(at, device, 0, _Switch(watts))
+
     def run(self) -> Trace:
         """Let it happen until nothing is left to do, or patience ends."""
         for device in self._offers:
@@ -156,6 +168,12 @@ class Run:
             self._change(what)
             return
         member = self.members.get(device)
+        if isinstance(what, _Switch):
+            _, ability = self._offers[device]
+            self._offers[device] = what.watts, ability
+            if member is not None:
+                self._carry(device, member.change(self._day, what.watts, self._now(), ability))
+            return
         if member is None:
             return
         if isinstance(what, _Leave):

@@ -176,3 +176,39 @@ def test_what_nobody_signs_is_not_attacked(wrong, street, capsys):
     code, said = answered(capsys, street, *wrong)
     assert code == 2
     assert said.err.count("\n") == 1
+
+
+def test_a_load_attack_is_simulated_with_what_blunts_it(capsys):
+    meters = "--grid", "bundled", "--meters", "40", "--surge", "60:0.5:2000"
+    found = {}
+    for name, bounds in {"bare": (), "blunted": ("--start-within", "20", "--ramp", "1000")}.items():
+        code, said = answered(capsys, *meters, *bounds, "--json")
+        assert code == 0
+        found[name] = json.loads(said.out)["surge"]
+    assert found["bare"]["steepest"] == found["bare"]["watts"] == found["blunted"]["watts"] > 0
+    assert found["blunted"]["steepest"] < found["bare"]["steepest"] / 2
+    code, said = answered(capsys, *meters)
+    assert "W more in a round" in said.out
+
+
+def test_the_busiest_devices_are_silenced(capsys):
+    code, said = answered(capsys, "--grid", "bundled", "--meters", "40", "--partition", "0-30:busiest", "--json")
+    told = json.loads(said.out)
+    assert code == 0
+    assert told["matched"] == told["optimum"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--surge", "often"), "is not AT:SHARE:WATTS"),
+        (("--surge", "10:0.5:0"), "is not AT:SHARE:WATTS"),
+        (("--surge", "10:0:500"), "nobody is taken"),
+        (("--ramp", "5"), "they are of a --surge"),
+    ],
+)
+def test_a_surge_that_is_none(street, capsys, arguments, why):
+    code, said = answered(capsys, street, *arguments)
+    assert code == 2
+    assert why in said.err
+    assert said.err.count("\n") == 1
