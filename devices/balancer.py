@@ -77,9 +77,10 @@ class Balancer:
         self._pace = pace
         self._hierarchy = hierarchy
         try:
-            self._member = Member(device, hierarchy, pace, ledger.records())
+            self._member = Member(device, hierarchy, pace, ledger.records(), ledger.past())
         except (ValueError, KeyError) as error:
             raise LocalError(f"{ledger.path}: not the log of {device}: {error}") from None
+        self._past = self._member.party.book.past
         self._gossip: Gossip | None = None
         self._whereabouts: Whereabouts | None = None
         self._card: Card | None = None
@@ -138,7 +139,7 @@ class Balancer:
 
     @property
     def log(self) -> Log:
-        """Its records; the last few may be on their way to the ledger."""
+        """Its records of the last days; the last few may be on their way to the ledger."""
         return tuple(self._member.party.book.records)
 
     # -- services.balancing.BalancingState -----------------------------------------------------
@@ -198,6 +199,10 @@ class Balancer:
         if records:
             try:
                 self._ledger.write(*records)
+                past = self._member.party.book.past
+                if past != self._past:
+                    self._ledger.forget(past)
+                    self._past = past
             except LocalError:
                 # What is not written down must not be said: from here on the device is as good as crashed.
                 self.counters["not written down"] += 1

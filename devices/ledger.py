@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from gossip_ws.consensus.ability import RIGID, as_object, from_object
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Log, Record
+from gossip_ws.consensus.messages import Served
+from gossip_ws.consensus.past import Past
 from gossip_ws.kernel.errors import LocalError
 
 FORMAT: Final = 1
@@ -23,6 +26,10 @@ CREATE TABLE IF NOT EXISTS record (
     peer TEXT NOT NULL, level INTEGER NOT NULL, watts TEXT NOT NULL, cause_device TEXT, cause_number INTEGER,
     ability TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS past (
+    number INTEGER NOT NULL, before INTEGER NOT NULL, starts INTEGER NOT NULL, served_last INTEGER NOT NULL,
+    served_times INTEGER NOT NULL, sold_start INTEGER NOT NULL, sold_number INTEGER NOT NULL
+);
 """
 _COLUMNS: Final = "number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number, ability"
 
@@ -51,19 +58,38 @@ class Ledger:
             raise LocalError(f"{path}: the ledger of {owner}, not of {device}" if owner else f"{path}: no ledger")
 
     def records(self) -> Log:
-        """Everything that was written, in order. Raises LocalError for what no device writes."""
+        """Everything that was written and not forgotten, in order. Raises LocalError for what no device writes."""
         return _records(self._database, self.path, self.device)
+
+    def past(self) -> Past:
+        """What stands for the records that are gone."""
+        row = self._database.execute("SELECT * FROM past").fetchone()
+        if row is None:
+            return Past()
+        number, before, starts, last, times, start, sold = row
+        return Past(number, before, starts, Served(last, times), (start, sold))
 
     def write(self, *records: Record) -> None:
         """Durable when it returns, all of them at one sync. Raises LocalError, and has written none, when the disk does
         not take them, one is another device's, or a number is taken: two processes must not write one log."""
         if any(record.device != self.device for record in records):
             raise LocalError(f"{self.path}: a record of another in the ledger of {self.device}")
+        with self._transaction() as database:
+            database.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES (?{', ?' * 10})", map(_row, records))
+
+    def forget(self, past: Past) -> None:
+        """From now on this stands for the records below its number. Raises LocalError as `write` does."""
+        row = (past.number, past.before, past.starts, past.served.last, past.served.times, *past.sold)
+        with self._transaction() as database:
+            database.execute("DELETE FROM past")
+            database.execute("INSERT INTO past VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            database.execute("DELETE FROM record WHERE number < ?", (past.number,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
             self._database.execute("BEGIN")
-            self._database.executemany(
-                f"INSERT INTO record ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_row, records)
-            )
+            yield self._database
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):

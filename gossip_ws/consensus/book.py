@@ -11,19 +11,22 @@ from typing import Final
 from gossip_ws.consensus.ability import RIGID, Ability, Store, Waiting
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
 from gossip_ws.consensus.loose import Movable, movable
-from gossip_ws.consensus.messages import Served
+from gossip_ws.consensus.past import Past, served_by
 from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, surplus, zero
 
 NONE: Final = AgreementId("")
+NOTHING: Final = Past()
 
 
 class Book:
-    """One device's. Raises ValueError when the records are not one device's log."""
+    """One device's. `past`: what stands for the records before `records`. Raises ValueError when they are not one
+    device's log."""
 
-    def __init__(self, device: str, records: Iterable[Record] = ()) -> None:
+    def __init__(self, device: str, records: Iterable[Record] = (), past: Past = NOTHING) -> None:
         self.device = device
+        self.past = past
         self.records: list[Record] = []
-        self.starts = 0
+        self.starts = past.starts
         self.day = -1
         self.offer: Vector = ()
         self.ability = RIGID
@@ -40,11 +43,34 @@ class Book:
         """Promised to sellers that have not told what became of it."""
         self.closed: dict[AgreementId, Kind] = {}
         """Of what was promised to sellers that have told."""
-        self.served = Served()
+        self.served = past.served
         for record in records:
-            if record.device != device or record.number != len(self.records):
+            if record.device != device or record.number != self.length:
                 raise ValueError(f"record {record.number} of {record.device} in the log of {device}")
             self._enter(record)
+
+    @property
+    def length(self) -> int:
+        """Of the whole log, with what is past."""
+        return self.past.number + len(self.records)
+
+    def forget(self, before: int) -> None:
+        """Let go of the records of days before `before`, as far as no later one is among them. What was promised so
+        long ago and never answered is given up."""
+        count = next((place for place, one in enumerate(self.records) if one.day >= before), len(self.records))
+        gone = self.records[:count]
+        if not gone:
+            return
+        self.past = self.past.with_(gone, before)
+        del self.records[:count]
+        for record in gone:
+            match record.kind:
+                case Kind.COMMITTED:
+                    del self.sold[record.agreement]
+                case Kind.PREPARED:
+                    self.doubts.pop(record.agreement, None)
+                case Kind.SETTLED | Kind.RELEASED:
+                    self.closed.pop(record.agreement, None)
 
     def write(
         self,
@@ -62,7 +88,7 @@ class Book:
         """The next record, entered; it has to be persisted before anybody hears of it."""
         record = Record(
             self.device,
-            len(self.records),
+            self.length,
             at,
             kind,
             self.day if day is None else day,
@@ -140,7 +166,7 @@ class Book:
                     self.taken = plus(self.taken, record.watts)
             case Kind.SETTLED:
                 self._close(record)
-                self._serve(record)
+                self.served = served_by(self.served, record)
                 if record.day == self.day:
                     self.settled = plus(self.settled, record.watts)
             case Kind.RELEASED:
@@ -149,10 +175,6 @@ class Book:
                     self.taken = minus(self.taken, record.watts)
 
     def _close(self, record: Record) -> None:
-        del self.doubts[record.agreement]
+        # Of an agreement on the edge of the past the promise may be gone.
+        self.doubts.pop(record.agreement, None)
         self.closed[record.agreement] = record.kind
-
-    def _serve(self, record: Record) -> None:
-        periods = [period for period, watts in enumerate(record.watts) if watts]
-        last = record.day * len(record.watts) + periods[-1]
-        self.served = Served(max(self.served.last, last), self.served.times + len(periods))

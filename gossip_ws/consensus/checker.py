@@ -50,17 +50,21 @@ def violations(
     hierarchy: Hierarchy | None = None,
     claimed: Residuals | None = None,
     settled: bool = False,
+    since: int | None = None,
 ) -> list[Violation]:
     """Everything that is wrong; empty when all promises are kept.
 
     cuts: when who could not hear whom. With `hierarchy` also what clusters claim to have left is recomputed, and, when
-    all is `settled` and no cut lasts, that nothing is left that some could give and others need.
+    all is `settled` and no cut lasts, that nothing is left that some could give and others need. since: the first day
+    of which logs have to have all; without it, they begin at their beginning.
     """
-    found = _sequences(logs)
+    found = _sequences(logs, since is not None)
+    found += _order(logs, since is not None)
+    if since is not None:
+        logs = {device: tuple(one for one in log if one.day >= since) for device, log in logs.items()}
     found += _identities(logs)
     found += _fates(logs)
     found += _commitments(logs)
-    found += _order(logs)
     found += _cut(logs, cuts)
     if hierarchy is not None:
         found += _residuals(logs, hierarchy, claimed or {})
@@ -69,11 +73,11 @@ def violations(
     return found
 
 
-def _sequences(logs: Mapping[str, Log]) -> list[Violation]:
+def _sequences(logs: Mapping[str, Log], may_begin_later: bool) -> list[Violation]:
     return [
         Violation("log", f"{device} has number {record.number} of {record.device} at place {place}")
         for device, log in logs.items()
-        for place, record in enumerate(log)
+        for place, record in enumerate(log, log[0].number if log and may_begin_later else 0)
         if (record.device, record.number) != (device, place)
     ]
 
@@ -152,20 +156,23 @@ def _commitments(logs: Mapping[str, Log]) -> list[Violation]:
     return found
 
 
-def _order(logs: Mapping[str, Log]) -> list[Violation]:
+def _order(logs: Mapping[str, Log], may_begin_later: bool) -> list[Violation]:
     """The logs together are a partial order: nothing comes, by any way, before its own cause."""
+    first = {device: log[0].number if log and may_begin_later else 0 for device, log in logs.items()}
     waits: dict[tuple[str, int], int] = {}
     frees: dict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
     found = []
     for device, log in logs.items():
-        for place, record in enumerate(log):
+        for place, record in enumerate(log, first[device]):
             key = (device, place)
-            causes = [(device, place - 1)] if place else []
+            causes = [(device, place - 1)] if place > first[device] else []
             if record.cause is not None:
-                causes.append((record.cause.device, record.cause.number))
-                if not 0 <= record.cause.number < len(logs.get(record.cause.device, ())):
+                cause = (record.cause.device, record.cause.number)
+                begin = first.get(cause[0], 0)
+                if begin <= cause[1] < begin + len(logs.get(cause[0], ())):
+                    causes.append(cause)
+                elif not 0 <= cause[1] < begin:
                     found.append(Violation("order", f"{device} at {place}: its cause is nowhere"))
-                    causes.pop()
             waits[key] = len(causes)
             for cause in causes:
                 frees[cause].append(key)

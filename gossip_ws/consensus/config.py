@@ -46,9 +46,12 @@ class Pace:
     """Proposals that a device has open."""
     a_day: int = 4_096
     """Agreements that a device makes in a day."""
+    keep: int = 8
+    """Days after which a device lets go of what it has agreed: so long a buyer may be cut off from its seller and still
+    learn what became of a promise."""
 
     def __post_init__(self) -> None:
         waits = (self.round, self.answer, self.listen, self.settle, self.gather, self.refresh, self.remind)
-        bounds = (self.tries, self.open, self.a_day)
+        bounds = (self.tries, self.open, self.a_day, self.keep)
         if min(*waits, self.recent, self.flight) <= 0 or self.forget <= 4 * self.remind or min(bounds) < 1:
             raise LocalError("waits and bounds are positive, and a report outlives the wait for the next")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gossip_ws.consensus.ability import RIGID, Ability
+from gossip_ws.consensus.book import NOTHING
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import (
@@ -47,6 +48,7 @@ from gossip_ws.consensus.messages import (
 )
 from gossip_ws.consensus.neighbours import Neighbours
 from gossip_ws.consensus.party import Party
+from gossip_ws.consensus.past import Past
 from gossip_ws.consensus.speaker import Speaker
 from gossip_ws.consensus.trust import is_in_place
 from gossip_ws.consensus.vector import Vector
@@ -55,8 +57,8 @@ from gossip_ws.kernel.instant import Instant
 
 
 class Member:
-    """One device. `records`: its log from before a crash. Whoever hands it messages has
-    proved who sent them."""
+    """One device. `records`: its log from before a crash, `past`: what stands for those that are gone. Whoever hands it
+    messages has proved who sent them."""
 
     def __init__(
         self,
@@ -64,9 +66,10 @@ class Member:
         hierarchy: Hierarchy,
         pace: Pace,
         records: Iterable[Record] = (),
+        past: Past = NOTHING,
     ) -> None:
         self.device = device
-        self.party = Party(device, pace, records)
+        self.party = Party(device, pace, records, past)
         self._hierarchy = hierarchy
         self._neighbours = Neighbours(self.party, hierarchy, pace)
         self._speaker = Speaker(self.party, hierarchy, pace)

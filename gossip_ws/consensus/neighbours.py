@@ -37,7 +37,7 @@ class Neighbours:
     def announce(self) -> list[Effect]:
         """Tell them what this device has left."""
         book, left = self._party.book, self._party.left
-        message = Announce(book.day, len(book.records), left.rest, book.served, left.loose)
+        message = Announce(book.day, book.length, left.rest, book.served, left.loose)
         effects: list[Effect] = [Tell(self._peers, message)] if self._peers else []
         return [*effects, *self._plan_later()]
 

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gossip_ws.consensus.ability import RIGID, Ability
-from gossip_ws.consensus.book import Book
+from gossip_ws.consensus.book import NOTHING, Book
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Effect, Persist, Tell, copies
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
 from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.messages import Accept, Confirm, Decline, Propose, Release
+from gossip_ws.consensus.past import Past
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
@@ -35,9 +36,9 @@ class Proposal:
 class Party:
     """One device's. `records`: its log from before a crash."""
 
-    def __init__(self, device: str, pace: Pace, records: Iterable[Record] = ()) -> None:
+    def __init__(self, device: str, pace: Pace, records: Iterable[Record] = (), past: Past = NOTHING) -> None:
         self.device = device
-        self.book = Book(device, records)
+        self.book = Book(device, records, past)
         self.proposals: dict[AgreementId, Proposal] = {}
         self.misses = 0
         """Proposals and promises that came to nothing, or to less: others reckon with more than there is."""
@@ -87,7 +88,9 @@ class Party:
             self.proposals.clear()
             self._kept = zero(len(watts))
         self._free = None
-        return [Persist(self.book.write(Kind.OFFERED, now.monotonic, day=day, watts=watts, ability=ability))]
+        offered = self.book.write(Kind.OFFERED, now.monotonic, day=day, watts=watts, ability=ability)
+        self.book.forget(day - self._pace.keep)
+        return [Persist(offered)]
 
     # -- as a seller ---------------------------------------------------------------------------
 
@@ -125,6 +128,9 @@ class Party:
             return [Tell((sender,), Confirm(accept.agreement, sold.number))]
         proposal = self.proposals.get(accept.agreement)
         if proposal is None:
+            if self.book.past.may_hold(accept.agreement):
+                # Whoever has it written down does not find out from here any more. It must not be denied.
+                return [Dropped("accepted too late to be known")]
             return [Tell((sender,), Release(accept.agreement))]
         if proposal.buyer != sender:
             return [Dropped("accepted by another")]

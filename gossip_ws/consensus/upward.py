@@ -88,7 +88,7 @@ class Upward:
 
     def look(self, now: Instant) -> list[Effect]:
         """After whatever has happened to this device: has it anything to tell soon?"""
-        has_written, self._written = self._written != len(self._party.book.records), len(self._party.book.records)
+        has_written, self._written = self._written != self._party.book.length, self._party.book.length
         if not self._party.left and self._device not in self._reporters:
             return []
         reporter = self._reporter(self._device)

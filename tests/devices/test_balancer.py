@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from neighbours import Neighbours, device_id, drawn
+from neighbours import PACE, Neighbours, device_id, drawn
 
 from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.checker import violations
@@ -284,3 +284,27 @@ def test_a_disk_that_takes_no_more_silences_the_device(tmp_path: Path) -> None:
         neighbours.ledgers.pop(one)
 
     played(Neighbours(instance, tmp_path, "127.138"), story)
+
+
+def test_old_days_leave_the_disk_and_no_promise_is_lost_by_it(tmp_path: Path) -> None:
+    instance = drawn(2, 1)
+    one = instance.devices[0].id
+
+    async def story(neighbours: Neighbours) -> None:
+        neighbours.start()
+        for day in range(5):
+            for device, balancer in neighbours.balancers.items():
+                balancer.change(day, neighbours.offers[device])
+            await neighbours.until(neighbours.is_done, f"all of day {day} matched")
+            await neighbours.crash(one)
+            await neighbours.up(one)
+            neighbours.balancers[one].start(day, neighbours.offers[one])
+        for ledger in neighbours.ledgers.values():
+            assert ledger.past().before == 3
+            assert min(record.day for record in ledger.records()) == 3
+        assert violations(neighbours.logs, settled=True, since=3) == []
+        made = agreements(neighbours.logs)
+        assert {one.day for one in made} == {3, 4}
+        assert sum(sum(one.watts) for one in made) == 2 * matched(instance)
+
+    played(Neighbours(instance, tmp_path, "127.139", pace=replace(PACE, keep=1)), story)

@@ -7,12 +7,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
+from gossip_ws.consensus.messages import Served
+from gossip_ws.consensus.past import Past
 from gossip_ws.devices.ledger import Ledger, read
 from gossip_ws.kernel.errors import LocalError
 
@@ -25,6 +28,7 @@ RECORDS = (
 )
 WRITER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from gossip_ws.consensus.log import Kind, Record
 from gossip_ws.devices.ledger import Ledger
@@ -123,3 +127,17 @@ def test_another_database_is_no_ledger(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(LocalError, match="no ledger"):
         Ledger(tmp_path / "log", "urn:d")
+
+
+def test_what_is_past_is_gone_and_what_stands_for_it_is_there_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "log", "urn:d")
+    assert ledger.past() == Past()
+    ledger.write(*RECORDS)
+    past = Past(3, 7, 2, Served(5, 1), (1, 8))
+    ledger.forget(past)
+    ledger.close()
+    again = Ledger(tmp_path / "log", "urn:d")
+    assert (again.past(), again.records()) == (past, RECORDS[3:])
+    again.forget(replace(past, number=4))
+    assert (again.past().number, again.records()) == (4, ())
+    again.close()
