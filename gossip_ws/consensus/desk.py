@@ -37,26 +37,31 @@ class _Arranged:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """line: with what is left by the desk's reckoning. told: what was left by the child's. number, at: of the report
-    it comes from. arranged: what may still be on its way to the child."""
+    """line: with what is left by the desk's reckoning. told: what was left by the child's. number, at, missed: of
+    the report it comes from. arranged: what may still be on its way to the child."""
 
     line: Line
     told: Left
     number: int
     at: float
+    missed: int
     arranged: tuple[_Arranged, ...] = ()
 
 
 class Desk:
     """One cluster's, at the device that speaks for it."""
 
-    def __init__(self, cluster: Cluster, pace: Pace, number: int, is_first: bool) -> None:
+    def __init__(self, cluster: Cluster, pace: Pace, number: int, is_first: bool, below: frozenset[str]) -> None:
+        """below: the children that are clusters; seldom has one of them nothing left."""
         self.day = -1
         self._due = inf
         self._timers = number
-        self._is_open = False
+        self._since = inf
+        self.is_open = False
+        """Has what it knows been shared out once?"""
         self._cluster = cluster.id
         self._level = cluster.level
+        self._below = below
         # Who is not the first choice is told again all the time.
         self._keep = (pace.forget if is_first else 4 * pace.refresh) * pace.round
         self._pace = pace
@@ -84,18 +89,33 @@ class Desk:
                     doubted.append(replace(one, is_doubted=True))
                     left = without
         line = Line(report.child, sender, left.rest, report.served, left.loose)
-        self._rows[report.child] = _Row(line, told, report.number, now, tuple(doubted))
+        self._rows[report.child] = _Row(line, told, report.number, now, report.missed, tuple(doubted))
         return True
 
     def board(self, hierarchy: Hierarchy, now: float) -> tuple[tuple[Line, ...], tuple[Flow, ...]]:
         """What the children have left, and what follows from it; the desk reckons with that from now on."""
-        self._is_open = True
+        self.is_open = True
         lines = tuple(row.line for _, row in sorted(self._rows.items()) if row.line.left)
         flows = flows_of(hierarchy, lines, self.day)
         for flow in flows:
             self._arrange(flow.seller, flow.watts, now)
             self._arrange(flow.buyer, tuple([-watts for watts in flow.watts]), now)
         return lines, flows
+
+    def gather(self, now: float, missed: int) -> list[Effect]:
+        """A report has come: others may, before what is known is shared out. The first time by so much later as the
+        levels below are apart, and for a second try where messages are lost, or a whole cluster has not reported.
+        missed: by the speaker itself."""
+        if self.is_open:
+            return self.later(now, self._pace.gather * self._pace.round)
+        self._since = min(self._since, now)
+        rounds = self._pace.gather + self._pace.gather_level * self._level
+        if missed or self.missed or self._below - self._rows.keys():
+            rounds += self._pace.answer
+        due = self._since + rounds * self._pace.round
+        if due > self._due:
+            self._due = inf
+        return self.later(now, max(0.0, due - now))
 
     def later(self, now: float, wait: float) -> list[Effect]:
         """Share out what is left after so many seconds, if that is not done sooner anyway."""
@@ -144,12 +164,6 @@ class Desk:
         return True
 
     @property
-    def patience(self) -> float:
-        """Seconds for which reports are gathered."""
-        level = 0 if self._is_open else self._level
-        return (self._pace.gather + self._pace.gather_level * level) * self._pace.round
-
-    @property
     def net(self) -> Left:
         """What all children together have left."""
         lines = [row.line for row in self._rows.values()]
@@ -158,6 +172,11 @@ class Desk:
         periods = len(lines[0].rest)
         loose = together((line.loose for line in lines), periods)
         return Left(total((line.rest for line in lines), periods), loose)
+
+    @property
+    def missed(self) -> int:
+        """The most that a child has missed."""
+        return max((row.missed for row in self._rows.values()), default=0)
 
     @property
     def served(self) -> Served:

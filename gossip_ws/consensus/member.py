@@ -155,7 +155,9 @@ class Member:
             case AcceptAgain():
                 return self.party.accept_again(timer)
             case PlanDue():
-                return self._neighbours.plan_due(timer)
+                effects = self._neighbours.plan_due(timer)
+                self._upward.missed = self._neighbours.missed
+                return effects
             case ReportDue():
                 return self._upward.due(timer, now)
             case ReportAgain():

@@ -111,7 +111,8 @@ class Line:
 class Report:
     """A child of a cluster to who speaks for the cluster: what the child has left. The sender speaks for the child.
     number: the sender's own count of its reports. lines: what it is the sum of, where the child is a cluster and
-    messages are signed."""
+    messages are signed. missed: messages that should have come to the sender or to those below, and have not: where
+    there are any, others' reports may be late."""
 
     cluster: str
     child: str
@@ -121,6 +122,7 @@ class Report:
     served: Served
     loose: tuple[Loose, ...] = ()
     lines: tuple[Line, ...] = ()
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

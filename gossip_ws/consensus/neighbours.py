@@ -24,6 +24,8 @@ class Neighbours:
         self._pace = pace
         self._known: dict[str, tuple[int, Line]] = {}
         self._plans = 0
+        self.missed = 0
+        """Others of whom nothing was heard when there was to be a plan."""
         self._is_planning = False
 
     def clear(self) -> None:
@@ -54,8 +56,15 @@ class Neighbours:
         return self._plan_later()
 
     def plan_due(self, timer: PlanDue) -> list[Effect]:
-        """Who has not announced itself by now is planned without."""
-        return self._plan() if timer.number == self._plans and self._is_planning else []
+        """Nobody plans without one that was not heard: what was planned past it would go further than it has to. What
+        this device has left is reported instead, and matched by who hears of all."""
+        if timer.number != self._plans or not self._is_planning:
+            return []
+        self.missed = len(self._peers) - len(self._known)
+        if self.missed:
+            self._is_planning = False
+            return []
+        return self._plan()
 
     # -- small steps ---------------------------------------------------------------------------
 

@@ -62,14 +62,16 @@ class Reporter:
         self._due = inf
         return True
 
-    def report(self, hierarchy: Hierarchy, day: int, left: Left, served: Served, now: float) -> list[Effect]:
+    def report(
+        self, hierarchy: Hierarchy, day: int, left: Left, served: Served, missed: int, now: float
+    ) -> list[Effect]:
         """Tell what is left, and look again later while anything is."""
         self._reminders = self._reminders + 1 if left == self.told else 0
         self._tell(left)
         self.is_owed = False
         self._number += 1
         self.is_asking = True
-        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose)
+        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose, missed=missed)
         candidates = hierarchy.candidates(self.above)
         # The first of all is asked each time, and those between it and the one that answers in turn.
         between = 1 + self._number % (self._choice - 1) if self._choice > 1 else 0
@@ -89,7 +91,9 @@ class Reporter:
         self._choice = min(before, found)
         return candidates[max(before, found)] if before != found else ""
 
-    def again(self, hierarchy: Hierarchy, timer: ReportAgain, day: int, left: Left, served: Served) -> list[Effect]:
+    def again(
+        self, hierarchy: Hierarchy, timer: ReportAgain, day: int, left: Left, served: Served, missed: int
+    ) -> list[Effect]:
         """Nobody has heard: repeat, or try the next candidate."""
         if timer.number != self._number or not self.is_asking:
             return []
@@ -99,7 +103,7 @@ class Reporter:
             tries = 1
             self._choice = (self._choice + 1) % len(candidates)
         self._tell(left)
-        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose)
+        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose, missed=missed)
         return [*copies(Tell((candidates[self._choice],), message), tries), self._again(message, tries)]
 
     def speaker(self, hierarchy: Hierarchy) -> str:

@@ -71,13 +71,13 @@ class Speaker:
         if report.cluster not in self._desks:
             if len(self._desks) >= DESKS or self._device not in self._hierarchy.leaves(report.cluster):
                 return [Dropped("not to speak for that")]
-            self._desks[report.cluster] = Desk(
-                cluster, self._pace, self._number(), self._hierarchy.candidates(cluster.id)[0] == self._device
-            )
+            is_first = self._hierarchy.candidates(cluster.id)[0] == self._device
+            below = frozenset(child for child in cluster.children if child in self._hierarchy.clusters)
+            self._desks[report.cluster] = Desk(cluster, self._pace, self._number(), is_first, below)
         desk = self._desks[report.cluster]
         effects: list[Effect] = [Tell((sender,), Heard(report.cluster, report.number))]
         if desk.report(report, sender, now.monotonic):
-            effects += desk.later(now.monotonic, desk.patience)
+            effects += desk.gather(now.monotonic, self.upward.missed)
         return effects
 
     def gather(self, timer: GatherDue, now: Instant) -> list[Effect]:
@@ -165,7 +165,7 @@ class Speaker:
             return []
         if not desk.expire(now.monotonic):
             return self.upward.close(moved.cluster)
-        return desk.later(now.monotonic, desk.patience)
+        return desk.gather(now.monotonic, 0)
 
     def _read(self, board: Board, now: Instant) -> list[Effect]:
         """The sellers on a board turn to their buyers, as everybody finds them who reads it."""

@@ -45,7 +45,7 @@ def statement(sender: str, to: str, message: Message, stamp: int = 0) -> bytes:
 def report_statement(sender: str, to: str, report: Report, stamp: int, below: str) -> bytes:
     """The statement of a report whose lines have the digest `below`, whatever lines it has here."""
     told = [report.cluster, report.child, report.day, report.number, report.rest]
-    told += [_plain(report.served), _plain(report.loose), below]
+    told += [_plain(report.served), _plain(report.loose), report.missed, below]
     return _octets([sender, to, stamp, "Report", told])
 
 

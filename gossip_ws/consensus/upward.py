@@ -37,6 +37,8 @@ class Upward:
         self._misses = 0
         self._written = 0
         self._expected = -inf
+        self.missed = 0
+        """Announcements that this device has not heard."""
         self._reporters: dict[str, Reporter] = {}
 
     def regroup(self, hierarchy: Hierarchy, kept: Container[str]) -> None:
@@ -69,7 +71,14 @@ class Upward:
         if not left and not reporter.is_owed:
             # What is offered to somebody may come back.
             return reporter.later(now.monotonic, self._pace.answer) if self._errands.pending(timer.child) else []
-        return reporter.report(self._hierarchy, self._party.book.day, left, self._served(timer.child), now.monotonic)
+        return reporter.report(
+            self._hierarchy,
+            self._party.book.day,
+            left,
+            self._served(timer.child),
+            self._missed(timer.child),
+            now.monotonic,
+        )
 
     def again(self, timer: ReportAgain, now: Instant) -> list[Effect]:
         """Has nobody heard?"""
@@ -77,7 +86,9 @@ class Upward:
         if reporter is None:
             return []
         served = self._served(timer.child)
-        return reporter.again(self._hierarchy, timer, self._party.book.day, self._left(timer.child), served)
+        return reporter.again(
+            self._hierarchy, timer, self._party.book.day, self._left(timer.child), served, self._missed(timer.child)
+        )
 
     def asked(self, inquire: Inquire, now: Instant) -> list[Effect]:
         """The one above wants to know."""
@@ -112,7 +123,7 @@ class Upward:
         if wait or left == reporter.told:
             return reporter.later(now.monotonic, wait or self._pace.remind)
         if left or reporter.told:
-            return reporter.report(self._hierarchy, desk.day, left, desk.served, now.monotonic)
+            return reporter.report(self._hierarchy, desk.day, left, desk.served, self._missed(cluster), now.monotonic)
         return []
 
     def reckon(self, cluster: str, now: Instant) -> list[Effect]:
@@ -169,6 +180,9 @@ class Upward:
 
     def _served(self, child: str) -> Served:
         return self._party.book.served if child == self._device else self._desks[child].served
+
+    def _missed(self, child: str) -> int:
+        return self.missed if child == self._device else max(self.missed, self._desks[child].missed)
 
     def _left(self, child: str) -> Left:
         """What this device has left, or a cluster that it speaks for."""

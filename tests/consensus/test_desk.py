@@ -4,6 +4,8 @@ import sys
 from math import inf
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from grids import grid
@@ -19,11 +21,11 @@ PACE = Pace()
 
 
 def desk(*, is_first=True):
-    return Desk(STREET, PACE, 0, is_first)
+    return Desk(STREET, PACE, 0, is_first, frozenset({STREET.children[-1]}))
 
 
-def told(one, child, watts, at, number=1, speaker=""):
-    report = Report(STREET.id, child, 0, number, (watts,), NEVER)
+def told(one, child, watts, at, number=1, speaker="", missed=0):
+    report = Report(STREET.id, child, 0, number, (watts,), NEVER, missed=missed)
     return one.report(report, speaker or child, at)
 
 
@@ -86,3 +88,32 @@ def test_who_is_not_the_first_choice_forgets_sooner():
     later = 4 * PACE.refresh + 0.1
     assert first.expire(later)
     assert not other.expire(later)
+
+
+def waits(one, at, missed=0):
+    """When it will share out what it knows, after a report that has come."""
+    return next((at + effect.delay for effect in one.gather(at, missed)), None)
+
+
+def test_reports_are_gathered_longer_while_a_whole_cluster_has_not_reported():
+    one, usual = desk(), PACE.gather + STREET.level * PACE.gather_level
+    told(one, "d1", 500, 1.0)
+    assert waits(one, 1.0) == 1.0 + usual + PACE.answer
+    told(one, "d2", 500, 1.2)
+    assert waits(one, 1.2) is None
+    told(one, STREET.children[-1], 100, 1.5, speaker="d9")
+    assert waits(one, 1.5) == pytest.approx(1.0 + usual)
+
+
+@pytest.mark.parametrize(("own", "of_a_child"), [(1, 0), (0, 1)])
+def test_reports_are_gathered_longer_where_messages_are_lost_but_once_only(own, of_a_child):
+    one, usual = desk(), PACE.gather + STREET.level * PACE.gather_level
+    told(one, STREET.children[-1], 100, 1.0, speaker="d9")
+    assert waits(one, 1.0) == 1.0 + usual
+    told(one, "d1", 500, 2.0, missed=of_a_child)
+    assert waits(one, 2.0, own) == pytest.approx(1.0 + usual + PACE.answer)
+    later = desk()
+    told(later, "d1", 500, 1.0)
+    shared(later, 6.0)
+    told(later, "d2", 500, 7.0, missed=of_a_child)
+    assert waits(later, 7.0, own) == 7.0 + PACE.gather
