@@ -111,7 +111,7 @@ class Member:
             return [Dropped("no schedule")]
         if not all(map(is_sound, movables(message))):
             return [Dropped("nothing that can be moved")]
-        if not is_in_place(self._hierarchy, message, sender):
+        if not is_in_place(self._hierarchy, message, sender) and not self.party.is_owed(message, sender):
             return [Dropped("not in the place to say so")]
         return self._done(self._received(message, sender, now), now)
 

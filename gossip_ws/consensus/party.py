@@ -17,7 +17,7 @@ from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Effect, Persist, Tell, copies
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
 from gossip_ws.consensus.loose import Left
-from gossip_ws.consensus.messages import Accept, Confirm, Decline, Propose, Release
+from gossip_ws.consensus.messages import Accept, Confirm, Decline, Message, Propose, Release
 from gossip_ws.consensus.past import Past
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.effects import Dropped, SetTimer
@@ -72,6 +72,17 @@ class Party:
         """Is anything proposed or promised of which the end is not known?"""
         return bool(self.proposals or self.book.doubts)
 
+    def is_owed(self, message: Message, sender: str) -> bool:
+        """Does it end what the two have begun? Who has left the clusters since still has to say so, and be told."""
+        match message:
+            case Accept() | Decline():
+                return message.agreement.startswith(f"{self.device}/")
+            case Confirm() | Release():
+                doubt = self.book.doubts.get(message.agreement)
+                return doubt is not None and doubt.peer == sender
+            case _:
+                return False
+
     def start(self, now: Instant) -> list[Effect]:
         """The device comes up: after this nothing of before is open at it as a seller."""
         effects: list[Effect] = [Persist(self.book.write(Kind.STARTED, now.monotonic))]
@@ -81,12 +92,11 @@ class Party:
 
     def offer(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
         """What the device gives and needs from now on, and can move. A new day: what was promised for the last one is
-        done with."""
+        done with. Proposals that are open bind nobody; they were made of the old offer, and end."""
         if (day, watts, ability) == (self.book.day, self.book.offer, self.book.ability):
             return []
-        if day != self.book.day:
-            self.proposals.clear()
-            self._kept = zero(len(watts))
+        self.proposals.clear()
+        self._kept = zero(len(watts))
         self._free = None
         offered = self.book.write(Kind.OFFERED, now.monotonic, day=day, watts=watts, ability=ability)
         self.book.forget(day - self._pace.keep)

@@ -81,7 +81,7 @@ class _Switch:
 
 @dataclass(frozen=True, slots=True)
 class _Leave:
-    """The device goes as soon as nothing is in doubt at it."""
+    """The device goes as soon as nothing is in doubt at it. Of what it has agreed it still tells who asks."""
 
 
 class Run:
@@ -104,6 +104,7 @@ class Run:
         self.time = 0.0
         self.trace = Trace({})
         self.members: dict[str, Member] = {}
+        self._left: dict[str, Member] = {}
         self._conditions = conditions
         self._dice = dice
         self._days = days
@@ -167,7 +168,7 @@ class Run:
         if isinstance(what, _Change):
             self._change(what)
             return
-        member = self.members.get(device)
+        member = self.members.get(device) or self._left.get(device)
         if isinstance(what, _Switch):
             _, ability = self._offers[device]
             self._offers[device] = what.watts, ability
@@ -240,7 +241,7 @@ class Run:
         if member.party.is_busy:
             self._push(1.0, device, 0, _Leave())
         else:
-            del self.members[device]
+            self._left[device] = self.members.pop(device)
 
     def _doom(self, device: str) -> None:
         if self._conditions.crashes and self._dice.random() < self._conditions.crashes:

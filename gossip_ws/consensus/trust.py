@@ -80,8 +80,10 @@ class Roll:
         return sealed.message if self.has_said(sealed.sender, said, sealed.signature) else None
 
     def is_placed(self, hierarchy: Hierarchy, device: str) -> bool:
-        """Does the device stand where it is enrolled, as far as its enrolment says where?"""
-        return device not in self._buses or hierarchy.bus.get(device) == self._buses[device]
+        """Does the device stand where it is enrolled, as far as its enrolment says where, and it stands anywhere? Who
+        has left still ends what it has begun."""
+        enrolled = self._buses.get(device)
+        return enrolled is None or hierarchy.bus.get(device, enrolled) == enrolled
 
 
 def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:

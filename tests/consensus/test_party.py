@@ -80,6 +80,25 @@ def test_what_is_doubled_is_answered_again_and_changes_nothing():
     assert car.proposed(PROPOSE, "pv", NOW) == [Dropped("proposed again")]
 
 
+def test_who_offers_less_has_not_proposed_more():
+    pv = seller()
+    assert pv.offer(0, (2, 3), NOW) == [Persist(Record("pv", 2, 5.0, Kind.OFFERED, 0, watts=(2, 3)))]
+    assert pv.rest == (2, 3)
+    # It was made of the old offer, and is not made any more.
+    assert pv.accepted(ACCEPT, "car", NOW) == [Tell(("car",), Release(ID))]
+
+
+def test_a_stranger_may_only_end_what_was_begun_with_it():
+    pv, car = seller(), buyer()
+    assert pv.is_owed(ACCEPT, "car")
+    assert pv.is_owed(Decline(ID), "car")
+    assert car.is_owed(CONFIRM, "pv")
+    assert car.is_owed(Release(ID), "pv")
+    for message, sender in ((CONFIRM, "heat"), (Confirm("pv/1.1", 2), "pv"), (Accept("heat/1.0", (4, 0), 2), "pv")):
+        assert not car.is_owed(message, sender)
+    assert not car.is_owed(PROPOSE, "pv")
+
+
 def test_a_proposal_that_is_lost_is_repeated_and_given_up():
     pv = seller()
     for tries in range(1, PACE.tries):

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from grids import grid, moved
+from keyrings import keyring
 from quarrels import draw, wrong
 
 from gossip_ws.consensus.ability import Ability, Need, Storage
@@ -145,6 +146,22 @@ def test_devices_join_leave_and_change_and_only_their_area_is_asked():
     assert "new" not in run.hierarchy.leaves(run.hierarchy.home[before.devices[100].id])
     rests = [member.rest[0] for member in run.members.values()]
     assert min(rests) >= 0 or max(rests) <= 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_who_leaves_in_the_middle_ends_what_it_has_begun(seed):
+    """With a fifth of all messages lost: nobody stays in doubt about one that has left, or the other way round."""
+    before = grid(64, seed, 2)
+    gone = {device.id for device in before.devices[3::6]}
+    after = replace(before, devices=tuple(device for device in before.devices if device.id not in gone))
+    hierarchy = build(before)
+    signed = keyring(before) if seed == 0 else None
+    run = Run(before, hierarchy, Conditions(loss=0.2, patience=300.0), Random(seed), keyring=signed)
+    run.change(4.0 + seed % 4, after, regrouped(hierarchy, after, {device.area for device in before.devices}))
+    trace = run.run()
+    assert trace.settled
+    assert violations(trace.logs, settled=True) == []
+    assert any(one.seller in gone or one.buyer in gone for one in agreements(trace.logs))
 
 
 def test_equal_consumers_are_served_in_turn():
