@@ -24,8 +24,10 @@ from gossip_ws.services.peering import MAX_LIST
 
 MOST: Final = 1_024
 """Devices that are remembered; who was longest not spoken to makes room."""
-WAITING: Final = 8
+WAITING: Final = 4
 """Messages that wait until a device is found; the oldest makes room. All of them are repeated anyway."""
+UNKNOWN: Final = 64
+"""Devices for which messages wait; what is for others is dropped."""
 SILENT: Final = 4
 """Messages after which a device that says nothing is looked for anew: it may have come up at another address."""
 REGISTRARS: Final = 128
@@ -94,8 +96,10 @@ class Whereabouts:
             self._seek(device, entry)
         if addresses:
             send(addresses)
-        else:
+        elif entry.waiting or sum(1 for one in self._entries.values() if one.waiting) < UNKNOWN:
             entry.waiting = [*entry.waiting[1 - WAITING :], send]
+        else:
+            self.counters["too many devices looked for"] += 1
 
     # -- small steps ---------------------------------------------------------------------------
 

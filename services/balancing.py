@@ -26,9 +26,8 @@ from gossip_ws.services.shape import reading
 
 PATH: Final = "/Balance"
 """Where the service stands on every device that agrees: a card says it in full."""
-MAX_LEVELS: Final = 4_096
-"""Agreements of one device in a period, each of at most what it offers: so much it may have sold at most, as an old
-offer stays sold when a smaller one follows."""
+MAX_OFFERS: Final = 4_096
+"""Offers of one device on a day, each of which it may have sold: what is sold stays so when a smaller one follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class BalancingState(Protocol):
 
 
 def _watts() -> Any:
-    return reading(spyne.Integer, 0, MAX_WATTS * MAX_LEVELS, min_occurs=1, max_occurs=MAX_PERIODS)
+    return reading(spyne.Integer, 0, MAX_WATTS * MAX_OFFERS, min_occurs=1, max_occurs=MAX_PERIODS)
 
 
 class ResidualType(spyne.ComplexModel):

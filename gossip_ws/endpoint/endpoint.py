@@ -36,6 +36,7 @@ from gossip_ws.ports import (
     Reply,
 )
 from gossip_ws.wire.envelope import (
+    MAX_ENVELOPE,
     MAX_UDP_ENVELOPE,
     Addressing,
     build,
@@ -129,12 +130,12 @@ class Endpoint:
         """One one-way call to another device, by datagram where the envelope fits into one."""
         for address in to:
             frame = build(Addressing(action=action, message_id=message_id(), to=str(address)), body)
-            if address.binding is Binding.HTTP or len(frame) <= MAX_UDP_ENVELOPE:
+            if len(frame) <= (MAX_UDP_ENVELOPE if address.binding is Binding.UDP else MAX_ENVELOPE):
                 self.counters["sent"] += 1
                 self.counters["sent octets of calls"] += len(frame)
                 self.world.network.send(frame, address)
                 return
-        self.counters["too large for a datagram"] += 1
+        self.counters["call too large for where it goes"] += 1
 
     def find(self, service: Address, scopes: tuple[str, ...], limit: int, found: Found) -> None:
         self._carrier.find(service, scopes, limit, found)

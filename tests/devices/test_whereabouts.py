@@ -8,7 +8,7 @@ from typing import Any
 
 from gossip_ws.consensus.card import Card
 from gossip_ws.core.peers import Peer, PeerTable, Role
-from gossip_ws.devices.whereabouts import MOST, SILENT, WAITING, Whereabouts
+from gossip_ws.devices.whereabouts import MOST, SILENT, UNKNOWN, WAITING, Whereabouts
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId
@@ -110,6 +110,18 @@ def test_the_newest_card_counts_and_who_is_silent_is_looked_for_again() -> None:
     whereabouts.heard(FAR)
     whereabouts.reach(FAR, sent.append)
     assert sent[-1] == (http(3, "/Balance"),)
+
+
+def test_messages_wait_for_a_few_devices_only() -> None:
+    _, whereabouts = made({})
+    sent: list[str] = []
+    for number in range(UNKNOWN + 3):
+        name = f"d{number}"
+        whereabouts.reach(name, lambda _, name=name: sent.append(name))  # type: ignore[misc]
+    assert whereabouts.counters["too many devices looked for"] == 3
+    for number in (UNKNOWN - 1, UNKNOWN):
+        whereabouts.take(Card(f"d{number}", 1, None, http(1)))
+    assert sent == [f"d{UNKNOWN - 1}"]
 
 
 def test_a_thousand_strangers_make_room_for_one_another() -> None:

@@ -35,7 +35,7 @@ from gossip_ws.kernel.terms import ALL, Filter, Gathering, Priority, Style, Want
 from gossip_ws.ports import Caller, Frame, Invocation, Outcome, Reply
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.tariff import HeldTariff
-from gossip_ws.wire.envelope import Addressing, build, parse
+from gossip_ws.wire.envelope import Addressing, build, canonical, parse
 from gossip_ws.wire.gossip import XmlCodec
 
 CLIENT = Caller(Address(Binding.HTTP, "10.0.0.9", 50_000), HOST)
@@ -443,3 +443,40 @@ def test_a_device_asks_only_what_it_has_itself() -> None:
     for action in (SET_TARIFF, "urn:nothing"):
         with pytest.raises(LocalError):
             bench.endpoint.ask(action, DEMAND, Wanted(), lambda value, tally: None)
+
+
+def test_a_call_of_one_device_goes_by_datagram_where_it_fits_and_by_http_where_not() -> None:
+    bench = Bench()
+    udp, http = Address(Binding.UDP, "10.0.0.2", 3702, "/Slow"), Address(Binding.HTTP, "10.0.0.2", 8080, "/Slow")
+    for size, to, went in (
+        (100, (udp, http), [udp]),
+        (5_000, (udp, http), [http]),
+        (100, (http,), [http]),
+        (5_000, (udp,), []),
+        (40_000, (udp, http), []),
+        (100, (), []),
+    ):
+        bench.network.sent.clear()
+        bench.endpoint.tell(NOTE, b"<note>" + b"x" * size + b"</note>", to)
+        assert [to for _, to in bench.network.sent] == went
+        for frame, address in bench.network.sent:
+            addressing = parse(frame).addressing
+            assert (addressing.action, addressing.to) == (NOTE, str(address))
+            assert addressing.message_id.startswith("urn:uuid:")
+    assert bench.endpoint.counters["call too large for where it goes"] == 3
+
+
+def test_whoever_looks_for_devices_hears_of_them_or_that_nobody_answered() -> None:
+    bench = Bench()
+    service = Address(Binding.HTTP, "10.0.0.2", 8080, "/Peers")
+    found: list[Any] = []
+    bench.endpoint.find(service, ("grid://t/1/0",), 4, found.append)
+    ((frame, to, done),) = bench.network.asked
+    assert to == service
+    reply = parse(bench.post("/Peers", frame).body).payload
+    assert reply is not None
+    done(build(Addressing(), canonical(reply)))
+    done(None)
+    done(b"nonsense")
+    assert found == [(child(0),), None, None]
+    assert bench.endpoint.counters["peer service answered nonsense"] == 1
