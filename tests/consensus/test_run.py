@@ -157,7 +157,7 @@ def test_who_leaves_in_the_middle_ends_what_it_has_begun(seed):
     hierarchy = build(before)
     signed = keyring(before) if seed == 0 else None
     run = Run(before, hierarchy, Conditions(loss=0.2, patience=300.0), Random(seed), keyring=signed)
-    run.change(4.0 + seed % 4, after, regrouped(hierarchy, after, {device.area for device in before.devices}))
+    run.change(9.0 + seed % 4, after, regrouped(hierarchy, after, {device.area for device in before.devices}))
     trace = run.run()
     assert trace.settled
     assert violations(trace.logs, settled=True) == []
