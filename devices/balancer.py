@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gossip_ws.consensus.ability import RIGID, Ability
+from gossip_ws.consensus.audit import Audit
 from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.card import Card, card_statement
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
@@ -76,8 +77,9 @@ class Balancer:
         self._stamps = Stamps()
         self._pace = pace
         self._hierarchy = hierarchy
+        audit = Audit(device, roll, sign) if roll is not None and sign is not None else None
         try:
-            self._member = Member(device, hierarchy, pace, ledger.records(), ledger.past())
+            self._member = Member(device, hierarchy, pace, ledger.records(), ledger.past(), audit)
         except (ValueError, KeyError) as error:
             raise LocalError(f"{ledger.path}: not the log of {device}: {error}") from None
         self._past = self._member.party.book.past
@@ -161,7 +163,7 @@ class Balancer:
         for card in cards:
             self._take(card)
         self._whereabouts.heard(sealed.sender)
-        self._carry_out(self._member.receive(sealed.message, sealed.sender, self._clock.now()))
+        self._carry_out(self._member.receive(sealed.message, sealed.sender, self._clock.now(), sealed))
 
     def residual(self, day: int | None) -> Residual | None:
         book = self._member.party.book

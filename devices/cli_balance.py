@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import click
 
-from gossip_ws.consensus.attack import Attackers
 from gossip_ws.consensus.checker import Cut
 from gossip_ws.consensus.clusters import SIZE, Hierarchy, build
 from gossip_ws.consensus.conditions import Conditions
@@ -22,8 +21,8 @@ from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.outcome import Outcome, Scheme, balance
 from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.surge import Step, Surge, Surged, steps, taken
+from gossip_ws.devices.cli_balance_signed import SignedGrid
 from gossip_ws.devices.cli_output import Progress, as_json, say_json
-from gossip_ws.devices.keyring import Issued
 from gossip_ws.grid.offers import HOURS, offers
 from gossip_ws.grid.population import choose, load
 from gossip_ws.grid.profiles import Jitter
@@ -105,6 +104,13 @@ Example:
     show_default=True,
     help="With --signed: share of messages after which one comes that is forged, changed, said again or out of place.",
 )
+@click.option(
+    "--liars",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="With --signed: share of clusters whose first speaker lies of what they have left.",
+)
 @click.option("--days", type=click.IntRange(1, 366), default=1, show_default=True, help="How often it is done again.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all chance.")
 @as_json
@@ -123,6 +129,7 @@ def balance_(
     partitions: Sequence[str],
     signed: bool,
     attackers: float,
+    liars: float,
     surging: str | None,
     start_within: float,
     ramp: int,
@@ -132,7 +139,8 @@ def balance_(
 ) -> int:
     """Simulate how the devices of INSTANCE, or of a grid, agree on who gives what to whom, and check their logs.
 
-    Exit code 1 when the logs break a promise, or an attacker's message counted.
+    Exit code 1 when the logs break a promise, or an attacker's message counted, or somebody is
+    shown to lie who does not.
     """
     told = _instance(instance, grid, meters, day, periods, seed, flexible)
     hierarchy = build(told, cluster_size)
@@ -142,34 +150,32 @@ def balance_(
         raise LocalError("--crash: only of the pairwise scheme are crashes simulated")
     if signed and (compare or scheme != Scheme.PAIRWISE):
         raise LocalError("--signed: only of the pairwise scheme are messages there to be signed")
-    if attackers and not signed:
-        raise LocalError("--attackers: say --signed too; what nobody signs anybody can make")
+    if (attackers or liars) and not signed:
+        raise LocalError("--attackers, --liars: say --signed too; what nobody signs anybody can make")
     loads = _loads(surging, start_within, ramp, told, hierarchy, seed)
     if loads and (compare or days > 1 or scheme != Scheme.PAIRWISE):
         raise LocalError("--surge: only of one day of the pairwise scheme")
     progress = Progress()
-    issued = Issued(told) if signed else None
-    keyring = issued.keyring if issued is not None else None
-    meddlers = None
-    if issued is not None and attackers:
-        meddlers = Attackers(attackers, hierarchy, issued.keyring, issued.stranger, Random(f"attackers/{seed}"))
+    grid_ = SignedGrid(told, hierarchy, attackers, liars, seed) if signed else None
+    post = grid_.post if grid_ is not None else None
 
     def run(one: Scheme, under: Conditions) -> Outcome:
         progress.say(f"{one}: {len(told.devices)} devices agree ...")
         try:
-            dice = Random(seed)
-            return balance(one, told, hierarchy, under, dice, days, keyring=keyring, attackers=meddlers, steps=loads)
+            return balance(one, told, hierarchy, under, Random(seed), days, post=post, steps=loads)
         finally:
             progress.clear()
 
     if not compare:
         outcome = run(Scheme(scheme), conditions)
         if as_json:
-            cost = _cost(outcome, issued) if issued is not None else {}
-            say_json(_object(outcome) | cost | ({"surge": asdict(outcome.surge)} if outcome.surge is not None else {}))
+            signed_ = grid_.object() if grid_ is not None else {}
+            say_json(
+                _object(outcome) | signed_ | ({"surge": asdict(outcome.surge)} if outcome.surge is not None else {})
+            )
         else:
-            click.echo(_report(outcome, told, hierarchy, issued))
-        return BAD_ANSWER if outcome.violations or outcome.counted else 0
+            click.echo(_report(outcome, told, hierarchy, grid_.lines() if grid_ is not None else []))
+        return BAD_ANSWER if outcome.violations or (grid_ is not None and grid_.is_bad) else 0
     parted = replace(conditions, cuts=(_parts(told, 3, seed, 0.0, inf),))
     rows = [(run(one, conditions), run(one, parted)) for one in Scheme]
     if as_json:
@@ -288,19 +294,7 @@ def _object(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _cost(outcome: Outcome, issued: Issued) -> dict[str, Any]:
-    return {
-        "signed": {
-            "signatures": issued.signing.times,
-            "sign_us": round(issued.signing.micro, 1),
-            "verifications": issued.verifying.times,
-            "verify_us": round(issued.verifying.micro, 1),
-        },
-        "attackers": {"messages": outcome.meddled, "counted": outcome.counted},
-    }
-
-
-def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy, issued: Issued | None) -> str:
+def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy, signed: Sequence[str]) -> str:
     lines = [
         f"{len(instance.devices)} devices in {len(hierarchy.clusters)} clusters, {instance.periods} periods",
         f"{'level':32} {'could give W':>14} {'needed W':>14}   left, summed over periods",
@@ -312,23 +306,13 @@ def _report(outcome: Outcome, instance: Instance, hierarchy: Hierarchy, issued: 
         f" {outcome.rounds} rounds",
         f"transport  {outcome.transport_ratio:.3f} of the least",
         f"fairness   {outcome.jain:.3f} (Jain's index of the shares of the needs)",
-        *(_signed_lines(outcome, issued) if issued is not None else ()),
+        *signed,
         *(_surge_lines(outcome.surge) if outcome.surge is not None else ()),
         *(f"VIOLATED   {one.rule}: {one.what}" for one in outcome.violations),
         "verdict    "
         + ("promises are broken" if outcome.violations else "no promise is broken, recomputed from the logs"),
     ]
     return "\n".join(lines)
-
-
-def _signed_lines(outcome: Outcome, issued: Issued) -> tuple[str, ...]:
-    lines = (
-        f"signed     {issued.signing.times:,} signatures of {issued.signing.micro:.0f} us,"
-        f" {issued.verifying.times:,} verifications of {issued.verifying.micro:.0f} us",
-    )
-    if not outcome.meddled:
-        return lines
-    return (*lines, f"attackers  {outcome.meddled:,} messages, of which {outcome.counted} counted")
 
 
 def _surge_lines(surge: Surged) -> tuple[str, ...]:

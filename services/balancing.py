@@ -110,6 +110,7 @@ class BalanceService(spyne.Service):
     Found = _told(messages.Found)
     Supply = _told(messages.Supply)
     Done = _told(messages.Done)
+    Shown = _told(messages.Shown)
 
     @spyne.rpc(spyne.Integer64(ge=0, min_occurs=0, nillable=False), _returns=spyne.Array(ResidualType))
     def GetResidual(ctx: Any, day: int | None) -> Any:

@@ -1,7 +1,8 @@
 """Who meddles with a simulated grid: whoever can read and send, but has no key but its own.
 
 For some of the messages that are sent it sends one more: made up, stolen, changed, turned to another, said again, or
-said by a device that does not stand where one stands who says so. None of them may count.
+said by a device that does not stand where one stands who says so. None of them may count. And how a speaker lies, under
+its own key and in its own place.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Final
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.door import Keyring
 from gossip_ws.consensus.log import AgreementId
-from gossip_ws.consensus.messages import NEVER, Board, Line, Message, Propose, Report, Seek, Supply, Target
+from gossip_ws.consensus.messages import NEVER, Board, Line, Message, Propose, Report, Seek, Served, Supply, Target
 from gossip_ws.consensus.trust import Sealed, Sign, seal
+from gossip_ws.consensus.vector import total
 from gossip_ws.kernel.dice import Dice
 
 WATTS: Final = 1_000_000
@@ -124,3 +126,49 @@ def _changed(message: Message, stamp: int) -> Message:
     if isinstance(message, Propose | Report | Board | Supply | Seek):
         return replace(message, day=message.day + 1 + stamp % 3)
     return message
+
+
+class Falsehood(StrEnum):
+    """How a speaker lies of the cluster that it speaks for."""
+
+    SUM = "sum"
+    """It reports more than its lines."""
+    ALTERED = "altered"
+    """It tells of a child what that has not reported."""
+    MORE = "more"
+    """It reckons that a child has more than it has reported."""
+    MADE_UP = "made up"
+    """It tells of a child that has reported nothing."""
+    TWICE = "twice"
+    """It shows a child twice."""
+    SERVED = "served"
+    """It says that its cluster was never served."""
+
+
+def told_falsely(falsehood: Falsehood, message: Message, speaker: str) -> Message:
+    """What a liar says in place of a report of its cluster or of a board; all else as it is."""
+    if not isinstance(message, Report | Board) or not message.lines:
+        return message
+    if isinstance(message, Report) and message.child == speaker:
+        return message
+    first, *others = message.lines
+    more = tuple(watts + (1 if watts >= 0 else -1) * WATTS for watts in first.rest)
+    match falsehood:
+        case Falsehood.SUM:
+            return replace(message, rest=more) if isinstance(message, Report) else message
+        case Falsehood.SERVED:
+            return replace(message, served=Served(-1, -1)) if isinstance(message, Report) else message
+        case Falsehood.ALTERED:
+            signed = tuple(replace(one, rest=more) for one in first.signed)
+            lines = (replace(first, rest=more, signed=signed), *others)
+        case Falsehood.MORE:
+            lines = (replace(first, rest=more), *others)
+        case Falsehood.MADE_UP:
+            lines = (*message.lines[:-1], replace(message.lines[-1], rest=more, signed=()))
+        case Falsehood.TWICE:
+            lines = (first, *message.lines)
+    if isinstance(message, Board):
+        return replace(message, lines=lines)
+    # The sum of what it shows: only the lines are wrong.
+    rest = total((line.rest for line in lines), len(first.rest))
+    return replace(message, rest=rest, lines=lines, served=min(line.served for line in lines))

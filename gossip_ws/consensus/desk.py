@@ -6,7 +6,7 @@ never a promise. Knows no log and no handshake.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -14,7 +14,7 @@ from gossip_ws.consensus.clusters import Cluster, Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, GatherDue
 from gossip_ws.consensus.loose import HOLDS, STORES, WAITS, Left, together
-from gossip_ws.consensus.messages import NEVER, Line, Report, Served, Target
+from gossip_ws.consensus.messages import NEVER, Line, Report, Served, Signed, Target
 from gossip_ws.consensus.plan import Flow, Standing, plan
 from gossip_ws.consensus.share import assign
 from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, total
@@ -67,8 +67,8 @@ class Desk:
         self._pace = pace
         self._rows: dict[str, _Row] = {}
 
-    def report(self, report: Report, sender: str, now: float) -> bool:
-        """Take it in; False when it is older than what is here."""
+    def report(self, report: Report, sender: str, now: float, signed: Signed | None = None) -> bool:
+        """Take it in; False when it is older than what is here. signed: what a line shows of it, where it is signed."""
         if report.day < self.day:
             return False
         if report.day > self.day:
@@ -88,7 +88,8 @@ class Desk:
                 if without != left:
                     doubted.append(replace(one, is_doubted=True))
                     left = without
-        line = Line(report.child, sender, left.rest, report.served, left.loose)
+        shown = (signed,) if signed is not None else ()
+        line = Line(report.child, sender, left.rest, report.served, left.loose, shown)
         self._rows[report.child] = _Row(line, told, report.number, now, report.missed, tuple(doubted))
         return True
 
@@ -177,6 +178,18 @@ class Desk:
     def missed(self) -> int:
         """The most that a child has missed."""
         return max((row.missed for row in self._rows.values()), default=0)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What `net` is the sum of, as far as it was signed."""
+        return tuple(row.line for _, row in sorted(self._rows.items()) if row.line.signed)
+
+    def shun(self, liars: Container[str]) -> None:
+        """Forget what was said by those who were shown to lie, but what they have left themselves."""
+        said = {child: row.line.speaker for child, row in self._rows.items()}
+        for child, speaker in said.items():
+            if speaker != child and speaker in liars:
+                del self._rows[child]
 
     @property
     def served(self) -> Served:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gossip_ws.consensus.ability import RIGID, Ability
+from gossip_ws.consensus.audit import Audit, evidence
 from gossip_ws.consensus.book import NOTHING
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
@@ -42,6 +43,7 @@ from gossip_ws.consensus.messages import (
     Release,
     Report,
     Seek,
+    Shown,
     Supply,
     movables,
     schedules,
@@ -50,7 +52,7 @@ from gossip_ws.consensus.neighbours import Neighbours
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.past import Past
 from gossip_ws.consensus.speaker import Speaker
-from gossip_ws.consensus.trust import is_in_place
+from gossip_ws.consensus.trust import Sealed, is_in_place
 from gossip_ws.consensus.vector import Vector
 from gossip_ws.kernel.effects import Dropped
 from gossip_ws.kernel.instant import Instant
@@ -58,7 +60,7 @@ from gossip_ws.kernel.instant import Instant
 
 class Member:
     """One device. `records`: its log from before a crash, `past`: what stands for those that are gone. Whoever hands it
-    messages has proved who sent them."""
+    messages has proved who sent them. `audit`: it checks speakers, where messages are signed."""
 
     def __init__(
         self,
@@ -67,9 +69,11 @@ class Member:
         pace: Pace,
         records: Iterable[Record] = (),
         past: Past = NOTHING,
+        audit: Audit | None = None,
     ) -> None:
         self.device = device
         self.party = Party(device, pace, records, past)
+        self._audit = audit
         self._hierarchy = hierarchy
         self._neighbours = Neighbours(self.party, hierarchy, pace)
         self._speaker = Speaker(self.party, hierarchy, pace)
@@ -105,15 +109,21 @@ class Member:
         self._neighbours.clear()
         return self._done(self._neighbours.announce(), now)
 
-    def receive(self, message: Message, sender: str, now: Instant) -> list[Effect]:
-        """A message has arrived."""
+    def receive(self, message: Message, sender: str, now: Instant, sealed: Sealed | None = None) -> list[Effect]:
+        """A message has arrived. sealed: as it was signed, where messages are."""
         if any(len(vector) != len(self.party.book.offer) for vector in schedules(message)):
             return [Dropped("no schedule")]
         if not all(map(is_sound, movables(message))):
             return [Dropped("nothing that can be moved")]
         if not is_in_place(self._hierarchy, message, sender) and not self.party.is_owed(message, sender):
             return [Dropped("not in the place to say so")]
-        return self._done(self._received(message, sender, now), now)
+        if self._audit is None or sealed is None:
+            return self._done(self._received(message, sender, now), now)
+        instead = self._audit.suspect(message, sealed, self._hierarchy)
+        if instead is not None:
+            self._speaker.shun(self._audit.liars)
+            return instead
+        return self._done(self._received(message, sender, now, sealed), now)
 
     def due(self, timer: Timer, now: Instant) -> list[Effect]:
         """A timer has come back."""
@@ -121,7 +131,7 @@ class Member:
 
     # -- who gets what -------------------------------------------------------------------------
 
-    def _received(self, message: Message, sender: str, now: Instant) -> list[Effect]:
+    def _received(self, message: Message, sender: str, now: Instant, sealed: Sealed | None = None) -> list[Effect]:
         match message:
             case Propose():
                 return self.party.proposed(message, sender, now)
@@ -136,7 +146,7 @@ class Member:
             case Announce():
                 return self._neighbours.announced(message, sender)
             case Report():
-                return self._speaker.reported(message, sender, now)
+                return self._speaker.reported(message, sender, now, evidence(sealed) if sealed is not None else None)
             case Heard():
                 return self._upward.heard(message, sender, now)
             case Inquire():
@@ -147,6 +157,9 @@ class Member:
                 return self._speaker.found(message, sender, now)
             case Done():
                 return self._speaker.done(message, sender)
+            case Shown():
+                # Where nobody signs, nothing can be shown.
+                return [Dropped("shows nothing")]
 
     def _due(self, timer: Timer, now: Instant) -> list[Effect]:
         match timer:
@@ -177,5 +190,6 @@ class Member:
             others = tuple(device for device in effect.to if device != self.device)
             if others:
                 done.append(Tell(others, effect.message))
-            done += self._done(self._received(effect.message, self.device, now), now)
+            own = self._audit.own(effect.message, now.wall) if self._audit is not None else None
+            done += self._done(self._received(effect.message, self.device, now, own), now)
         return done + self._upward.look(now)

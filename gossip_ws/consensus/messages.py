@@ -79,7 +79,7 @@ class Decline:
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What a line rests on: the report that the child's speaker has signed for whoever shows the line. number, rest,
-    loose: the report's. stamp: its seal's. below: the digest of the lines that it was the sum of. below and signature
+    loose, missed: the report's. stamp: its seal's. below: the digest of the lines that it was the sum of. below and signature
     are hexadecimal."""
 
     number: int
@@ -88,6 +88,7 @@ class Signed:
     below: str
     signature: str
     loose: tuple[Loose, ...] = ()
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,19 @@ class Done:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """To whom a cluster concerns: what `accused` has said of it to `to`, one report or one board, with its seal's stamp
+    and signature (hexadecimal). By these anybody can see that it is a lie."""
+
+    accused: str
+    to: str
+    stamp: int
+    signature: str
+    report: tuple[Report, ...]
+    board: tuple[Board, ...]
+
+
 Errand = Board | Seek | Supply | Moved
 """What is repeated until it is answered, and acted on once."""
 Message = (
@@ -228,6 +242,7 @@ Message = (
     | Found
     | Supply
     | Done
+    | Shown
 )
 
 
@@ -242,6 +257,8 @@ def schedules(message: Message) -> tuple[Vector, ...]:
             return (message.watts,)
         case Board():
             return _held(message.lines)
+        case Shown():
+            return tuple(vector for said in _shown(message) for vector in schedules(said))
         case Found() | Supply():
             return tuple(target.watts for target in message.targets)
         case Confirm() | Release() | Decline() | Heard() | Moved() | Inquire() | Done():
@@ -257,8 +274,14 @@ def movables(message: Message) -> tuple[Movable, ...]:
             return (message.loose, *_moved(message.lines))
         case Board():
             return _moved(message.lines)
+        case Shown():
+            return tuple(loose for said in _shown(message) for loose in movables(said))
         case _:
             return ()
+
+
+def _shown(shown: Shown) -> tuple[Report | Board, ...]:
+    return (*shown.report, *shown.board)
 
 
 def _held(lines: tuple[Line, ...]) -> tuple[Vector, ...]:

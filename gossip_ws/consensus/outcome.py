@@ -11,15 +11,14 @@ from enum import StrEnum
 from math import ceil, inf
 
 from gossip_ws.consensus import alternatives, surge
-from gossip_ws.consensus.attack import Attackers
 from gossip_ws.consensus.checker import Residuals, Violation, violations
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.conditions import Conditions
-from gossip_ws.consensus.door import Keyring
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Agreement, Log, agreements
 from gossip_ws.consensus.movements import left_on_schedule
 from gossip_ws.consensus.optimum import jain, matched, transport_ratio
+from gossip_ws.consensus.post import Post
 from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.surge import Step, Surged
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
@@ -52,9 +51,8 @@ class Residual:
 class Outcome:
     """agreements: of all days. residual, matched, optimum: of the last day. optimum: the most that can be matched by
     devices that hear one another when it ends. rounds: of the slowest day until its last agreement. settled: did it end
-    with nothing left to do? jain: of the share of its need that each buyer got over all days. meddled: messages of
-    attackers; counted: those of them that were acted on. surge: what came of a load attack; the other figures are of
-    the loads as they are after it."""
+    with nothing left to do? jain: of the share of its need that each buyer got over all days. surge: what came of a load
+    attack; the other figures are of the loads as they are after it."""
 
     scheme: Scheme
     agreements: tuple[Agreement, ...]
@@ -67,8 +65,6 @@ class Outcome:
     jain: float
     settled: bool
     violations: tuple[Violation, ...]
-    meddled: int = 0
-    counted: int = 0
     surge: Surged | None = None
 
     @property
@@ -85,19 +81,18 @@ def balance(
     dice: Dice,
     days: int = 1,
     *,
-    keyring: Keyring | None = None,
-    attackers: Attackers | None = None,
+    post: Post | None = None,
     steps: Sequence[Step] = (),
 ) -> Outcome:
-    """Let the devices of an instance agree by a scheme, day after day, and judge what came of it. `keyring`: what they
-    say is signed, and `attackers` meddle with it; `steps`: of a load attack; of the pairwise scheme only.
+    """Let the devices of an instance agree by a scheme, day after day, and judge what came of it. `post`: what they say
+    is signed, and others may meddle with it; `steps`: of a load attack; of the pairwise scheme only.
 
     Raises LocalError where something can be moved, for all schemes but the pairwise one.
     """
     if scheme is not Scheme.PAIRWISE and instance.is_movable:
         raise LocalError(f"the scheme {scheme} knows no needs that can wait and no storage")
     if scheme is Scheme.PAIRWISE:
-        run = Run(instance, hierarchy, conditions, dice, days=days, keyring=keyring, attackers=attackers)
+        run = Run(instance, hierarchy, conditions, dice, days=days, post=post)
         devices = instance.by_id()
         more: dict[str, int] = {}
         for step in steps:
@@ -116,8 +111,7 @@ def balance(
             trace.settled,
             trace.claimed,
         )
-        came = surge.judged(instance, steps, trace.logs) if steps else None
-        return replace(outcome, meddled=trace.meddled.total(), counted=trace.counted.total(), surge=came)
+        return replace(outcome, surge=surge.judged(instance, steps, trace.logs) if steps else None)
     other = alternatives.run(scheme.value, instance, hierarchy, conditions, dice, days)
     # Nothing is promised of them but what their logs hold.
     return judged(scheme, instance, hierarchy, conditions, other.logs, other.messages, other.rounds, False, {})

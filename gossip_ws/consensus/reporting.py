@@ -6,17 +6,29 @@ A report that is not answered is repeated, then goes to the next candidate. Know
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import inf
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue, Tell, copies
 from gossip_ws.consensus.loose import Left
-from gossip_ws.consensus.messages import Heard, Report, Served
+from gossip_ws.consensus.messages import Heard, Line, Report, Served
 from gossip_ws.consensus.vector import Vector, zero
 from gossip_ws.kernel.effects import SetTimer
 
 TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is told of a child, but for the number."""
+
+    day: int
+    left: Left
+    served: Served
+    missed: int
+    lines: tuple[Line, ...]
 
 
 class Reporter:
@@ -62,16 +74,14 @@ class Reporter:
         self._due = inf
         return True
 
-    def report(
-        self, hierarchy: Hierarchy, day: int, left: Left, served: Served, missed: int, now: float
-    ) -> list[Effect]:
+    def report(self, hierarchy: Hierarchy, account: Account, now: float) -> list[Effect]:
         """Tell what is left, and look again later while anything is."""
-        self._reminders = self._reminders + 1 if left == self.told else 0
-        self._tell(left)
+        self._reminders = self._reminders + 1 if account.left == self.told else 0
+        self._tell(account.left)
         self.is_owed = False
         self._number += 1
         self.is_asking = True
-        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose, missed=missed)
+        message = self._message(account)
         candidates = hierarchy.candidates(self.above)
         # The first of all is asked each time, and those between it and the one that answers in turn.
         between = 1 + self._number % (self._choice - 1) if self._choice > 1 else 0
@@ -79,7 +89,7 @@ class Reporter:
         self._due = inf
         self._timers += 1
         effects: list[Effect] = [Tell(tuple(to), message), self._again(message, 1)]
-        return effects + self.later(now, self._patience()) if left else effects
+        return effects + self.later(now, self._patience()) if account.left else effects
 
     def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str) -> str:
         """The first candidate that answers is believed to speak for the cluster. Returns who is not, or nobody."""
@@ -91,9 +101,7 @@ class Reporter:
         self._choice = min(before, found)
         return candidates[max(before, found)] if before != found else ""
 
-    def again(
-        self, hierarchy: Hierarchy, timer: ReportAgain, day: int, left: Left, served: Served, missed: int
-    ) -> list[Effect]:
+    def again(self, hierarchy: Hierarchy, timer: ReportAgain, account: Account) -> list[Effect]:
         """Nobody has heard: repeat, or try the next candidate."""
         if timer.number != self._number or not self.is_asking:
             return []
@@ -102,8 +110,8 @@ class Reporter:
         if tries > TRIES:
             tries = 1
             self._choice = (self._choice + 1) % len(candidates)
-        self._tell(left)
-        message = Report(self.above, self.child, day, self._number, left.rest, served, left.loose, missed=missed)
+        self._tell(account.left)
+        message = self._message(account)
         return [*copies(Tell((candidates[self._choice],), message), tries), self._again(message, tries)]
 
     def speaker(self, hierarchy: Hierarchy) -> str:
@@ -115,6 +123,19 @@ class Reporter:
         before a crash is not known here."""
         return not self._most or all(
             low <= some <= high for low, some, high in zip(self._least, rest, self._most, strict=True)
+        )
+
+    def _message(self, account: Account) -> Report:
+        return Report(
+            self.above,
+            self.child,
+            account.day,
+            self._number,
+            account.left.rest,
+            account.served,
+            account.left.loose,
+            account.lines,
+            account.missed,
         )
 
     def _tell(self, left: Left) -> None:

@@ -11,18 +11,17 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from math import inf
 
-from gossip_ws.consensus.attack import Attack, Attackers
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.door import Door, Keyring, Stamps
 from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import Message
-from gossip_ws.consensus.trust import Sealed, seal
+from gossip_ws.consensus.post import Post
+from gossip_ws.consensus.trust import Sealed
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, SetTimer
@@ -36,8 +35,7 @@ PACE = Pace()
 class Trace:
     """What came of a run. logs: what each device had written down. rounds: of each day until its last agreement was
     made. messages: sent from one device to another, by name. dropped: what changed nothing, by reason. settled: was
-    nothing left to do when it ended? claimed: what clusters say that they have left, by level. meddled: messages of
-    attackers, by kind; counted: those of them that were acted on."""
+    nothing left to do when it ended? claimed: what clusters say that they have left, by level."""
 
     logs: dict[str, Log]
     rounds: list[float] = field(default_factory=list)
@@ -45,8 +43,6 @@ class Trace:
     dropped: Counter[str] = field(default_factory=Counter)
     settled: bool = False
     claimed: dict[int, dict[str, Vector]] = field(default_factory=dict)
-    meddled: Counter[str] = field(default_factory=Counter)
-    counted: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +81,7 @@ class _Leave:
 
 
 class Run:
-    """One simulation. `days`: how often the same is offered again. `keyring`: every message is signed and verified.
-    `attackers`: they need one."""
+    """One simulation. `days`: how often the same is offered again. `post`: every message is signed and verified."""
 
     def __init__(
         self,
@@ -96,8 +91,7 @@ class Run:
         dice: Dice,
         *,
         days: int = 1,
-        keyring: Keyring | None = None,
-        attackers: Attackers | None = None,
+        post: Post | None = None,
     ) -> None:
         self.instance = instance
         self.hierarchy = hierarchy
@@ -108,11 +102,7 @@ class Run:
         self._conditions = conditions
         self._dice = dice
         self._days = days
-        self._keyring = keyring
-        self._attackers = attackers
-        self._doors: dict[str, Door] = {}
-        self._heard: set[tuple[str, str, int]] = set()
-        self._stamps: dict[str, Stamps] = {}
+        self._post = post
         self._day = 0
         self._began = 0.0
         self._offers = {device.id: (device.watts, device.ability) for device in instance.devices}
@@ -189,32 +179,21 @@ class Run:
             self._carry(device, member.due(timer, self._now()))
 
     def _arrived(self, device: str, member: Member, arrival: _Arrival) -> list[Effect]:
-        message: Message | Dropped = arrival.message
-        if arrival.sealed is not None:
-            message = self._doors[device].opened(arrival.sealed, self.time)
+        if self._post is None or arrival.sealed is None:
+            return member.receive(arrival.message, arrival.sender, self._now())
+        message = self._post.opened(device, arrival.sealed, self.time)
         if isinstance(message, Dropped):
             return [message]
-        effects = member.receive(message, arrival.sender, self._now())
-        if self._attackers is not None:
-            self._judge(device, arrival, effects)
+        effects = member.receive(message, arrival.sender, self._now(), arrival.sealed)
+        self._post.judge(device, arrival.sealed, arrival.attack, effects)
         return effects
-
-    def _judge(self, device: str, arrival: _Arrival, effects: list[Effect]) -> None:
-        """Was an attacker's message acted on? What is said again and was never heard the first time is only late."""
-        heard = device, arrival.sender, arrival.sealed.stamp if arrival.sealed is not None else 0
-        if not arrival.attack:
-            self._heard.add(heard)
-        elif arrival.attack is not Attack.REPLAYED or heard in self._heard:
-            self.trace.counted[arrival.attack] += not all(isinstance(effect, Dropped) for effect in effects)
 
     def _boot(self, device: str) -> None:
         self._boots[device] += 1
         watts, ability = self._offers[device]
-        member = Member(device, self.hierarchy, PACE, self._written[device])
+        audit = self._post.start(device, self.hierarchy, self.time) if self._post is not None else None
+        member = Member(device, self.hierarchy, PACE, self._written[device], audit=audit)
         self.members[device] = member
-        if self._keyring is not None:
-            self._doors[device] = Door(device, self._keyring.roll, self.hierarchy, self.time)
-            self._stamps.setdefault(device, Stamps())
         self._carry(device, member.start(self._day, watts, self._now(), ability))
 
     def _change(self, change: _Change) -> None:
@@ -225,8 +204,8 @@ class Run:
             self._push(0.0, device, 0, _Leave())
         for device, member in list(self.members.items()):
             if device in now:
-                if device in self._doors:
-                    self._doors[device].regroup(change.hierarchy)
+                if self._post is not None:
+                    self._post.regroup(device, change.hierarchy)
                 self._carry(device, member.regroup(change.hierarchy, self._now()))
                 if now[device] != self._offers[device]:
                     watts, ability = now[device]
@@ -276,7 +255,7 @@ class Run:
 
     def _send(self, source: str, to: str, message: Message) -> None:
         there = self._conditions
-        sealed = self._sealed(source, to, message) if self._keyring is not None else None
+        sealed = self._sealed(self._post, source, to, message) if self._post is not None else None
         if self._are_apart(source, to) or self._happens(there.loss):
             return
         arrival = _Arrival(message, source, sealed)
@@ -286,12 +265,11 @@ class Run:
                 delay += self._dice.uniform(0.0, there.hold)
             self._push(delay, to, 0, arrival)
 
-    def _sealed(self, source: str, to: str, message: Message) -> Sealed:
-        assert self._keyring is not None
-        sealed = seal(source, to, message, self._keyring.signs[source], self._stamps[source].next(self.time))
-        meddled = self._attackers.meddle(sealed, self.instance.periods) if self._attackers is not None else None
+    def _sealed(self, post: Post, source: str, to: str, message: Message) -> Sealed:
+        sealed = post.sealed(source, to, message, self.time)
+        meddled = post.attackers.meddle(sealed, self.instance.periods) if post.attackers is not None else None
         if meddled is not None:
-            self.trace.meddled[meddled.attack] += 1
+            post.meddled[meddled.attack] += 1
             arrival = _Arrival(meddled.sealed.message, meddled.sealed.sender, meddled.sealed, meddled.attack)
             self._push(meddled.delay, meddled.to, 0, arrival)
         return sealed

@@ -6,6 +6,7 @@ It binds nobody. All it knows may be forgotten, and is after a crash. Knows no h
 
 from __future__ import annotations
 
+from collections.abc import Container
 from math import inf
 
 from gossip_ws.consensus.clusters import Hierarchy
@@ -24,6 +25,7 @@ from gossip_ws.consensus.messages import (
     Moved,
     Report,
     Seek,
+    Signed,
     Supply,
     Target,
 )
@@ -63,8 +65,8 @@ class Speaker:
 
     # -- reports -------------------------------------------------------------------------------
 
-    def reported(self, report: Report, sender: str, now: Instant) -> list[Effect]:
-        """What a child has left."""
+    def reported(self, report: Report, sender: str, now: Instant, signed: Signed | None = None) -> list[Effect]:
+        """What a child has left. signed: what is shown of it to others, where messages are signed."""
         cluster = self._hierarchy.clusters.get(report.cluster)
         if cluster is None or report.child not in cluster.children or report.day < self._party.book.day:
             return [Dropped("reported elsewhere")]
@@ -76,7 +78,7 @@ class Speaker:
             self._desks[report.cluster] = Desk(cluster, self._pace, self._number(), is_first, below)
         desk = self._desks[report.cluster]
         effects: list[Effect] = [Tell((sender,), Heard(report.cluster, report.number))]
-        if desk.report(report, sender, now.monotonic):
+        if desk.report(report, sender, now.monotonic, signed):
             effects += desk.gather(now.monotonic, self.upward.missed)
         return effects
 
@@ -100,6 +102,11 @@ class Speaker:
         if self._hierarchy.clusters[timer.cluster].parent:
             effects += self.upward.gathered(timer.cluster, now)
         return effects
+
+    def shun(self, liars: Container[str]) -> None:
+        """What was said by those who were shown to lie is forgotten."""
+        for desk in self._desks.values():
+            desk.shun(liars)
 
     # -- errands -------------------------------------------------------------------------------
 

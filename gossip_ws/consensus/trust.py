@@ -95,13 +95,12 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
     match message:
         case Propose():
             return message.agreement.startswith(f"{sender}/")
-        case Report() | Moved():
+        case Moved():
             return hierarchy.is_below(sender, message.child)
+        case Report():
+            return hierarchy.is_below(sender, message.child) and _stand(hierarchy, message.lines, message.child)
         case Board():
-            return hierarchy.is_below(sender, message.cluster) and all(
-                hierarchy.parent(line.child) == message.cluster and hierarchy.is_below(line.speaker, line.child)
-                for line in message.lines
-            )
+            return hierarchy.is_below(sender, message.cluster) and _stand(hierarchy, message.lines, message.cluster)
         case Seek():
             return hierarchy.is_below(sender, _ancestor(hierarchy, message.buyer, message.level))
         case Inquire():
@@ -113,6 +112,12 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
             return _speak(hierarchy, message)
         case _:
             return True
+
+
+def _stand(hierarchy: Hierarchy, lines: tuple[Line, ...], cluster: str) -> bool:
+    return all(
+        hierarchy.parent(line.child) == cluster and hierarchy.is_below(line.speaker, line.child) for line in lines
+    )
 
 
 def _speak(hierarchy: Hierarchy, message: Supply | Found) -> bool:

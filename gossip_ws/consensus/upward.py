@@ -14,9 +14,9 @@ from gossip_ws.consensus.desk import Desk
 from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue
 from gossip_ws.consensus.errands import Errands
 from gossip_ws.consensus.loose import Left
-from gossip_ws.consensus.messages import Heard, Inquire, Line, Moved, Served
+from gossip_ws.consensus.messages import Heard, Inquire, Line, Moved
 from gossip_ws.consensus.party import Party
-from gossip_ws.consensus.reporting import Reporter
+from gossip_ws.consensus.reporting import Account, Reporter
 from gossip_ws.consensus.vector import zero
 from gossip_ws.kernel.effects import Dropped
 from gossip_ws.kernel.instant import Instant
@@ -71,24 +71,14 @@ class Upward:
         if not left and not reporter.is_owed:
             # What is offered to somebody may come back.
             return reporter.later(now.monotonic, self._pace.answer) if self._errands.pending(timer.child) else []
-        return reporter.report(
-            self._hierarchy,
-            self._party.book.day,
-            left,
-            self._served(timer.child),
-            self._missed(timer.child),
-            now.monotonic,
-        )
+        return reporter.report(self._hierarchy, self._account(timer.child), now.monotonic)
 
     def again(self, timer: ReportAgain, now: Instant) -> list[Effect]:
         """Has nobody heard?"""
         reporter = self._reporters.get(timer.child)
         if reporter is None:
             return []
-        served = self._served(timer.child)
-        return reporter.again(
-            self._hierarchy, timer, self._party.book.day, self._left(timer.child), served, self._missed(timer.child)
-        )
+        return reporter.again(self._hierarchy, timer, self._account(timer.child))
 
     def asked(self, inquire: Inquire, now: Instant) -> list[Effect]:
         """The one above wants to know."""
@@ -123,7 +113,7 @@ class Upward:
         if wait or left == reporter.told:
             return reporter.later(now.monotonic, wait or self._pace.remind)
         if left or reporter.told:
-            return reporter.report(self._hierarchy, desk.day, left, desk.served, self._missed(cluster), now.monotonic)
+            return reporter.report(self._hierarchy, self._account(cluster), now.monotonic)
         return []
 
     def reckon(self, cluster: str, now: Instant) -> list[Effect]:
@@ -178,11 +168,13 @@ class Upward:
         above = self._hierarchy.level(self._hierarchy.parent(child))
         return (above - 1 - self._hierarchy.level(child)) * self._pace.level
 
-    def _served(self, child: str) -> Served:
-        return self._party.book.served if child == self._device else self._desks[child].served
-
-    def _missed(self, child: str) -> int:
-        return self.missed if child == self._device else max(self.missed, self._desks[child].missed)
+    def _account(self, child: str) -> Account:
+        left = self._left(child)
+        if child == self._device:
+            book = self._party.book
+            return Account(book.day, left, book.served, self.missed, ())
+        desk = self._desks[child]
+        return Account(desk.day, left, desk.served, max(self.missed, desk.missed), desk.lines)
 
     def _left(self, child: str) -> Left:
         """What this device has left, or a cluster that it speaks for."""

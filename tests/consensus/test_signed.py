@@ -20,6 +20,7 @@ from gossip_ws.consensus.door import FRESH, HELD, Door, Stamps
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.messages import NEVER, Announce
 from gossip_ws.consensus.optimum import matched
+from gossip_ws.consensus.post import Post
 from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.trust import Roll, seal
 from gossip_ws.kernel.effects import Dropped
@@ -30,14 +31,16 @@ ANNOUNCE = Announce(0, 2, (5,), NEVER)
 def run(instance, conditions, share=0.0, seed=1):
     hierarchy, keys = build(instance), keyring(instance)
     attackers = Attackers(share, hierarchy, keys, key("stranger").sign, Random(seed)) if share else None
-    return Run(instance, hierarchy, conditions, Random(seed), keyring=keys, attackers=attackers)
+    post = Post(keys, attackers, {})
+    return Run(instance, hierarchy, conditions, Random(seed), post=post).run(), post
 
 
 def test_signed_devices_agree_as_unsigned_ones_do():
     instance = grid(40, 1)
-    signed = run(instance, Conditions()).run()
+    signed, post = run(instance, Conditions())
     plain = Run(instance, build(instance), Conditions(), Random(1)).run()
     assert signed.logs == plain.logs
+    assert not any(audit.liars for audit in post.audits.values())
     assert not any(reason.startswith(("not ", "said ")) for reason in signed.dropped)
 
 
@@ -46,13 +49,13 @@ def test_signed_devices_agree_as_unsigned_ones_do():
 )
 def test_of_meddlers_messages_none_counts(conditions):
     instance = grid(64, 2)
-    attacked = run(instance, conditions, share=1.0).run()
-    assert attacked.meddled.keys() == set(Attack)
-    assert min(attacked.meddled.values()) > 50
-    assert attacked.counted.total() == 0
+    attacked, post = run(instance, conditions, share=1.0)
+    assert post.meddled.keys() == set(Attack)
+    assert min(post.meddled.values()) > 50
+    assert post.counted.total() == 0
     if not conditions.loss:
         # Where everything is heard, nothing that is said again is news.
-        assert attacked.logs == run(instance, conditions).run().logs
+        assert attacked.logs == run(instance, conditions)[0].logs
     assert violations(attacked.logs, settled=True) == []
     assert sum(sum(one.watts) for one in agreements(attacked.logs)) == matched(instance)
 
@@ -61,7 +64,7 @@ def test_where_doors_stand_open_each_kind_of_meddling_counts(monkeypatch):
     """What the test above shows is the doors' doing, and the members'."""
     monkeypatch.setattr(Door, "opened", lambda self, sealed, wall: sealed.message)
     monkeypatch.setattr("gossip_ws.consensus.member.is_in_place", lambda *_: True)
-    counted = run(grid(64, 2), Conditions(), share=1.0).run().counted
+    counted = run(grid(64, 2), Conditions(patience=20.0), share=1.0)[1].counted
     assert all(counted[attack] > 0 for attack in Attack)
 
 
