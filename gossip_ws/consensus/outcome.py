@@ -51,8 +51,8 @@ class Residual:
 class Outcome:
     """agreements: of all days. residual, matched, optimum: of the last day. optimum: the most that can be matched by
     devices that hear one another when it ends. rounds: of the slowest day until its last agreement. settled: did it end
-    with nothing left to do? jain: of the share of its need that each buyer got over all days. surge: what came of a load
-    attack; the other figures are of the loads as they are after it."""
+    with nothing left to do? jain: of the share of its need that each buyer got over all days. surge: what came of a
+    load attack; the other figures are of the loads as they are after it."""
 
     scheme: Scheme
     agreements: tuple[Agreement, ...]

@@ -210,3 +210,13 @@ def test_a_surge_that_is_none(street, capsys, arguments, why):
     assert code == 2
     assert why in said.err
     assert said.err.count("\n") == 1
+
+
+def test_a_speaker_that_lies_is_shown_and_nobody_else(capsys):
+    code, said = answered(
+        capsys, "--grid", "bundled", "--meters", "24", "--periods", "1", "--signed", "--liars", "0.6", "--json"
+    )
+    told = json.loads(said.out)["liars"]
+    assert code == 0
+    assert told["lied"]
+    assert told["shown"] == told["lied"]
