@@ -79,8 +79,8 @@ class Decline:
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What a line rests on: the report that the child's speaker has signed for whoever shows the line. number, rest,
-    loose, missed: the report's. stamp: its seal's. below: the digest of the lines that it was the sum of. below and signature
-    are hexadecimal."""
+    loose, missed: the report's. stamp: its seal's. below: the digest of the lines that it was the sum of. below and
+    signature are hexadecimal."""
 
     number: int
     stamp: int

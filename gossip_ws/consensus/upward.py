@@ -107,7 +107,7 @@ class Upward:
 
     def gathered(self, cluster: str, now: Instant) -> list[Effect]:
         """A desk has shared out what it could; the rest goes up, if it is news."""
-        desk, reporter = self._desks[cluster], self._reporter(cluster)
+        reporter = self._reporter(cluster)
         wait = self._skipped(cluster) if reporter.told is None else 0.0
         left = self._left(cluster)
         if wait or left == reporter.told:
