@@ -42,6 +42,10 @@ class Pace:
     """Rounds until a child knows of what its cluster's speaker has arranged: by the board, or by who turns to it."""
     forget: float = 72.0
     """Rounds after which what was reported and not renewed is no longer believed."""
+    wait: float = 1.5
+    """How long needs that can wait do so before anybody is told of them: so many times what it takes to report up to
+    the top. By then what is on schedule has been served, in whatever part of the grid can be heard. Storage waits twice
+    as long. Without, more is served nearby, and less in all; docs/nano-grids.md has both."""
     open: int = 64
     """Proposals that a device has open."""
     a_day: int = 4_096
@@ -52,6 +56,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         waits = (self.round, self.answer, self.listen, self.settle, self.gather, self.refresh, self.remind)
+        is_wrong = min(*waits, self.recent, self.flight) <= 0 or self.wait < 0
         bounds = (self.tries, self.open, self.a_day, self.keep)
-        if min(*waits, self.recent, self.flight) <= 0 or self.forget <= 4 * self.remind or min(bounds) < 1:
+        if is_wrong or self.forget <= 4 * self.remind or min(bounds) < 1:
             raise LocalError("waits and bounds are positive, and a report outlives the wait for the next")

@@ -47,6 +47,13 @@ class PlanDue:
 
 
 @dataclass(frozen=True, slots=True)
+class MovesDue:
+    """Timer: what is on schedule has been served by now where it can be; what can be moved is told. day: the offer's."""
+
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportDue:
     """Timer: tell one level up what `child` has left, if that is news. number: of the last report that it follows."""
 
@@ -85,5 +92,5 @@ def copies(tell: Tell, tries: int) -> tuple[Tell, ...]:
     return (tell,) * tries
 
 
-Timer = AskAgain | AcceptAgain | PlanDue | ReportDue | ReportAgain | GatherDue | ErrandAgain
+Timer = AskAgain | AcceptAgain | PlanDue | MovesDue | ReportDue | ReportAgain | GatherDue | ErrandAgain
 Effect = Persist | Tell | SetTimer | Dropped

@@ -19,6 +19,7 @@ from gossip_ws.consensus.effects import (
     Effect,
     ErrandAgain,
     GatherDue,
+    MovesDue,
     PlanDue,
     ReportAgain,
     ReportDue,
@@ -54,7 +55,7 @@ from gossip_ws.consensus.past import Past
 from gossip_ws.consensus.speaker import Speaker
 from gossip_ws.consensus.trust import Sealed, is_in_place
 from gossip_ws.consensus.vector import Vector
-from gossip_ws.kernel.effects import Dropped
+from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
 
 
@@ -74,6 +75,7 @@ class Member:
         self.device = device
         self.party = Party(device, pace, records, past)
         self._audit = audit
+        self._pace = pace
         self._hierarchy = hierarchy
         self._neighbours = Neighbours(self.party, hierarchy, pace)
         self._speaker = Speaker(self.party, hierarchy, pace)
@@ -88,15 +90,17 @@ class Member:
 
     def start(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
         """The device comes up, for the first time or again, and has this to offer."""
-        effects = [*self.party.start(now), *self.party.offer(day, watts, now, ability), *self._neighbours.announce()]
-        return self._done(effects, now)
+        effects = [*self.party.start(now), *self.party.offer(day, watts, now, ability), *self._wait()]
+        return self._done([*effects, *self._neighbours.announce()], now)
 
     def change(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
         """From now on it can do this. Only its nano grid is told."""
-        if day != self.party.book.day:
+        is_new = day != self.party.book.day
+        if is_new:
             self._neighbours.clear()
             self._speaker.clear()
-        return self._done([*self.party.offer(day, watts, now, ability), *self._neighbours.announce()], now)
+        effects = [*self.party.offer(day, watts, now, ability), *(self._wait() if is_new else ())]
+        return self._done([*effects, *self._neighbours.announce()], now)
 
     def regroup(self, hierarchy: Hierarchy, now: Instant) -> list[Effect]:
         """Devices have joined or left. What has been agreed stays; only who is in another nano grid now says so."""
@@ -128,6 +132,22 @@ class Member:
     def due(self, timer: Timer, now: Instant) -> list[Effect]:
         """A timer has come back."""
         return self._done(self._due(timer, now), now)
+
+    def _wait(self) -> list[Effect]:
+        """What can be moved makes room for what cannot, and is told of later."""
+        ability = self.party.book.ability
+        rounds = self._pace.wait * (self._pace.settle + self._pace.level * self._hierarchy.depth)
+        self.party.is_patient = bool(ability) and rounds > 0
+        if not self.party.is_patient:
+            return []
+        times = 1 if ability.needs else 2
+        return [SetTimer(MovesDue(self.party.book.day), times * rounds * self._pace.round)]
+
+    def _moves_due(self, timer: MovesDue, now: Instant) -> list[Effect]:
+        if timer.day != self.party.book.day or not self.party.is_patient:
+            return []
+        self.party.is_patient = False
+        return self._upward.owe(self.device, now) if self.party.left.loose else []
 
     # -- who gets what -------------------------------------------------------------------------
 
@@ -171,6 +191,8 @@ class Member:
                 effects = self._neighbours.plan_due(timer)
                 self._upward.missed = self._neighbours.missed
                 return effects
+            case MovesDue():
+                return self._moves_due(timer, now)
             case ReportDue():
                 return self._upward.due(timer, now)
             case ReportAgain():

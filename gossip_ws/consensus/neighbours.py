@@ -38,7 +38,7 @@ class Neighbours:
 
     def announce(self) -> list[Effect]:
         """Tell them what this device has left."""
-        book, left = self._party.book, self._party.left
+        book, left = self._party.book, self._party.told
         message = Announce(book.day, book.length, left.rest, book.served, left.loose)
         effects: list[Effect] = [Tell(self._peers, message)] if self._peers else []
         return [*effects, *self._plan_later()]
@@ -84,7 +84,7 @@ class Neighbours:
     def _plan(self) -> list[Effect]:
         """As everybody does who has heard the same: this device proposes what it is to give."""
         self._is_planning = False
-        book, left = self._party.book, self._party.left
+        book, left = self._party.book, self._party.told
         mine = Line(self._device, self._device, left.rest, book.served, left.loose)
         lines = (mine, *(line for _, line in self._known.values()))
         flows = flows_of(self._hierarchy, tuple(sorted(lines, key=lambda line: line.child)), book.day)

@@ -46,6 +46,8 @@ class Party:
         self._count = 0
         self._kept: Vector = zero(len(self.book.offer))
         self._free: Left | None = None
+        self.is_patient = False
+        """Does what can be moved still wait for what cannot?"""
 
     @property
     def left(self) -> Left:
@@ -53,6 +55,11 @@ class Party:
         if self._free is None:
             self._free = Left(self.book.free(self._kept), self.book.loose(self._kept))
         return self._free
+
+    @property
+    def told(self) -> Left:
+        """What others hear of that."""
+        return Left(self.left.rest) if self.is_patient else self.left
 
     @property
     def rest(self) -> Vector:

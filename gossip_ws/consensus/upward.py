@@ -178,7 +178,7 @@ class Upward:
 
     def _left(self, child: str) -> Left:
         """What this device has left, or a cluster that it speaks for."""
-        left = self._party.left
+        left = self._party.told
         if child != self._device:
             left = self._desks[child].net or Left(zero(len(left.rest)))
         for watts in self._errands.pending(child):
