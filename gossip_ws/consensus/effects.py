@@ -48,7 +48,8 @@ class PlanDue:
 
 @dataclass(frozen=True, slots=True)
 class MovesDue:
-    """Timer: what is on schedule has been served by now where it can be; what can be moved is told. day: the offer's."""
+    """Timer: what is on schedule has been served by now where it can be; what can be moved is told. day: of the
+    offer."""
 
     day: int
 
