@@ -62,11 +62,14 @@ class Ledger:
         return _records(self._database, self.path, self.device)
 
     def past(self) -> Past:
-        """What stands for the records that are gone."""
-        row = self._database.execute("SELECT * FROM past").fetchone()
-        if row is None:
-            return Past()
-        number, before, starts, last, times, start, sold = row
+        """What stands for the records that are gone. Raises LocalError for what no device writes."""
+        try:
+            row = self._database.execute("SELECT * FROM past").fetchone()
+            if row is None:
+                return Past()
+            number, before, starts, last, times, start, sold = row
+        except (sqlite3.Error, ValueError) as error:
+            raise LocalError(f"{self.path}: not what a device writes: {error}") from None
         return Past(number, before, starts, Served(last, times), (start, sold))
 
     def write(self, *records: Record) -> None:

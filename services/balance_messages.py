@@ -37,9 +37,10 @@ _ONCE: Final = {"min_occurs": 1, "nillable": False}
 _DIGITS: Final = len(str(MAX_TOLD)) + 1
 
 
-def _named(name: str, base: Any) -> Any:
-    """A simple type with a name of its own in the WSDL."""
-    return type(name, (base,), {"__namespace__": BALANCE, "__type_name__": name}).customize(**_ONCE)  # type: ignore[attr-defined]
+def _named(name: str, base: Any, **facets: Any) -> Any:
+    """A simple type with a name of its own in the WSDL; mandatory without `facets`."""
+    made: Any = type(name, (base,), {"__namespace__": BALANCE})
+    return made.customize(type_name=name, **{**_ONCE, **facets})
 
 
 _NAME: Final = _named("Name", spyne.Unicode(min_len=1, max_len=MAX_NAME))
@@ -48,7 +49,7 @@ _SCHEDULE: Final = _named(
 )
 # Served.last is -1 where nothing ever was.
 _COUNT: Final = _named("Count", spyne.Integer64(ge=-1))
-_ADDRESS: Final = _named("Address", spyne.AnyUri(min_len=1, max_len=MAX_NAME)).customize(min_occurs=0)
+_ADDRESS: Final = _named("Address", spyne.AnyUri(min_len=1, max_len=MAX_NAME), min_occurs=0)
 _SIGNATURE: Final = spyne.ByteArray(min_occurs=0, nillable=False)
 _SIMPLE: Final[Mapping[Any, Any]] = {int: _COUNT, str: _NAME, AgreementId: _NAME, Vector: _SCHEDULE}
 
