@@ -22,6 +22,7 @@ from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.optimum import jain, matched, transport_ratio
 from gossip_ws.consensus.outcome import delivered
+from gossip_ws.consensus.post import Post
 from gossip_ws.consensus.run import Run, messages_per_agreement
 
 FAIR = Conditions()
@@ -155,8 +156,8 @@ def test_who_leaves_in_the_middle_ends_what_it_has_begun(seed):
     gone = {device.id for device in before.devices[3::6]}
     after = replace(before, devices=tuple(device for device in before.devices if device.id not in gone))
     hierarchy = build(before)
-    signed = keyring(before) if seed == 0 else None
-    run = Run(before, hierarchy, Conditions(loss=0.2, patience=300.0), Random(seed), keyring=signed)
+    post = Post(keyring(before), None, {}) if seed == 0 else None
+    run = Run(before, hierarchy, Conditions(loss=0.2, patience=300.0), Random(seed), post=post)
     run.change(9.0 + seed % 4, after, regrouped(hierarchy, after, {device.area for device in before.devices}))
     trace = run.run()
     assert trace.settled
