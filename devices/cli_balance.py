@@ -21,6 +21,7 @@ from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.outcome import Outcome, Scheme, balance
 from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.surge import Step, Surge, Surged, steps, taken
+from gossip_ws.devices.cli_balance_overstated import Overstated
 from gossip_ws.devices.cli_balance_signed import SignedGrid
 from gossip_ws.devices.cli_output import Progress, as_json, say_json
 from gossip_ws.grid.offers import HOURS, offers
@@ -111,6 +112,13 @@ Example:
     show_default=True,
     help="With --signed: share of clusters whose first speaker lies of what they have left.",
 )
+@click.option(
+    "--overstate",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of those that give who announce twice of it; over --days, with and without weighing by their meters.",
+)
 @click.option("--days", type=click.IntRange(1, 366), default=1, show_default=True, help="How often it is done again.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all chance.")
 @as_json
@@ -130,6 +138,7 @@ def balance_(
     signed: bool,
     attackers: float,
     liars: float,
+    overstate: float,
     surging: str | None,
     start_within: float,
     ramp: int,
@@ -155,7 +164,18 @@ def balance_(
     loads = _loads(surging, start_within, ramp, told, hierarchy, seed)
     if loads and (compare or days > 1 or scheme != Scheme.PAIRWISE):
         raise LocalError("--surge: only of one day of the pairwise scheme")
+    if overstate and (compare or signed or loads or scheme != Scheme.PAIRWISE):
+        raise LocalError("--overstate: of the pairwise scheme, and without --signed and --surge")
     progress = Progress()
+    if overstate:
+        progress.say(f"{len(told.devices)} devices agree ...")
+        overstated = Overstated(told, hierarchy, conditions, overstate, days, seed)
+        progress.clear()
+        if as_json:
+            say_json(overstated.object())
+        else:
+            click.echo("\n".join(overstated.lines()))
+        return BAD_ANSWER if overstated.is_bad else 0
     grid_ = SignedGrid(told, hierarchy, attackers, liars, seed) if signed else None
     post = grid_.post if grid_ is not None else None
 

@@ -7,6 +7,7 @@ A function of its inputs: each call takes a message or a timer and returns effec
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.audit import Audit, evidence
@@ -52,6 +53,7 @@ from gossip_ws.consensus.messages import (
 from gossip_ws.consensus.neighbours import Neighbours
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.past import Past
+from gossip_ws.consensus.reliance import Reliance
 from gossip_ws.consensus.speaker import Speaker
 from gossip_ws.consensus.trust import Sealed, is_in_place
 from gossip_ws.consensus.vector import Vector
@@ -61,7 +63,8 @@ from gossip_ws.kernel.instant import Instant
 
 class Member:
     """One device. `records`: its log from before a crash, `past`: what stands for those that are gone. Whoever hands it
-    messages has proved who sent them. `audit`: it checks speakers, where messages are signed."""
+    messages has proved who sent them. `audit`: it checks speakers, where messages are signed.
+    `reliance`: it believes its neighbours as far as their meters bear them out."""
 
     def __init__(
         self,
@@ -71,11 +74,13 @@ class Member:
         records: Iterable[Record] = (),
         past: Past = NOTHING,
         audit: Audit | None = None,
+        reliance: Reliance | None = None,
     ) -> None:
         self.device = device
         self.party = Party(device, pace, records, past)
         self._audit = audit
         self._pace = pace
+        self._reliance = reliance
         self._hierarchy = hierarchy
         self._neighbours = Neighbours(self.party, hierarchy, pace)
         self._speaker = Speaker(self.party, hierarchy, pace)
@@ -122,12 +127,12 @@ class Member:
         if not is_in_place(self._hierarchy, message, sender) and not self.party.is_owed(message, sender):
             return [Dropped("not in the place to say so")]
         if self._audit is None or sealed is None:
-            return self._done(self._received(message, sender, now), now)
+            return self._done(self._received(self._believed(message, sender), sender, now), now)
         instead = self._audit.suspect(message, sealed, self._hierarchy)
         if instead is not None:
             self._speaker.shun(self._audit.liars)
             return instead
-        return self._done(self._received(message, sender, now, sealed), now)
+        return self._done(self._received(self._believed(message, sender), sender, now, sealed), now)
 
     def due(self, timer: Timer, now: Instant) -> list[Effect]:
         """A timer has come back."""
@@ -148,6 +153,20 @@ class Member:
             return []
         self.party.is_patient = False
         return self._upward.owe(self.device, now) if self.party.left.loose else []
+
+    def _believed(self, message: Message, sender: str) -> Message:
+        """What a neighbour announces, reports of itself and proposes, as far as it is believed."""
+        if self._reliance is None:
+            return message
+        match message:
+            case Announce():
+                return replace(message, rest=self._reliance.heard(sender, message.rest))
+            case Report() if message.child == sender:
+                return replace(message, rest=self._reliance.heard(sender, message.rest))
+            case Propose():
+                return replace(message, watts=self._reliance.taken(sender, message.watts))
+            case _:
+                return message
 
     # -- who gets what -------------------------------------------------------------------------
 

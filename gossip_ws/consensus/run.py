@@ -6,6 +6,7 @@ Knows the devices only as `member` shows them. What it sees of all of them at on
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import accumulate
@@ -21,6 +22,7 @@ from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import Message
 from gossip_ws.consensus.post import Post
+from gossip_ws.consensus.reliance import Reliance
 from gossip_ws.consensus.trust import Sealed
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.dice import Dice
@@ -81,7 +83,8 @@ class _Leave:
 
 
 class Run:
-    """One simulation. `days`: how often the same is offered again. `post`: every message is signed and verified."""
+    """One simulation. `days`: how often the same is offered again. `post`: every message is signed and verified.
+    `reliances`: what devices know of their neighbours' meters."""
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Run:
         *,
         days: int = 1,
         post: Post | None = None,
+        reliances: Mapping[str, Reliance] | None = None,
     ) -> None:
         self.instance = instance
         self.hierarchy = hierarchy
@@ -103,6 +107,7 @@ class Run:
         self._dice = dice
         self._days = days
         self._post = post
+        self._reliances = reliances or {}
         self._day = 0
         self._began = 0.0
         self._offers = {device.id: (device.watts, device.ability) for device in instance.devices}
@@ -192,7 +197,9 @@ class Run:
         self._boots[device] += 1
         watts, ability = self._offers[device]
         audit = self._post.start(device, self.hierarchy, self.time) if self._post is not None else None
-        member = Member(device, self.hierarchy, PACE, self._written[device], audit=audit)
+        member = Member(
+            device, self.hierarchy, PACE, self._written[device], audit=audit, reliance=self._reliances.get(device)
+        )
         self.members[device] = member
         self._carry(device, member.start(self._day, watts, self._now(), ability))
 

@@ -220,3 +220,22 @@ def test_a_speaker_that_lies_is_shown_and_nobody_else(capsys):
     assert code == 0
     assert told["lied"]
     assert told["shown"] == told["lied"]
+
+
+def test_who_overstates_is_believed_less_by_the_day(capsys):
+    grid = "--grid", "bundled", "--meters", "24", "--periods", "2", "--overstate", "0.5", "--days", "6"
+    code, said = answered(capsys, *grid, "--json")
+    told = json.loads(said.out)
+    assert code == 0
+    assert told["overstating"]
+    plain, weighed = told["as announced"], told["weighed"]
+    assert plain[0] == weighed[0] == plain[5]
+
+    def broken(day):
+        return day["agreed"] - day["delivered"]
+
+    assert broken(weighed[5]) < broken(plain[5])
+    assert weighed[5]["delivered"] >= plain[5]["delivered"]
+    code, said = answered(capsys, *grid)
+    assert f"{weighed[5]['delivered']:,}" in said.out
+    assert answered(capsys, *grid, "--signed")[0] == 2

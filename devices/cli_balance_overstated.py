@@ -1,0 +1,59 @@
+"""What `gossip-ws balance --overstate` says: day by day, with and without weighing announcements by what meters saw."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.deviance import Deviance, simulated
+from gossip_ws.consensus.instance import Instance
+from gossip_ws.kernel.errors import LocalError
+
+
+class Overstated:
+    """share: of the devices that give anything, how many announce twice of it. Raises LocalError where nobody does."""
+
+    def __init__(
+        self, instance: Instance, hierarchy: Hierarchy, conditions: Conditions, share: float, days: int, seed: int
+    ) -> None:
+        giving = sorted(device.id for device in instance.devices if max(device.watts) > 0)
+        self.devices = Random(f"overstate/{seed}").sample(giving, round(share * len(giving)))
+        if not self.devices:
+            raise LocalError("--overstate: of so few devices nobody is drawn")
+        self.plain, self.weighed = (
+            simulated(instance, hierarchy, set(self.devices), conditions, Random(seed), days, weighed=weighed)
+            for weighed in (False, True)
+        )
+
+    @property
+    def is_bad(self) -> bool:
+        """Do any logs break a promise to the other side? What is not given is none: no log knows of it."""
+        return any(day.violations for one in (self.plain, self.weighed) for day in one.days)
+
+    def object(self) -> dict[str, Any]:
+        """For --json: W summed over periods."""
+        return {
+            "overstating": sorted(self.devices),
+            "optimum": self.plain.optimum,
+            "as announced": _object(self.plain),
+            "weighed": _object(self.weighed),
+        }
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        lines = [
+            f"{len(self.devices)} devices announce twice what they give; at most {self.plain.optimum:,} W can be given",
+            f"{'':5} {'as announced':>28} {'weighed by the meters':>28}",
+            f"{'day':5} {'agreed W':>14} {'given W':>13} {'agreed W':>14} {'given W':>13}",
+        ]
+        lines += [
+            f"{day:<5} {one.agreed:14,} {one.delivered:13,} {other.agreed:14,} {other.delivered:13,}"
+            for day, (one, other) in enumerate(zip(self.plain.days, self.weighed.days, strict=True), 1)
+        ]
+        return lines
+
+
+def _object(deviance: Deviance) -> list[dict[str, int]]:
+    return [{"agreed": day.agreed, "delivered": day.delivered} for day in deviance.days]

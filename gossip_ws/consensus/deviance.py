@@ -1,0 +1,93 @@
+"""A simulated grid in which some devices announce more than they give, day after day, and what meters make of it.
+
+A meter here is right, and tells the device's whole cluster in the evening. Refuses to know why a device overstates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from gossip_ws.consensus.checker import Violation, violations
+from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.instance import Instance
+from gossip_ws.consensus.log import Agreement, agreements
+from gossip_ws.consensus.optimum import matched
+from gossip_ws.consensus.reliance import Reliance
+from gossip_ws.consensus.run import Run
+from gossip_ws.consensus.vector import plus, surplus, zero
+from gossip_ws.kernel.dice import Dice
+
+TIMES = 2
+"""Who overstates announces so many times what it gives."""
+PATIENCE = 60.0
+"""Rounds of a day: what is still left then is what nobody believes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """W summed over periods: what was agreed, and what of that was given. violations: of the logs."""
+
+    agreed: int
+    delivered: int
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deviance:
+    """optimum: the most that could be given, if all announced what they give."""
+
+    optimum: int
+    days: tuple[Day, ...]
+
+
+def simulated(
+    instance: Instance,
+    hierarchy: Hierarchy,
+    overstating: Collection[str],
+    conditions: Conditions,
+    dice: Dice,
+    days: int,
+    *,
+    weighed: bool,
+) -> Deviance:
+    """`instance`: what devices really give and need. weighed: are announcements believed as far as meters have borne
+    them out, or as they are?"""
+    told = replace(
+        instance,
+        devices=tuple(
+            replace(one, watts=tuple([max(watts, TIMES * watts) for watts in one.watts]))
+            if one.id in overstating
+            else one
+            for one in instance.devices
+        ),
+    )
+    reliances = {device.id: Reliance() for device in instance.devices} if weighed else {}
+    found = []
+    for _ in range(days):
+        trace = Run(told, hierarchy, replace(conditions, patience=PATIENCE), dice, reliances=reliances).run()
+        made = agreements(trace.logs)
+        found.append(
+            Day(
+                sum(sum(one.watts) for one in made),
+                _delivered(instance, made),
+                tuple(violations(trace.logs, cuts=conditions.cuts, hierarchy=hierarchy, claimed=trace.claimed)),
+            )
+        )
+        for device in instance.devices if weighed else ():
+            for neighbour in hierarchy.leaves(hierarchy.home[device.id]):
+                reliances[neighbour].metered(device.id, surplus(device.watts))
+    return Deviance(matched(instance), tuple(found))
+
+
+def _delivered(instance: Instance, made: Collection[Agreement]) -> int:
+    """Of what each has sold, what it has given."""
+    sold = {device.id: zero(instance.periods) for device in instance.devices}
+    for one in made:
+        sold[one.seller] = plus(sold[one.seller], one.watts)
+    return sum(
+        min(some, max(0, watts))
+        for device in instance.devices
+        for some, watts in zip(sold[device.id], device.watts, strict=True)
+    )
