@@ -140,8 +140,9 @@ class Neighbours:
         await self._host(device, Role.METER, self.places[device], seed, balancer.service)
 
     def start(self, day: int = 0) -> None:
+        told = self.instance.by_id()
         for device, balancer in self.balancers.items():
-            balancer.start(day, self.offers[device])
+            balancer.start(day, self.offers[device], told[device].ability)
 
     async def crash(self, device: str) -> None:
         """It goes down in the middle of whatever it does: what is not written yet never will be."""

@@ -16,13 +16,15 @@ from uuid import UUID
 import pytest
 from neighbours import PACE, Neighbours, device_id, drawn
 
+from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.checker import violations
 from gossip_ws.consensus.door import Stamps
-from gossip_ws.consensus.instance import Instance
+from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import Kind, Log, agreements
 from gossip_ws.consensus.messages import NEVER, Announce
 from gossip_ws.consensus.optimum import matched
+from gossip_ws.consensus.outcome import delivered
 from gossip_ws.consensus.trust import seal
 from gossip_ws.consensus.vector import minus, shortage, surplus, total, zero
 from gossip_ws.devices.ledger import read
@@ -64,6 +66,32 @@ def test_a_nano_grid_matches_all_it_can(devices: int, network: str, tmp_path: Pa
         check(neighbours, instance)
 
     played(Neighbours(instance, tmp_path, network), story)
+
+
+def test_what_can_wait_waits_and_what_is_stored_comes_back_over_sockets(tmp_path: Path) -> None:
+    pv, heat, car, battery = map(device_id, range(1000, 1004))
+    area = "grid://town/0"
+    devices = (
+        Device(pv, 1, (6, 9, 0), area),
+        Device(heat, 3, (-6, 0, -3), area),
+        Device(car, 2, (0, 0, 0), area, Ability((Need(4, 4, 0, 3),))),
+        Device(battery, 2, (0, 0, 0), area, Ability((), Storage(9, 9, 9))),
+    )
+    instance = Instance(Feeder((0, 0, 1, 2), (0, 10, 10, 10)), devices, 3)
+
+    async def story(neighbours: Neighbours) -> None:
+        neighbours.start()
+        await neighbours.until(lambda: delivered(instance, agreements(neighbours.logs)) == matched(instance), "all")
+        logs = neighbours.logs
+        assert violations(logs, hierarchy=neighbours.hierarchy) == []
+        made = [(one.seller, one.buyer, one.watts) for one in agreements(logs)]
+        assert {(pv, heat, (6, 0, 0)), (pv, car, (0, 4, 0)), (battery, heat, (0, 0, 3))} < set(made)
+        # At least what it gave: it may be asked again while the first is on its way.
+        assert sum(watts[1] for seller, buyer, watts in made if (seller, buyer) == (pv, battery)) >= 3
+        # What it can move is in its ledger, so it is the same after a crash.
+        assert [one.ability for one in logs[car] if one.kind is Kind.OFFERED] == [devices[2].ability]
+
+    played(Neighbours(instance, tmp_path, "127.141"), story)
 
 
 def test_three_areas_agree_signed_and_with_loss(tmp_path: Path) -> None:
