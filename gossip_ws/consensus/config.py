@@ -30,7 +30,7 @@ class Pace:
     """rounds more for each level: by so much more the reports from below are apart."""
     level: float = 2.25
     """Rounds that one level takes to report, gather and report on."""
-    refresh: float = 3.5
+    refresh: float = 2.2
     """Rounds between two reports to a speaker that is not the first choice, so how soon a part is found again that was
     cut off. What such a one was told is forgotten after four."""
     remind: float = 8.0

@@ -37,14 +37,15 @@ class _Arranged:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """line: with what is left by the desk's reckoning. told: what was left by the child's. number, at, missed: of
-    the report it comes from. arranged: what may still be on its way to the child."""
+    """line: with what is left by the desk's reckoning. told: what was left by the child's. number, at, missed,
+    rank: of the report it comes from. arranged: what may still be on its way to the child."""
 
     line: Line
     told: Left
     number: int
     at: float
     missed: int
+    rank: int
     arranged: tuple[_Arranged, ...] = ()
 
 
@@ -67,8 +68,10 @@ class Desk:
         self._pace = pace
         self._rows: dict[str, _Row] = {}
 
-    def report(self, report: Report, sender: str, now: float, signed: Signed | None = None) -> bool:
-        """Take it in; False when it is older than what is here. signed: what a line shows of it, where it is signed."""
+    def report(self, report: Report, sender: str, now: float, rank: int = 0, signed: Signed | None = None) -> bool:
+        """Take it in; False when it is older than what is here, or from who speaks for the child in place of one that
+        has reported just now. rank: of the sender among those that may; where a cut has ended both speak for a while,
+        and whoever reports to the second comes to the first. signed: what a line shows of it, where it is signed."""
         if report.day < self.day:
             return False
         if report.day > self.day:
@@ -76,6 +79,8 @@ class Desk:
             self._rows.clear()
         row = self._rows.get(report.child)
         if row is not None and row.line.speaker == sender and row.number > report.number:
+            return False
+        if row is not None and row.rank < rank and now < row.at + 2 * self._pace.refresh * self._pace.round:
             return False
         # What is on its way to the child is not in its report yet; what it has less than last time was done.
         told = left = Left(report.rest, report.loose)
@@ -90,7 +95,7 @@ class Desk:
                     left = without
         shown = (signed,) if signed is not None else ()
         line = Line(report.child, sender, left.rest, report.served, left.loose, shown)
-        self._rows[report.child] = _Row(line, told, report.number, now, report.missed, tuple(doubted))
+        self._rows[report.child] = _Row(line, told, report.number, now, report.missed, rank, tuple(doubted))
         return True
 
     def board(self, hierarchy: Hierarchy, now: float) -> tuple[tuple[Line, ...], tuple[Flow, ...]]:

@@ -78,7 +78,10 @@ class Speaker:
             self._desks[report.cluster] = Desk(cluster, self._pace, self._number(), is_first, below)
         desk = self._desks[report.cluster]
         effects: list[Effect] = [Tell((sender,), Heard(report.cluster, report.number))]
-        if desk.report(report, sender, now.monotonic, signed):
+        rank = 0
+        if report.child in self._hierarchy.clusters:
+            rank = self._hierarchy.candidates(report.child).index(sender)
+        if desk.report(report, sender, now.monotonic, rank, signed):
             effects += desk.gather(now.monotonic, self.upward.missed)
         return effects
 
@@ -144,13 +147,14 @@ class Speaker:
         child, seek = self._errands.answered(found.number, sender) or ("", None)
         if not isinstance(seek, Seek):
             return [Dropped("found too late")]
+        given = total((target.watts for target in found.targets), len(seek.watts))
         if child == self._device:
-            return [effect for target in found.targets for effect in self._give(child, target, seek.level, now)]
+            effects = [effect for target in found.targets for effect in self._give(child, target, seek.level, now)]
+            return effects + (self.upward.owe(child, now) if given != seek.watts else [])
         desk = self._desks.get(child)
         if desk is None:
             return [Dropped("found too late")]
-        effects: list[Effect] = []
-        given = total((target.watts for target in found.targets), len(seek.watts))
+        effects = []
         shared = desk.sellers(found.targets, now.monotonic)
         for seller, targets in shared:
             supply = Supply(self._number(), seller.child, desk.day, targets, seek.level)

@@ -24,9 +24,9 @@ def desk(*, is_first=True):
     return Desk(STREET, PACE, 0, is_first, frozenset({STREET.children[-1]}))
 
 
-def told(one, child, watts, at, number=1, speaker="", missed=0):
+def told(one, child, watts, at, number=1, speaker="", missed=0, rank=0):
     report = Report(STREET.id, child, 0, number, (watts,), NEVER, missed=missed)
-    return one.report(report, speaker or child, at)
+    return one.report(report, speaker or child, at, rank)
 
 
 def shared(one, at):
@@ -79,6 +79,15 @@ def test_a_row_is_forgotten_for_the_speaker_that_it_came_from_and_no_other():
     assert not one.forget(STREET.children[-1], "d8")
     assert one.forget(STREET.children[-1], "d9")
     assert not one.expire(1.0)
+
+
+def test_who_speaks_in_place_of_another_is_not_believed_while_that_one_does():
+    one, nano = desk(), STREET.children[-1]
+    told(one, nano, 100, 1.0, speaker="d9", rank=2)
+    assert told(one, nano, 400, 2.0, speaker="d8", rank=0)
+    assert not told(one, nano, 50, 3.0, 2, speaker="d9", rank=2)
+    assert one.net.rest == (400,)
+    assert told(one, nano, 50, 2.0 + 2 * PACE.refresh, 3, speaker="d9", rank=2)
 
 
 def test_who_is_not_the_first_choice_forgets_sooner():
