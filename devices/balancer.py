@@ -28,6 +28,7 @@ from gossip_ws.devices.whereabouts import Whereabouts
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, sender_fault
 from gossip_ws.kernel.names import BALANCE
+from gossip_ws.kernel.scopes import covers
 from gossip_ws.ports import Clock, Gossip, HostedService
 from gossip_ws.services.balance_messages import sealed_element
 from gossip_ws.services.balancing import PATH, Residual, action, balance_service
@@ -169,7 +170,7 @@ class Balancer:
         book = self._member.party.book
         if not book.offer or day not in (None, book.day):
             return None
-        return residual_of(book, self._hierarchy)
+        return residual_of(book, self._hierarchy, self._place)
 
     # -- what the member wants done ------------------------------------------------------------
 
@@ -281,17 +282,22 @@ def _named(message: Message) -> set[str]:
             return set()
 
 
-def residual_of(book: Book, hierarchy: Hierarchy) -> Residual:
-    """What a device has offered, agreed and left on its present day."""
+def residual_of(book: Book, hierarchy: Hierarchy, place: Callable[[str], str] = _nowhere) -> Residual:
+    """What a device has offered, agreed and left on its present day. Who has left the clusters since is of the area in
+    which its place is."""
     area = book.device
     while area not in hierarchy.clusters or hierarchy.clusters[area].kind != _AREA:
         area = hierarchy.parent(area)
         if not area:
             break
+    scope = area.rpartition(":")[0]
     nothing = zero(len(book.offer))
     sold = bought = nothing
     for record in book.records:
-        if record.day != book.day or not record.agreement or hierarchy.is_below(record.peer, area):
+        if record.day != book.day or not record.agreement:
+            continue
+        peer = record.peer
+        if hierarchy.is_below(peer, area) if peer in hierarchy.home else covers(scope, place(peer)):
             continue
         match record.kind:
             case Kind.COMMITTED:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from gossip_ws.consensus.checker import Cut, violations
-from gossip_ws.consensus.clusters import KINDS, Hierarchy, build
+from gossip_ws.consensus.clusters import KINDS, Hierarchy, build, regrouped
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.exchange import Exchange, exchanges
 from gossip_ws.consensus.instance import Instance
@@ -29,6 +29,8 @@ DAY: Final = "2016-04-18"
 """In spring roofs give enough for something to be left, and not for all."""
 AREAS: Final = 4
 """Substations that the meters are dealt out to, so that something is left to agree between areas."""
+FEW: Final = 3
+"""Meters of an area of which one may leave."""
 ROUND: Final = 0.25
 """Seconds: the longest usual delay between two meters, on a machine where hundreds of devices share a processor."""
 
@@ -65,6 +67,20 @@ class BalancePlan:
         """The most that can be matched, W summed over hours, where an area may be cut off from the others."""
         inside = {device for device, area in self.areas.items() if area == cut_off}
         return matched(self.instance, inside) + matched(self.instance, self.areas.keys() - inside)
+
+    def without(self, gone: Collection[str]) -> Hierarchy:
+        """The clusters once these devices have left: those of their areas anew."""
+        left = tuple(device for device in self.instance.devices if device.id not in gone)
+        areas = {self.areas[device] for device in gone}
+        return regrouped(self.hierarchy, replace(self.instance, devices=left), areas)
+
+    def restless(self) -> tuple[list[str], list[str]]:
+        """Of each area with enough meters one that leaves for a while, and one that does twice as much."""
+        members: dict[str, list[str]] = {}
+        for device, area in self.areas.items():
+            members.setdefault(area, []).append(device)
+        large = [devices for devices in members.values() if len(devices) >= FEW]
+        return [devices[-1] for devices in large], [devices[0] for devices in large]
 
 
 def draw(city: Population, day: str, seed: int, round_: float = ROUND) -> BalancePlan:
@@ -127,8 +143,9 @@ class AreaReport:
 class BalancePhase:
     """How it stood when nothing was left to do, or at the time limit (`settled` is False then).
 
-    `seconds`: from the start, or from the end of a cut, until the last decision. `messages`: from meter to meter, of
-    all kinds. `decisions`: agreements of this phase. `revoked`: what a ledger held before and holds no longer.
+    `seconds`: from the start, or from the end of a cut, until the last decision. `decisions`: agreements of this phase.
+    `messages`: from meter to meter, of all kinds. `optimum`: the most that can be matched; where schedules changed in
+    the middle, what is matched and what could still be. `revoked`: what a ledger held before and holds no longer.
     `cpu_seconds`: of all the city's processes.
     """
 
@@ -203,13 +220,15 @@ def broken(
 ) -> list[str]:
     """What the checker finds in the ledgers, and in what was pulled: each in words.
 
-    The areas' pulled sums together are what the topmost cluster claims to have left.
+    What the areas say that they have offered, without what they say that they have agreed, is together what the topmost
+    cluster claims to have left.
     """
     claimed: dict[int, dict[str, Vector]] = {}
     pulled = [area.pulled for area in areas if area.pulled is not None]
     if areas and len(pulled) == len(areas):
         periods = plan.instance.periods
-        net = minus(total((one.gives for one in pulled), periods), total((one.needs for one in pulled), periods))
+        offered = total((minus(one.could, one.wanted) for one in pulled), periods)
+        net = minus(offered, total((minus(one.sold, one.bought) for one in pulled), periods))
         claimed = {plan.hierarchy.depth: {plan.hierarchy.top: net}}
     found = violations(logs, cuts=cuts, hierarchy=plan.hierarchy, claimed=claimed, settled=settled)
     return [f"{one.rule}: {one.what}" for one in found]
@@ -223,6 +242,18 @@ def revoked(before: Mapping[str, Log], after: Mapping[str, Log]) -> list[str]:
         for record, now in zip(log, (*after.get(device, ()), *[None] * len(log)), strict=False)
         if record != now
     ]
+
+
+def possible(areas: Sequence[AreaReport]) -> int:
+    """W summed over hours that could still be matched, by the ledgers."""
+    return sum(
+        min(sum(given), sum(needed))
+        for given, needed in zip(
+            zip(*(area.exchange.left_given for area in areas), strict=True),
+            zip(*(area.exchange.left_needed for area in areas), strict=True),
+            strict=True,
+        )
+    )
 
 
 def decided(logs: Mapping[str, Log], day: int) -> tuple[int, int, float]:

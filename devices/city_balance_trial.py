@@ -26,6 +26,7 @@ from gossip_ws.devices.city_balance import (
     decided,
     is_matched,
     merged,
+    possible,
     report,
     revoked,
 )
@@ -74,9 +75,9 @@ class BalanceTrial:
         self._decided = 0
 
     async def run(self, top: str, user: str, password: str) -> BalanceReport:
-        """Three days with the same schedules: one without faults; one that begins with an area cut off and in which a
-        process is killed and started again, until the area is back; and one in which the information system at `top`
-        is killed.
+        """Four days with the same schedules: one without faults; one that begins with an area cut off and in which a
+        process is killed and started again, until the area is back; one on which meters change, leave and come back;
+        and one in which the information system at `top` is killed.
 
         Raises GossipError when the information system does not answer while it is there.
         """
@@ -100,16 +101,31 @@ class BalanceTrial:
             await self._ask("heal")
             healed = time.monotonic()
             phases.append(await self._phase("together again", 1, healed, client=client))
+            phases += await self._come_and_go(2, client)
         finally:
             client.close()
-        began = await self._offer(2)
+        began = await self._offer(3)
         await asyncio.sleep(KILL_AFTER * pace.round)
         self._gone.update((await self._ask("counted"))[0])
         await self._faults.kill_top()
-        phases.append(await self._phase("information system killed", 2, began))
+        phases.append(await self._phase("information system killed", 3, began))
         return report(self._plan, phases)
 
     # -- steps ---------------------------------------------------------------------------------
+
+    async def _come_and_go(self, day: int, client: GossipClient) -> list[BalancePhase]:
+        """In the middle of a day meters change and leave, and later come back; nobody else is stopped for it."""
+        leaving, doubling = map(" ".join, self._plan.restless())
+        began = await self._offer(day)
+        await asyncio.sleep(2 * KILL_AFTER * self._plan.pace.round)
+        await self._ask(f"double {doubling}")
+        await self._ask(f"leave {leaving}")
+        await self._ask(f"regroup {leaving}")
+        what = "a meter of each area leaves, one does twice as much"
+        gone = await self._phase(what, day, began, client=client, is_changed=True)
+        came = time.monotonic()
+        await self._ask(f"join {leaving}")
+        return [gone, await self._phase("who left is back", day, came, client=client, is_changed=True)]
 
     async def _offer(self, day: int) -> float:
         """Everybody begins with a day. When: monotonic s."""
@@ -126,7 +142,14 @@ class BalanceTrial:
         self._logs = before
 
     async def _phase(
-        self, what: str, day: int, began: float, *, client: GossipClient | None = None, cut_off: str = ""
+        self,
+        what: str,
+        day: int,
+        began: float,
+        *,
+        client: GossipClient | None = None,
+        cut_off: str = "",
+        is_changed: bool = False,
     ) -> BalancePhase:
         """Wait until nothing is left to do, and judge how it stands."""
         settled = await self._settled(what, cut_off)
@@ -149,7 +172,7 @@ class BalanceTrial:
             decisions - self._decided,
             sent(spent.items()),
             watts,
-            self._plan.optimum(cut_off),
+            watts + possible(areas) if is_changed else self._plan.optimum(cut_off),
             round(spent["CPU ms"] / 1000, 1),
             areas,
             revoked(self._logs, logs),

@@ -6,16 +6,17 @@ of what is agreed; knows no other process.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.log import Log
 from gossip_ws.consensus.trust import Roll, Sealed
-from gossip_ws.consensus.vector import shortage, surplus
+from gossip_ws.consensus.vector import plus, shortage, surplus, zero
 from gossip_ws.devices.balancer import Balancer
 from gossip_ws.devices.city_balance import BalancePlan, Standing, merged
 from gossip_ws.devices.host import ServiceFactory
@@ -30,6 +31,10 @@ from gossip_ws.services.balancing import Residual, balance_service
 ENROLMENTS: Final = "enrolments"
 DAY: Final = 86_400
 """Seconds for which the city's meters are enrolled."""
+PATIENCE: Final = 100
+"""Rounds that are waited for until a device that leaves has nothing open."""
+_LOOK: Final = 0.02
+"""Seconds between two looks at whether anything is open."""
 
 
 class Bystander:
@@ -83,6 +88,7 @@ class Balancers:
         self._roll = Roll({device: enrolment.key.verifies for device, enrolment in enrolled.items()})
         self._balancers: dict[str, Balancer] = {}
         self._ledgers: list[Ledger] = []
+        self._day = 0
 
     def service(self, device: str) -> ServiceFactory:
         """A meter's own Balance service, on what it has on disk. Raises LocalError when that is another's."""
@@ -103,11 +109,56 @@ class Balancers:
 
     def start(self, day: str) -> None:
         """All of them offer their schedule for a day, whatever they have agreed for another."""
+        self._day = int(day)
         for device, balancer in self._balancers.items():
             if balancer.is_running:
-                balancer.change(int(day), self._plan.offers[device])
+                balancer.change(self._day, self._plan.offers[device])
             else:
-                balancer.start(int(day), self._plan.offers[device])
+                balancer.start(self._day, self._plan.offers[device])
+
+    def double(self, *devices: str) -> None:
+        """From now on these, as far as they are here, do twice what is on their schedule."""
+        for device in self._balancers.keys() & set(devices):
+            offer = self._plan.offers[device]
+            self._balancers[device].change(self._day, plus(offer, offer))
+
+    async def leave(self, *devices: str) -> None:
+        """These, as far as they are here, offer nothing any more; until nothing is open at them, or `PATIENCE` is over.
+        Of what they have agreed they still tell who asks."""
+        here = [self._balancers[device] for device in self._balancers.keys() & set(devices)]
+        for balancer in here:
+            balancer.change(self._day, zero(self._plan.instance.periods))
+        for _ in range(round(PATIENCE * self._plan.pace.round / _LOOK)):
+            if not any(balancer.is_busy for balancer in here):
+                break
+            await asyncio.sleep(_LOOK)
+
+    def regroup(self, *gone: str) -> None:
+        """These have left: everybody else here has other clusters."""
+        hierarchy = self._plan.without(gone)
+        for device, balancer in self._balancers.items():
+            if device not in gone:
+                balancer.regroup(hierarchy)
+
+    def join(self, *devices: str) -> None:
+        """These are back: everybody here has the clusters of before, and they their schedules."""
+        for device, balancer in self._balancers.items():
+            balancer.regroup(self._plan.hierarchy)
+            if device in devices:
+                balancer.change(self._day, self._plan.offers[device])
+
+    @property
+    def commands(self) -> dict[str, Callable[..., Any]]:
+        """What a process is told of them, by name."""
+        return {
+            "balance": self.start,
+            "double": self.double,
+            "leave": self.leave,
+            "regroup": self.regroup,
+            "join": self.join,
+            "standing": self.standing,
+            "counted": self.counted,
+        }
 
     def standing(self) -> tuple[int, Standing]:
         """How many have something open, and by area what they have left."""

@@ -401,8 +401,7 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> N
         "heal": worker.heal,
     }
     if worker.balancers is not None:
-        balancers = worker.balancers
-        commands |= {"balance": balancers.start, "standing": balancers.standing, "counted": balancers.counted}
+        commands |= worker.balancers.commands
     try:
         await worker.open()
         say("open")

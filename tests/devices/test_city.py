@@ -129,7 +129,7 @@ def test_meters_balance_through_a_cut_a_killed_process_and_without_the_informati
     report = json.loads(told)["balance"]
     assert done.returncode == 0, complaint + json.dumps(report)
     assert (report["meters"], report["clusters"]["SSC"], report["clusters"]["IS"]) == (20, 4, 1)
-    calm, apart, together, alone = report["phases"]
+    calm, apart, together, gone, back, alone = report["phases"]
     for phase in report["phases"]:
         assert phase["settled"]
         assert (phase["violations"], phase["revoked"]) == ([], [])
@@ -138,7 +138,9 @@ def test_meters_balance_through_a_cut_a_killed_process_and_without_the_informati
     assert apart["matched"] < together["matched"] == calm["matched"] == alone["matched"]
     assert "cut off" in apart["what"]
     assert "information system killed" in alone["what"]
-    for phase in (calm, together):
+    assert "leaves" in gone["what"]
+    assert back["matched"] > gone["matched"]
+    for phase in (calm, together, gone, back):
         assert len(phase["areas"]) == 4
         for area in phase["areas"]:
             found, pulled = area["exchange"], area["pulled"]
