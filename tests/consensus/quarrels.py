@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 
 from grids import grid, moved
+from keyrings import keyring
 
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import build
@@ -12,6 +13,7 @@ from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.outcome import delivered
+from gossip_ws.consensus.post import Post
 from gossip_ws.consensus.run import Run
 
 
@@ -52,10 +54,11 @@ def draw(dice: Random, seed: int) -> Schedule:
     return Schedule(seed, instance, dice.randrange(2, 10), conditions)
 
 
-def wrong(schedule: Schedule) -> list[str]:
-    """What is violated, or left undone in the end."""
+def wrong(schedule: Schedule, signed: bool = False) -> list[str]:
+    """What is violated, or left undone in the end; where messages are `signed`, also who is shown to lie."""
     hierarchy = build(schedule.instance, schedule.size)
-    trace = Run(schedule.instance, hierarchy, schedule.conditions, Random(schedule.seed)).run()
+    post = Post(keyring(schedule.instance), None, {}) if signed else None
+    trace = Run(schedule.instance, hierarchy, schedule.conditions, Random(schedule.seed), post=post).run()
     found = violations(
         trace.logs,
         cuts=schedule.conditions.cuts,
@@ -69,4 +72,6 @@ def wrong(schedule: Schedule) -> list[str]:
     # Who serves those nearby first does not always find the best periods for all.
     if not trace.settled or reached > best or (reached < best and not schedule.instance.is_movable):
         said.append(f"undone: {reached} of {best} W")
+    if post is not None:
+        said += [f"shown: {lie}" for audit in post.audits.values() for lie in audit.liars.values()]
     return said

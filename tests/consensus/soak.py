@@ -20,12 +20,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.consensus.soak", description="Random schedules of faults.")
     parser.add_argument("--schedules", type=int, default=20_000, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first; they count up (default: %(default)s)")
+    parser.add_argument("--signed", action="store_true", help="with real keys: no honest device is ever shown to lie")
     chosen = parser.parse_args(arguments)
     say = sys.stdout.write
     for done in range(chosen.schedules):
         seed = chosen.seed + done
         schedule = draw(Random(seed), seed)
-        found = wrong(schedule)
+        found = wrong(schedule, chosen.signed)
         if found:
             say(f"\nseed {seed} failed after {done} schedules that held: {schedule.conditions}\n")
             for line in dict.fromkeys(found):

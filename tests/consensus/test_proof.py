@@ -135,9 +135,9 @@ def run(instance, conditions, seed, liars=(), size=8, days=1):
 
 
 def test_honest_speakers_are_never_shown_whatever_gets_lost_doubled_late_or_crashes():
-    for seed in range(6):
+    for seed in range(4):
         schedule = draw(Random(seed), seed)
-        conditions = replace(schedule.conditions, patience=100.0)
+        conditions = replace(schedule.conditions, patience=60.0)
         _, post = run(schedule.instance, conditions, seed, size=schedule.size, days=1 + seed % 2)
         assert not any(audit.liars for audit in post.audits.values()), schedule
 

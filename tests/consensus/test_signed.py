@@ -64,7 +64,7 @@ def test_where_doors_stand_open_each_kind_of_meddling_counts(monkeypatch):
     """What the test above shows is the doors' doing, and the members'."""
     monkeypatch.setattr(Door, "opened", lambda self, sealed, wall: sealed.message)
     monkeypatch.setattr("gossip_ws.consensus.member.is_in_place", lambda *_: True)
-    counted = run(grid(64, 2), Conditions(patience=20.0), share=1.0)[1].counted
+    counted = run(grid(40, 2), Conditions(patience=15.0), share=0.5)[1].counted
     assert all(counted[attack] > 0 for attack in Attack)
 
 
