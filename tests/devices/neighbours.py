@@ -122,9 +122,9 @@ class Neighbours:
                 if device.area == area and device.id not in self.elsewhere:
                     await self.up(device.id)
 
-    async def up(self, device: str) -> None:
-        """A meter comes up, for the first time or again; it does not balance yet."""
-        ledger = self.ledgers[device] = Ledger(self.folder / f"{UUID(device)}.ledger", device)
+    async def up(self, device: str, on: Ledger | None = None) -> None:
+        """A meter comes up, for the first time or again; it does not balance yet. `on`: a ledger of its own kind."""
+        ledger = self.ledgers[device] = on or Ledger(self.folder / f"{UUID(device)}.ledger", device)
         key = self.keys[device] if self.keys is not None else None
         balancer = self.balancers[device] = Balancer(
             device,

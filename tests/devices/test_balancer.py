@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http.client import HTTPConnection
+from itertools import product
 from pathlib import Path
 from uuid import UUID
 
@@ -21,13 +22,13 @@ from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.checker import violations
 from gossip_ws.consensus.door import Stamps
 from gossip_ws.consensus.instance import Device, Feeder, Instance
-from gossip_ws.consensus.log import Kind, Log, agreements
+from gossip_ws.consensus.log import Kind, Log, Record, agreements
 from gossip_ws.consensus.messages import NEVER, Announce
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.outcome import delivered
 from gossip_ws.consensus.trust import seal
 from gossip_ws.consensus.vector import minus, shortage, surplus, total, zero
-from gossip_ws.devices.ledger import read
+from gossip_ws.devices.ledger import Ledger, read
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import BALANCE, qname
@@ -336,3 +337,54 @@ def test_old_days_leave_the_disk_and_no_promise_is_lost_by_it(tmp_path: Path) ->
         assert sum(sum(one.watts) for one in made) == 2 * matched(instance)
 
     played(Neighbours(instance, tmp_path, "127.139", pace=replace(PACE, keep=1)), story)
+
+
+class Failing(Ledger):
+    """A disk that takes so many writes. The last one is written, and the power goes before that is known; or it is
+    not."""
+
+    def __init__(self, path: Path, device: str, writes: int, is_written: bool) -> None:
+        super().__init__(path, device)
+        self._writes = writes
+        self._is_written = is_written
+
+    def write(self, *records: Record) -> None:
+        self._writes -= 1
+        if self._writes > 0 or self._is_written:
+            super().write(*records)
+        if self._writes <= 0:
+            raise LocalError("the power has gone")
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_the_power_may_go_at_any_write(is_written: bool, tmp_path: Path) -> None:
+    """Of the seller and of the buyer, at each write there is."""
+    instance = drawn(2, 1)
+
+    async def story(neighbours: Neighbours) -> None:
+        neighbours.start()
+        for day, (device, writes) in enumerate(product(neighbours.offers, range(1, 4)), 1):
+            await neighbours.crash(device)
+            ledger = Failing(tmp_path / f"{UUID(device)}.ledger", device, writes, is_written)
+            await neighbours.up(device, ledger)
+            failing = neighbours.balancers[device]
+            for other, balancer in neighbours.balancers.items():
+                if other != device:
+                    balancer.change(day, neighbours.offers[other])
+            failing.start(day, neighbours.offers[device])
+            await neighbours.until(
+                lambda failing=failing: not failing.is_running or neighbours.is_done(),  # type: ignore[misc]
+                "gone or done",
+            )
+            await neighbours.crash(device)
+            await neighbours.up(device)
+            neighbours.balancers[device].start(day, neighbours.offers[device])
+            await neighbours.until(neighbours.is_done, f"all of day {day} matched")
+        assert violations(neighbours.logs, settled=True, since=2) == []
+        made = Counter({day: 0 for day in range(2, 7)})
+        for one in agreements(neighbours.logs):
+            made[one.day] += sum(one.watts)
+        assert {made[day] for day in range(2, 7)} == {matched(instance)}
+
+    pace = replace(PACE, keep=16)
+    played(Neighbours(instance, tmp_path, "127.141" if is_written else "127.142", pace=pace), story)
