@@ -85,7 +85,10 @@ class Balancers:
         self._folder = folder
         self._clock = clock
         enrolled = load(folder / ENROLMENTS, [operator]).at(clock.now().wall)
-        self._roll = Roll({device: enrolment.key.verifies for device, enrolment in enrolled.items()})
+        self._roll = Roll(
+            {device: enrolment.key.verifies for device, enrolment in enrolled.items()},
+            {device: enrolment.bus for device, enrolment in enrolled.items() if enrolment.bus is not None},
+        )
         self._balancers: dict[str, Balancer] = {}
         self._ledgers: list[Ledger] = []
         self._day = 0

@@ -111,6 +111,15 @@ def test_who_stands_elsewhere_than_it_is_enrolled_does_not_count():
         assert Door("d9", Roll(keys, {"d8": enrolled}), HIERARCHY).opened(sealed(1), 0.0) == told
 
 
+def test_who_has_left_may_end_what_it_has_begun():
+    """What it may still say is for the member to judge."""
+    bus = HIERARCHY.bus["d8"]
+    instance = grid(64, 1)
+    left = build(replace(instance, devices=tuple(one for one in instance.devices if one.id != "d8")))
+    door = Door("d9", Roll({"d8": key("d8").public.verifies}, {"d8": bus}), left)
+    assert door.opened(sealed(1), 0.0) == ANNOUNCE
+
+
 def test_who_floods_a_door_makes_room_for_its_own_alone():
     door = Door("d9", Roll({name: lambda *_: True for name in ("d7", "d8")}), HIERARCHY)
     kept = replace(sealed(1), sender="d7")
