@@ -93,7 +93,11 @@ def _lines(said: Sealed, cluster: str, day: int, lines: tuple[Line, ...], roll: 
     if len({line.child for line in lines}) < len(lines):
         return Kind.TWICE
     for line in lines:
-        if len(line.signed) != 1 or not _has_signed(said.sender, cluster, day, line, roll):
+        # An enrolment may have ended since the speaker took the report in: of such a line nothing can be told.
+        is_told = len(line.signed) == 1 and (
+            line.speaker not in roll or _has_signed(said.sender, cluster, day, line, roll)
+        )
+        if not is_told:
             return Kind.LINE
         told = line.signed[0]
         if not _is_part(line.rest, told.rest) or not _is_within(line.loose, told.loose):

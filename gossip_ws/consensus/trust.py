@@ -67,6 +67,9 @@ class Roll:
         self._keys = dict(keys)
         self._buses = dict(buses or {})
 
+    def __contains__(self, device: str) -> bool:
+        return device in self._keys
+
     def has_said(self, device: str, statement: bytes, signature: bytes) -> bool:
         """Is the signature under the statement that of an enrolled device?"""
         verify = self._keys.get(device)

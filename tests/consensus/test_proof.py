@@ -24,7 +24,7 @@ from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.post import Post
 from gossip_ws.consensus.proof import Kind, Lie, check, lie_of, shown
 from gossip_ws.consensus.run import Run
-from gossip_ws.consensus.trust import seal
+from gossip_ws.consensus.trust import Roll, seal
 from gossip_ws.kernel.effects import Dropped
 
 INSTANCE = grid(64, 1)
@@ -101,6 +101,12 @@ def test_nobody_is_accused_of_what_it_has_not_signed():
         shown(seal("d9", "d2", lie.message, key("stranger").sign, 9)),
     ):
         assert check(forged, KEYS.roll) is None
+
+
+def test_nobody_is_accused_because_a_child_is_enrolled_no_more():
+    roll = Roll({name: key(name).public.verifies for name in ("d9", "d8")})
+    assert check(shown(report(HONEST, (-2,))), roll) is None
+    assert check(shown(report(HONEST, (2,))), roll) == Lie("d9", NANO, Kind.SUM)
 
 
 def test_a_true_report_with_other_lines_beside_it_accuses_nobody():
