@@ -105,7 +105,7 @@ class Prices(Choice):
 
     def weight(self, device: DeviceId) -> float:
         """What a peer weighs where no floor holds: 1 for the cheap and the unknown, less the more the way costs, in
-        comparison to the way that a tenth of all are cheaper than."""
+        comparison to the way that a twentieth of all are cheaper than."""
         way = self._ways.get(device)
         if way is None:
             return 1.0
@@ -166,12 +166,14 @@ class Prices(Choice):
 
     @property
     def _cheap(self) -> _Way:
-        """What a tenth of the ways are cheaper than: their prices as of now, and when nothing else was on the way."""
+        """What a twentieth of the ways are cheaper than: their prices as of now, and when nothing else was on the way.
+        Not the very cheapest, which may be so by luck; and an area that is small beside all others still tells its ways
+        out, which are dear, from its own link, which is not."""
         if self._reference is None:
-            tenth = max(len(self._ways) - 1, 0) // 10
+            few = len(self._ways) // 20
             prices = sorted(way.price for way in self._ways.values())
             idle = sorted(way.least for way in self._ways.values())
-            self._reference = _Way(*(max(of[tenth], TOLERATED) if of else TOLERATED for of in (prices, idle)))
+            self._reference = _Way(*(max(of[few], TOLERATED) if of else TOLERATED for of in (prices, idle)))
         return self._reference
 
     @property
