@@ -57,11 +57,12 @@ def settled(outcome: Outcome, least: float, share: float) -> int:
     return first
 
 
-def measure(
-    name: str, instance: Instance, terms: Terms, bars: dict[float, int], seeds: int, least: float | None = None
-) -> list[Row]:
-    least = optimum(instance) if least is None else least
-    outcomes = [run(instance, terms, Random(seed)) for seed in range(seeds)]
+def measure(name: str, instance: Instance, terms: Terms, bars: dict[float, int], seeds: int) -> list[Row]:
+    return judge(name, [run(instance, terms, Random(seed)) for seed in range(seeds)], optimum(instance), bars)
+
+
+def judge(name: str, outcomes: Sequence[Outcome], least: float, bars: dict[float, int]) -> list[Row]:
+    seeds = len(outcomes)
     overloaded = max(
         (point.tick for one in outcomes for point in one.trace if point.certificate.overload > 1e-9), default=-1
     )
@@ -70,7 +71,7 @@ def measure(
         reached = sorted(settled(one, least, share) for one in outcomes)
         p95 = reached[ceil(0.95 * seeds) - 1]
         # A bandwidth cost is approached from above the capacity.
-        clean = instance.kind is Kind.LP or overloaded <= 30
+        clean = outcomes[0].kind is Kind.LP or overloaded <= 30
         rows.append(Row(name, share, p95, bar, reached[seeds // 2], reached[-1], overloaded, p95 <= bar and clean))
     return rows
 
@@ -122,8 +123,9 @@ def rows(seeds: int, quick: bool) -> list[Row]:
         instance = overlay(drawn // 5 * 5, Pattern.UNICAST, Random(drawn))
         name = f"overlay {instance.nodes}, unicast, seed {drawn}"
         bar = 60 if drawn >= 30 else 110
-        found += measure(name, instance, Terms(ticks=120), {0.03: 60, 0.01: bar}, seeds, optimum_of_five(instance))
-        found += measure(f"{name}, all paths", instance, Terms(ticks=120), {0.01: bar}, seeds)
+        outcomes = [run(instance, Terms(ticks=120), Random(seed)) for seed in range(seeds)]
+        found += judge(name, outcomes, optimum_of_five(instance), {0.03: 60, 0.01: bar})
+        found += judge(f"{name}, all paths", outcomes, optimum(instance), {0.03: 60, 0.01: bar})
     if not quick:
         pushed = Terms(ticks=60, reports=Reports.PUSH)
         instance = overlay(30, Pattern.ALL_TO_ALL, Random(30))

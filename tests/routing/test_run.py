@@ -70,6 +70,14 @@ def test_drawn_overlays_are_solved(pattern: Pattern) -> None:
     assert outcome.last.certificate.lower_bound <= least * (1 + 1e-6)
 
 
+@pytest.mark.parametrize(("wait", "loss"), [(0, 0.0), (0, 0.1), (1, 0.1), (0, 0.5)])
+def test_flows_do_not_swing_when_many_move_at_once(wait: int, loss: float) -> None:
+    """The less a node waits, the more of the others move in the same tick, unseen."""
+    instance = overlay(20, Pattern.ALL_TO_ALL, Random(20))
+    outcome = run(instance, Terms(async_max=wait, loss=loss, ticks=15), Random(1))
+    assert all(cost <= 1.01 * optimum(instance) for cost in costs(outcome)[10:])
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(list(Topology)),
@@ -101,6 +109,15 @@ def test_each_demand_stays_whole_whatever_is_lost(seed: int, loss: float, wait: 
     outcome = run(instance, Terms(async_max=wait, loss=loss, ticks=30), dice)
     delivered(instance, outcome)
     assert all(point.imbalance == 0 for point in outcome.trace)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 8))
+def test_with_current_reports_no_tick_raises_the_cost_however_long_nodes_wait(seed: int, wait: int) -> None:
+    dice = Random(seed)
+    instance = overlay(7, dice.choice(list(Pattern)), dice, dice.uniform(0.1, 0.5))
+    outcome = run(instance, Terms(async_max=wait, loss=0.0, ticks=30), dice)
+    assert all(after <= before * (1 + 1e-9) for before, after in pairwise(costs(outcome)))
 
 
 def test_half_of_all_signals_lost_is_slower_not_worse() -> None:
