@@ -51,8 +51,9 @@ def _phase(phase: BalancePhase) -> str:
 
 def _areas(areas: Sequence[AreaReport]) -> Iterable[str]:
     yield ""
+    yield f"{'kWh a day':29}{'before':>21}   {'agreed':>27}   {'after':>21}"
     yield (
-        f"kWh a day  {'':18}{'to the grid':>12}{'from it':>9}   {'within':>9}{'sold':>9}{'bought':>9}"
+        f"{'':29}{'to the grid':>12}{'from it':>9}   {'within':>9}{'sold':>9}{'bought':>9}"
         f"   {'to the grid':>12}{'from it':>9}"
     )
     for area in areas:
@@ -64,10 +65,12 @@ def _areas(areas: Sequence[AreaReport]) -> Iterable[str]:
 
 
 def _hours(areas: Sequence[AreaReport]) -> Iterable[str]:
+    yield ""
+    yield "mean kW of each hour, before > after"
     for first in range(0, min(len(areas), MOST), BESIDE):
         beside = areas[first : min(first + BESIDE, MOST)]
         yield ""
-        yield f"{'kW':6}" + "".join(f"{_name(area):>34}" for area in beside)
+        yield f"{'':6}" + "".join(f"{_name(area):>34}" for area in beside)
         yield f"{'':6}" + "".join(f"{'to the grid':>18}{'from it':>16}" for _ in beside)
         for hour in range(len(beside[0].exchange.given)):
             cells = ""

@@ -167,9 +167,10 @@ def _energy(report: EnergyReport | None) -> Iterable[str]:
 def _verdict(report: CityReport) -> str:
     if not report.is_good:
         return "NOT AS IT SHOULD BE"
+    agreed = ", all that could be is agreed and no promise broken" if report.balance is not None else ""
     if any(report.faults.values()):
-        return "all live and connected have the tariff, every sum is exact over its contributors"
-    return "everyone has the tariff, every sum is exact"
+        return "all live and connected have the tariff, every sum is exact over its contributors" + agreed
+    return "everyone has the tariff, every sum is exact" + agreed
 
 
 def _legacy(found: dict[str, bool]) -> Iterable[str]:

@@ -221,6 +221,7 @@ def test_a_person_reads_phases_areas_and_hours():
     assert any("calm; 4 areas pulled" in line for line in said)
     assert not any("NOT" in line or "VIOLATED" in line for line in said)
     assert sum(line.startswith("23-24") for line in said) == 2
+    assert [line.split() for line in said if "kWh a day" in line] == [["kWh", "a", "day", "before", "agreed", "after"]]
     spoilt = replace(good, violations=["atomic: x"], settled=False)
     said = list(lines(report(plan, [spoilt])))
     assert any("VIOLATED atomic: x" in line for line in said)
