@@ -52,7 +52,7 @@ class CityPlan:
     """What city to build. `processes`: for the substations; the information system has one of its own. `loss`: of
     each datagram, at random. `crash`: the share of devices, the information system apart, that goes down between the
     first pull and the push. `prosumers`: meters that route energy afterwards, none without; each wakes up every `tick`
-    s in the mean, and tells `fanout` others what it has heard. `balance`: meters agree afterwards who gives what to
+    s in the mean, and may then send `fanout` envelopes. `balance`: meters agree afterwards who gives what to
     whom, messages taking `round` s at most; the meters are those of several areas then.
 
     Raises LocalError when loss or crash is no share below 1, or two of routing, balancing and a crash are wanted."""
@@ -81,7 +81,7 @@ class CityPlan:
         if not 0.1 <= self.tick <= 60:
             raise LocalError(f"a tick lasts 0.1 to 60 s: {self.tick:g}")
         if not 1 <= self.fanout <= 64:
-            raise LocalError(f"1 to 64 are told in a tick, not {self.fanout}")
+            raise LocalError(f"1 to 64 envelopes of a tick, not {self.fanout}")
 
     def population(self) -> Population:
         """Raises LocalError for a grid, a number of meters or a day that is not there."""

@@ -51,7 +51,7 @@ Example:
 @click.option(
     "--tick", type=float, default=1.0, show_default=True, help="With --routing: seconds between two wake-ups."
 )
-@click.option("--fanout", type=int, default=FANOUT, show_default=True, help="With --routing: peers told in a tick.")
+@click.option("--fanout", type=int, default=FANOUT, show_default=True, help="With --routing: envelopes of a tick.")
 @click.option("--balance", is_flag=True, help="Meters agree afterwards who gives what to whom, hour by hour.")
 @click.option(
     "--round",
@@ -151,7 +151,7 @@ def _energy(report: EnergyReport | None) -> Iterable[str]:
     yield ""
     yield (
         f"energy     {report.prosumers} meters route over {report.links} links by gossiped gradients:"
-        f" {report.envelopes:g} envelopes a device and tick of {report.tick:g} s, {report.fanout} told in each"
+        f" {report.envelopes:g} envelopes a device and tick of {report.tick:g} s, {report.fanout} at most"
     )
     for phase in (report.start, *report.phases):
         pulled = "" if phase.pulled_cost is None else f"   pulled {phase.pulled_cost:.2f}"

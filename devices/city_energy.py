@@ -8,15 +8,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from random import Random
 from typing import Any, Final
 
 from gossip_ws.client import GossipClient, wanted
 from gossip_ws.devices.city_routing import SCOPE, SETTLED, EnergyPhase, EnergyPlan, EnergyReport, judged
 from gossip_ws.routing.certificate import load_of
 from gossip_ws.routing.graph import Link, Path
+from gossip_ws.routing.instance import Instance
+from gossip_ws.routing.run import Change, Terms, run
 
 TICKS: Final = 30
 """Between two looks at how it stands."""
+STEPS: Final = 60
+"""Of the simulation that says what the least cost is: within 0.2 % of it for thirty prosumers."""
 NARROWED: Final = 0.7
 """Of its capacity a link keeps when it fills."""
 
@@ -85,7 +90,8 @@ class Trial:
             told = (after.get("gossips", 0) - before.get("gossips", 0)) / devices
             looks.append(_Look(now, await self._look(what), told))
         phase = looks[-1].phase
-        phase.settled, phase.told = _settled(looks)
+        bound = await asyncio.to_thread(_bound, self._plan.instance, dict(self._capacity))
+        phase.settled, phase.told = _settled(looks, bound)
         sent = (after.get("envelopes", 0) - before.get("envelopes", 0)) / devices
         phase.envelopes, phase.reports = round(sent / now, 2), round(told / now, 2)
         if client is not None:
@@ -119,9 +125,16 @@ class Trial:
         return total
 
 
-def _settled(looks: list[_Look]) -> tuple[float | None, float | None]:
-    """Ticks, and report messages of a device, until the cost stayed near the best of the phase's lower bounds."""
-    best = max(look.phase.lower_bound for look in looks)
+def _bound(instance: Instance, capacity: Mapping[Link, float]) -> float:
+    """What no flow over links of this capacity costs less than: found by a simulation in which everybody knows all."""
+    changes = tuple(Change(link, 0, kb) for link, kb in capacity.items() if kb != instance.capacity[link])
+    terms = Terms(async_max=0, loss=0.0, ticks=STEPS, changes=changes)
+    return max(point.certificate.lower_bound for point in run(instance, terms, Random(0)).trace)
+
+
+def _settled(looks: list[_Look], bound: float) -> tuple[float | None, float | None]:
+    """Ticks, and report messages of a device, until the cost stayed near the least that it can be."""
+    best = max(bound, *(look.phase.lower_bound for look in looks))
     first = None
     for look in reversed(looks):
         if look.phase.cost > (1 + SETTLED) * best:

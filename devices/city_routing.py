@@ -68,10 +68,9 @@ def key_file(folder: str, node: int | None = None) -> Folder:
 @dataclass(slots=True)
 class EnergyPhase:
     """How it stood after some ticks. `cost`, `lower_bound` and `max_utilisation` follow from the flows that the
-    prosumers hold themselves. `settled`: ticks after which the cost stayed within `SETTLED` of the best that the
-    phase's bounds allow, None if it did not; `told`: report messages that a device had sent until then. `envelopes`:
-    that left a device in a tick, of all kinds; `reports`: of these, with reports in them. `pulled_cost` and
-    `pulled_gap`: summed over the grid by a pull, None where nobody was asked. `congested`: the ten links nearest to
+    prosumers hold themselves. `settled`: ticks after which the cost stayed within `SETTLED` of a bound of
+    what it can be, None if it did not; `told`: report messages that a device had sent until then. `envelopes`: that left
+    a device in a tick, of all kinds; `reports`: of these, with reports in them. `pulled_cost` and `pulled_gap`: summed over the grid by a pull, None where nobody was asked. `congested`: the ten links nearest to
     their capacity by the same way: (link, load kb, capacity kb)."""
 
     what: str
@@ -99,9 +98,8 @@ class EnergyPhase:
 
 @dataclass(slots=True)
 class EnergyReport:
-    """`fanout`: peers that each who routes or tells on may tell in a tick. `envelopes`: of all kinds that it sent in a
-    tick, in the mean over all phases; what membership and repair send goes by time, and not by ticks. `published`:
-    statements that the owners of links made."""
+    """`fanout`: envelopes that each who routes or tells on may send in a tick (`hearsay`). `envelopes`: of all kinds
+    that it did, in the mean over all phases. `published`: statements that the owners of links made."""
 
     prosumers: int
     links: int

@@ -235,6 +235,10 @@ class Gossip(Protocol):
     @property
     def peers(self) -> PeerTable: ...
 
+    @property
+    def sent(self) -> int:
+        """Envelopes that this device has sent to others so far, as a node: of gossip, repair and membership."""
+
     def register(self, peer: Peer, source: Address) -> float:
         """Take a registration or a refresh; returns the lease in seconds. Raises RemoteError over quota."""
 

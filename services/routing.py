@@ -26,10 +26,12 @@ from gossip_ws.services.shape import reading
 
 MAX_SAID: Final = 64
 """Statements of one message."""
-MAX_AGE: Final = 86_400.0
+MAX_AGE: Final = 4_294_967.0
+"""Seconds; four octets of milliseconds."""
 LIFETIME: Final = 30.0
 """Seconds after which a message that has not arrived is too old: there have been others."""
 
+_AGE: Final = 4
 _ONCE: Final = {"min_occurs": 1, "nillable": False}
 _MOST_COST: Final = 1e15
 """Of one link: what `delay` says of a load of `MOST_KB` on a link that has failed is more, and given as this."""
@@ -38,7 +40,8 @@ _MOST_COST: Final = 1e15
 @dataclass(frozen=True, slots=True)
 class Said:
     """`signed`: a statement as its owner signed it (`routing.statement`, then 64 octets of signature), whoever told it.
-    age: s since its owner measured, the time that others had it included."""
+    age: s since its owner measured, the time that others had it included. On the wire the age in ms, in four octets
+    big-endian, comes first."""
 
     age: float
     signed: bytes
@@ -55,18 +58,6 @@ class RoutingState(Protocol):
 
     def gap(self) -> float:
         """What the device's own flow would save at today's prices (`routing.peer.Peer.gap`)."""
-
-
-class SaidType(spyne.ComplexModel):
-    """What the owner of some links says of them, as it was told on.
-
-    age: seconds since it was measured. statement: octets in the owner's form, signed by it (docs/wire.md).
-    """
-
-    __namespace__ = ROUTING
-    __type_name__ = "Said"
-    age = spyne.Double(ge=0, le=MAX_AGE, **_ONCE)
-    statement = spyne.ByteArray(**_ONCE)
 
 
 class Gradient(spyne.ComplexModel):
@@ -90,13 +81,11 @@ class RoutingService(spyne.Service):
 
     __service_name__ = "Routing"
 
-    @spyne.rpc(
-        SaidType.customize(min_occurs=1, max_occurs=MAX_SAID, nillable=False),  # type: ignore[attr-defined]
-        _args=("said",),
-    )
+    @spyne.rpc(spyne.ByteArray(min_occurs=1, max_occurs=MAX_SAID, nillable=False), _args=("said",))
     def Gradients(ctx: Any, said: Iterable[Any]) -> None:
         """A device tells on what owners say of their links, itself among them."""
-        call(ctx).state.heard([Said(one.age, b"".join(one.statement)) for one in said])
+        octets = [b"".join(one or ()) for one in said]
+        call(ctx).state.heard([Said(int.from_bytes(one[:_AGE]) / 1000, one[_AGE:]) for one in octets])
 
     @spyne.rpc(_returns=spyne.Array(Gradient))
     def GetGradients(ctx: Any) -> Any:
@@ -119,11 +108,15 @@ def name(link: Link) -> str:
 def gradients_element(said: Sequence[Said]) -> bytes:
     """The Gradients element of the routing WSDL, of at most `MAX_SAID` statements."""
     told = "".join(
-        f"<r:said><r:age>{min(one.age, MAX_AGE):.3f}</r:age>"
-        f"<r:statement>{b64encode(one.signed).decode()}</r:statement></r:said>"
+        f"<said>{b64encode(round(1000 * min(one.age, MAX_AGE)).to_bytes(_AGE) + one.signed).decode()}</said>"
         for one in said
     )
-    return f'<r:Gradients xmlns:r="{ROUTING}">{told}</r:Gradients>'.encode()
+    return f'<Gradients xmlns="{ROUTING}">{told}</Gradients>'.encode()
+
+
+def octets_of(signed: bytes) -> int:
+    """That a statement takes up in `gradients_element`."""
+    return len("<said></said>") + -(-(_AGE + len(signed)) // 3) * 4
 
 
 def routing_service(state: RoutingState, path: str = "/Routing") -> SpyneHosted:

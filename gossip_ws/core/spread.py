@@ -71,22 +71,26 @@ def plan(config: NodeConfig, table: PeerTable, choice: Choice, terms: Terms, hop
 
 
 def some_of_all(table: PeerTable, dice: Dice, scopes: tuple[str, ...], fanout: int) -> tuple[Peer, ...]:
-    """At most `fanout` peers that `scopes` concern, drawn without regard to how they stand to this device, but that a
-    relation weighs as the logarithm of its size: one parent among a hundred equals is met often enough to join areas,
-    and a hundred equals do not leave a single child out."""
-    groups = [list(peers) for kind in Relation if (peers := table.up(kind, scopes))]
-    weights = [log2(1 + len(peers)) for peers in groups]
-    chosen: list[Peer] = []
-    while groups and len(chosen) < fanout:
-        left = dice.random() * sum(weights)
-        at = 0
-        while at < len(groups) - 1 and left >= weights[at]:
-            left -= weights[at]
+    """At most `fanout` peers that `scopes` concern, at random: an equal and a child in any case, as what is news on one
+    side may be known to all on the other; then of all relations, each with the logarithm of its size as its weight. So
+    a parent, whom all its roster tells, is met often enough to join areas, and not by everybody at once."""
+    groups = {kind: list(peers) for kind in Relation if (peers := table.up(kind, scopes))}
+    chosen = [_one_of(dice, groups[kind]) for kind in (Relation.EQUAL, Relation.CHILD) if kind in groups][:fanout]
+    left = [peers for peers in groups.values() if peers]
+    weights = [log2(1 + len(peers)) for peers in left]
+    while left and len(chosen) < fanout:
+        at, past = 0, dice.random() * sum(weights)
+        while at < len(left) - 1 and past >= weights[at]:
+            past -= weights[at]
             at += 1
-        chosen.append(groups[at].pop(int(dice.random() * len(groups[at]))))
-        if not groups[at]:
-            del groups[at], weights[at]
+        chosen.append(_one_of(dice, left[at]))
+        if not left[at]:
+            del left[at], weights[at]
     return tuple(chosen)
+
+
+def _one_of(dice: Dice, peers: list[Peer]) -> Peer:
+    return peers.pop(int(dice.random() * len(peers)))
 
 
 def may_ask(table: PeerTable, kind: Relation, terms: Terms) -> bool:

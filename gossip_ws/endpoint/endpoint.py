@@ -96,6 +96,10 @@ class Endpoint:
     def own_towards(self, other: Address) -> Peer:
         return self.node.own_towards(other)
 
+    @property
+    def sent(self) -> int:
+        return self.counters["sent"]
+
     def register(self, peer: Peer, source: Address) -> float:
         lease, effects = self.node.register(peer, self._now(), source)
         self._carrier.carry_out(effects)

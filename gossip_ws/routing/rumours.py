@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 MORE: Final = 2
 """Messages in which a rumour is told beyond the ln n in which it reaches n nodes."""
+LEAST: Final = 2
+"""In which it is told whoever tells it back: who stands between two areas hears it from all of one."""
 
 
 @dataclass(slots=True)
@@ -41,11 +43,11 @@ class Rumours(Generic[T]):
 
     def is_news(self, statement: Statement) -> bool:
         """Is it an owner's, and later than what is held? Who brings what is held need not be told it: then it rests
-        one message sooner."""
+        one message sooner, but not before it was told in `LEAST`."""
         held = self._held.get(statement.owner)
         if held is None:
             return statement.owner in self._owners
-        if held.left and held.statement == statement:
+        if held.left and held.left <= self._tellings - LEAST and held.statement == statement:
             held.left -= 1
         return statement.seq > held.statement.seq
 

@@ -52,16 +52,31 @@ def test_who_gets_it_delivers_it_and_that_is_all(name):
     assert news.message.held == ()
 
 
-def test_a_relation_weighs_as_the_logarithm_of_its_size():
+def told_by(here, times):
+    counted = Counter()
+    for number in range(times):
+        (send,) = here.originate(one_hop(str(number)), NOW, delivered=True)
+        assert len(set(send.to)) == 3
+        counted.update(send.to)
+    return counted
+
+
+def test_an_equal_and_a_child_are_among_them_in_any_case():
     ssc = node("ssc1", *EQUALS, *CHILDREN, scopes=(HERE,), max_rate=10_000.0, max_burst=10_000)
-    told = Counter()
-    for number in range(400):
-        (send,) = ssc.originate(one_hop(str(number)), NOW, delivered=True)
-        told.update(send.to)
+    told = told_by(ssc, 400)
     below = sum(told[one.udp] for one in CHILDREN)
-    # log2 3 of log2 3 + log2 21: in proportion to their number it would be 0.09.
-    assert 0.2 < below / 1200 < 0.4
+    # One of three, and of the third what the logarithm of one child that is left makes of it.
+    assert 400 < below < 600
     assert all(told[one.udp] for one in EQUALS)
+
+
+def test_a_parent_is_met_often_and_not_always():
+    siblings = [peer(f"sm{number}", scope=HERE) for number in range(2, 22)]
+    meter = node("sm1", peer("ssc1", scope=HERE), *siblings, scopes=(HERE,), max_rate=10_000.0, max_burst=10_000)
+    told = told_by(meter, 400)
+    # Twice with log2 2 of log2 2 + log2 20.
+    assert 100 < told[address("ssc1")] < 200
+    assert all(told[one.udp] for one in siblings)
 
 
 def test_who_knows_nobody_sends_nothing():

@@ -36,17 +36,20 @@ class Ear:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.told: list[int] = []
+        self.sent = 1000
 
     def originate(self, action: str, body: bytes, wanted: Any) -> None:
-        assert (action, wanted.scopes, {one.fanout for one in wanted.budgets}) == (GRADIENTS, ("energy://t",), {3})
+        (fanout,) = {one.fanout for one in wanted.budgets}
+        assert (action, wanted.scopes) == (GRADIENTS, ("energy://t",))
         self.bodies.append(body)
+        self.told.append(fanout)
+        self.sent += fanout
 
     def said(self) -> list[tuple[float, bytes]]:
         """(age, statement) of the last message."""
-        return [
-            (float(one.findtext(qname(ROUTING, "age"))), b64decode(one.findtext(qname(ROUTING, "statement"))))
-            for one in etree.fromstring(self.bodies[-1])
-        ]
+        told = [b64decode(one.text or "") for one in etree.fromstring(self.bodies[-1]).iter(qname(ROUTING, "said"))]
+        return [(int.from_bytes(one[:4]) / 1000, one[4:]) for one in told]
 
 
 def statement(owner: int, seq: int = 1, load: float = 5.0) -> Statement:
@@ -60,7 +63,7 @@ def said(owner: int, seq: int = 1, age: float = 0.0, load: float = 5.0) -> Said:
 @pytest.fixture
 def heard() -> tuple[Hearsay, Clock, Ear]:
     clock = Clock()
-    hearsay = Hearsay(PUBLIC, 40, scope="energy://t", clock=clock, fanout=3)
+    hearsay = Hearsay(PUBLIC, 40, scope="energy://t", clock=clock, fanout=5)
     ear: Any = Ear()
     hearsay.gossip = ear
     return hearsay, clock, ear
@@ -120,12 +123,13 @@ def test_an_own_statement_is_told_until_others_tell_it_back(heard: Built) -> Non
     # A load that a single-precision number cannot hold comes back as another one.
     own = signed(statement(7, load=0.1), KEYS[7])
     hearsay.say(own)
-    hearsay.tell()
+    for _ in range(2):
+        hearsay.tell()
     assert ear.said() == [(0.0, own)]
     for _ in range(40):
         hearsay.heard([Said(1.0, own)])
     hearsay.tell()
-    assert len(ear.bodies) == 1
+    assert len(ear.bodies) == 2
 
 
 def test_a_message_fits_a_datagram_and_what_does_not_goes_with_the_next(heard: Built) -> None:
@@ -150,3 +154,21 @@ def test_what_everybody_must_have_is_told_no_more(heard: Built) -> None:
         hearsay.tell()
     # ln 40 and two more.
     assert len(ear.bodies) == 6
+
+
+def test_what_the_device_sends_otherwise_is_taken_off_but_half_is_left(heard: Built) -> None:
+    hearsay, _, ear = heard
+
+    def told(otherwise: int) -> int:
+        ear.sent += otherwise
+        hearsay.heard([said(3, seq=len(ear.told) + 1)])
+        hearsay.tell()
+        return ear.told[-1]
+
+    # Nothing is taken off for what was sent before the first tick, or put by for what was not sent.
+    assert [told(otherwise) for otherwise in (0, 0, 1, 0, 0)] == [5, 5, 4, 5, 5]
+    assert [told(otherwise) for otherwise in (2, 3, 2, 2)] == [3, 3, 3, 3]
+    total = ear.sent - 1000
+    assert total <= 5 * len(ear.told) + 3
+    # A burst is made up for, and not for long.
+    assert [told(otherwise) for otherwise in (500, 0, 0, 0, 0, 0)] == [3, 3, 3, 3, 3, 5]

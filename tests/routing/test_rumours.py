@@ -34,11 +34,15 @@ def test_it_is_told_ln_n_times_and_twice_more_and_then_rests() -> None:
 def test_who_tells_it_back_spares_a_message_but_not_who_tells_another() -> None:
     held = rumours()
     held.take(statement(1), "one")
+    # Told back before it was told: from one side only, perhaps.
+    for _ in range(9):
+        assert not held.is_news(statement(1))
+    assert [held.tell(10) for _ in range(2)] == [["one"], ["one"]]
     # Of the same number but not the same: whoever made that, it is no sign that somebody has this one.
     assert not held.is_news(statement(1, load=2.0))
-    for _ in range(3):
+    for _ in range(2):
         assert not held.is_news(statement(1))
-    assert [held.tell(10) for _ in range(3)] == [["one"], ["one"], []]
+    assert [held.tell(10) for _ in range(2)] == [["one"], []]
 
 
 def test_what_was_told_least_comes_first_then_what_has_changed_most() -> None:

@@ -73,6 +73,10 @@ class Registrar:
             raise receiver_fault("QuotaExceeded", "the table is full")
         return 60.0
 
+    @property
+    def sent(self) -> int:
+        return 0
+
     def forget(self, device: DeviceId) -> None:
         self.peers.forget(device)
 
