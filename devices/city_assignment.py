@@ -15,9 +15,9 @@ class Assignment:
     substations; `seed_address` is where the substations enrol; empty for the information system, which has `key_file`
     instead. `loss`: of each datagram that a device sends. `crash`: the share of the city that goes down on `crash`.
 
-    `prosumers`: how many meters route energy, and wake up every `tick` s in the mean, to send `fanout` envelopes. All who
-    tell sign messages with one key, in `energy_folder`, where each prosumer has another, by which it signs what it says
-    of its own links; `energy_keys` are their public halves, hexadecimal, by node.
+    `prosumers`: how many meters route energy, and wake up every `tick` s in the mean, to send `fanout` envelopes. All
+    who tell sign their messages with one key, in `energy_folder`, where each prosumer has another, by which it signs
+    what it says of its own links; `energy_keys` are their public halves, hexadecimal, by node.
 
     `balance`: meters agree, messages taking `round` s at most; what they need lies in `folder`.
     """

@@ -68,10 +68,11 @@ def key_file(folder: str, node: int | None = None) -> Folder:
 @dataclass(slots=True)
 class EnergyPhase:
     """How it stood after some ticks. `cost`, `lower_bound` and `max_utilisation` follow from the flows that the
-    prosumers hold themselves. `settled`: ticks after which the cost stayed within `SETTLED` of a bound of
-    what it can be, None if it did not; `told`: report messages that a device had sent until then. `envelopes`: that left
-    a device in a tick, of all kinds; `reports`: of these, with reports in them. `pulled_cost` and `pulled_gap`: summed over the grid by a pull, None where nobody was asked. `congested`: the ten links nearest to
-    their capacity by the same way: (link, load kb, capacity kb)."""
+    prosumers hold themselves. `settled`: ticks after which the cost stayed within `SETTLED` of a bound of what it can
+    be, None if it did not; `told`: report messages that a device had sent until then. `envelopes`: that left a device
+    in a tick, of all kinds; `reports`: of these, with reports in them. `pulled_cost` and `pulled_gap`: summed over the
+    grid by a pull, None where nobody was asked. `congested`: the ten links nearest to their capacity by the same way:
+    (link, load kb, capacity kb)."""
 
     what: str
     cost: float
