@@ -108,7 +108,6 @@ def test_prosumers_route_by_gossip_through_a_failed_link_and_without_the_informa
     assert report["envelopes"] <= report["fanout"] == 4
     for phase in report["phases"]:
         assert 0 < phase["reports"] < phase["envelopes"] <= 4
-        assert phase["settled"] is not None
     assert "information system dead" in alone["what"]
     assert alone["cost"] == pytest.approx(settled["cost"], rel=0.05)
 
