@@ -149,18 +149,17 @@ class Prices(Choice):
             self._reference = None
 
     def _next(self) -> Peer | None:
-        """Everybody once in an order by chance, then in another."""
-        while True:
-            if not self._due:
-                everybody = self._table.up(Relation.PARENT) + self._table.up(Relation.EQUAL)
-                self._ways = {peer.device: way for peer in everybody if (way := self._ways.get(peer.device))}
-                self._reference = None
-                self._due = self._dice.sample(everybody, len(everybody))
-            if not self._due:
-                return None
+        """Everybody once in an order by chance, then in another. None: there is nobody."""
+        if not self._due:
+            everybody = self._table.up(Relation.PARENT) + self._table.up(Relation.EQUAL)
+            self._ways = {peer.device: way for peer in everybody if (way := self._ways.get(peer.device))}
+            self._reference = None
+            self._due = self._dice.sample(everybody, len(everybody))
+        while self._due:
             peer = self._table.get(self._due.pop().device)
             if peer is not None and not self._table.is_down(peer.device):
                 return peer
+        return None
 
     # -- choosing ------------------------------------------------------------------------------
 

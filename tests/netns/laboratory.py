@@ -43,7 +43,7 @@ def why_not() -> str:
     """What is missing for a laboratory on this machine; empty when nothing is."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    missing = [name for name in ("ip", "nft", "setpriv") if shutil.which(name, path=_SYSTEM) is None]
+    missing = [name for name in ("ip", "nft", "setpriv", "tc") if shutil.which(name, path=_SYSTEM) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     try:
@@ -53,9 +53,10 @@ def why_not() -> str:
     try:
         laboratory.host("probe", Subnet.FAN, 1)
         laboratory.lose(10)
+        laboratory.limit(1_000)
         laboratory.cut()
     except (OSError, Refused) as error:
-        return f"no veth, bridge, forwarding or nftables in a namespace here: {error}"
+        return f"no veth, bridge, forwarding, nftables or token bucket in a namespace here: {error}"
     finally:
         laboratory.close()
     return ""
@@ -176,6 +177,17 @@ class Laboratory:
         listed = json.loads(self._switch.run("nft", "-j", "list", "table", "bridge", "loss"))["nftables"]
         found = {rule["comment"]: counter["packets"] for rule, counter in _counters(listed)}
         return found["lost"], found["passed"]
+
+    def limit(self, kbit: int) -> None:
+        """From now on the router carries so many kbit/s into each subnet; a second's worth waits, the rest is lost."""
+        for subnet in Subnet:
+            bucket = ("tbf", "rate", f"{kbit}kbit", "burst", "3000", "limit", f"{kbit * 125}")
+            self._router.run("tc", "qdisc", "replace", "dev", subnet.name, "root", *bucket)
+
+    @property
+    def switch(self) -> Space:
+        """Where every frame between two hosts passes; a host's port has its name, the router's `router-SUBNET`."""
+        return self._switch
 
     def cut(self) -> None:
         """Nothing crosses the router any more."""
