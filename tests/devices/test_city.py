@@ -124,7 +124,7 @@ def test_routing_that_cannot_be_is_bad_usage(arguments):
 
 def test_meters_balance_through_a_cut_a_killed_process_and_without_the_information_system():
     done = city("--meters", "20", "--balance", "--loss", "0.1", "--json")
-    # Where datagrams are lost a few watts may wait for reminders.
+    # Where datagrams are lost a phase may have a long tail: 85 s were seen.
     told, complaint = ended(done, within=400)
     report = json.loads(told)["balance"]
     assert done.returncode == 0, complaint + json.dumps(report)
