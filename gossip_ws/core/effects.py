@@ -87,7 +87,8 @@ class AskPeers:
     relation: Relation | None = None
 
 
-Effect = Send | SetTimer | Dropped | Invoke | Combine | Answer | Enrol | Leave | AskPeers
+Act = Send | SetTimer | Invoke | Combine | Answer | Enrol | Leave | AskPeers
+Effect = Act | Dropped
 
 
 @dataclass(frozen=True, slots=True)

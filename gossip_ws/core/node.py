@@ -181,10 +181,12 @@ class Node:
     def receive(self, message: Message, source: Address, now: Instant) -> list[Effect]:
         """One decoded, verified message from `source`."""
         if isinstance(message, Gossip):
-            sender = message.hop.sender
-            if sender in self._watched or (self._down and sender in self._down):
-                return [*self.membership.heard(sender, source, now), *self._gossip(message, source, now)]
-            return self._gossip(message, source, now)
+            content, hop = message
+            back = []
+            if (self._watched and hop.sender in self._watched) or (self._down and hop.sender in self._down):
+                back = self.membership.heard(hop.sender, source, now)
+            effects = self._again(content, hop) if content.id in self._seen_ids else self._gossip(message, source, now)
+            return [*back, *effects] if back else effects
         sender = message.sender
         # An Ack is a sign of life by its nonce only: helpers pass it on.
         if (sender in self._watched or sender in self._down) and not isinstance(message, Ack):
@@ -350,8 +352,6 @@ class Node:
 
     def _gossip(self, gossip: Gossip, source: Address, now: Instant) -> list[Effect]:
         content, hop = gossip.content, gossip.hop
-        if content.id in self._seen_ids:
-            return self._again(gossip)
         if content.id in self._requests:
             if self._from_peer(hop.sender, source):
                 return [Dropped("unknown sender"), *self._enrolment.stranger(now)]
@@ -387,13 +387,13 @@ class Node:
             return [*self._receipt_for(gossip, Standing.LATE), Dropped("superseded")]
         return [*self._receipt_for(gossip, Standing.TAKEN), *self._accept(content, hop, now)]
 
-    def _again(self, gossip: Gossip) -> list[Effect]:
+    def _again(self, content: Content, hop: Hop) -> list[Effect]:
         """Seen before: who waits for a receipt gets one, and who brought it learns that nobody needed it."""
-        if gossip.hop.receipt:
-            late = self._in_force.is_superseded(gossip.content)
-            return [*self._receipt_for(gossip, Standing.LATE if late else Standing.TAKEN), _DUPLICATE]
-        if gossip.content.terms.variant is _ADAPTIVE:
-            return [*self._push.duplicate(gossip), _DUPLICATE]
+        if hop.receipt:
+            late = self._in_force.is_superseded(content)
+            return [*self._receipt_for(Gossip(content, hop), Standing.LATE if late else Standing.TAKEN), _DUPLICATE]
+        if content.terms.variant is _ADAPTIVE:
+            return [*self._push.duplicate(hop), _DUPLICATE]
         return [_DUPLICATE]
 
     def _accept(self, content: Content, hop: Hop | None, now: Instant, *, delivered: bool = False) -> list[Effect]:

@@ -96,10 +96,10 @@ class Push:
                 effects: list[Effect] = [send(content, header, eager)] if eager else []
                 return [*effects, self._advert(content, lazy)] if lazy else effects
 
-    def duplicate(self, gossip: Gossip) -> list[Effect]:
+    def duplicate(self, hop: Hop) -> list[Effect]:
         """By the adaptive variant a payload came that was here already, and of which no receipt is due: its link is
         not needed for payloads."""
-        peer = self._table.get(gossip.hop.sender)
+        peer = self._table.get(hop.sender)
         if peer is None:
             return []
         self._overlay.prune(peer.device)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gossip_ws.core.effects import (
+    Act,
     Answer,
     AskAgain,
     AskPeers,
@@ -133,18 +134,19 @@ class Carrier:
             while True:
                 self._behind = 0.0
                 for effect in effects:
-                    self._do(effect)
+                    # Most of what comes in a storm is here already.
+                    if isinstance(effect, Dropped):
+                        self._counters[effect.reason] += 1
+                    else:
+                        self._do(effect)
                 if not self._work:
                     break
                 effects = self._work.popleft()
         finally:
             self._working = False
 
-    def _do(self, effect: Effect) -> None:
+    def _do(self, effect: Act) -> None:
         match effect:
-            # Most of what comes in a storm is here already.
-            case Dropped():
-                self._counters[effect.reason] += 1
             case Send():
                 self._send(effect)
             case SetTimer():

@@ -7,6 +7,7 @@ completion. Everything runs on one thread, in the order of arrival.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from gossip_ws.core.account import Known
 from gossip_ws.core.effects import (
@@ -51,6 +52,12 @@ MAX_ASKING = 8
 Told = Callable[[GossipId | Fault], None]
 """Told of a one-way message that was to start here: its id once it is on its way, or why it was refused and went
 nowhere."""
+
+
+@lru_cache(maxsize=2)
+def _framed(action: str, body: bytes) -> Frame:
+    """What came by gossip, as the hosted service takes it. A process with many devices frames it once for all."""
+    return build(Addressing(action=action), body)
 
 
 class Endpoint:
@@ -336,7 +343,7 @@ class Endpoint:
         self._carrier.carry_out(effects)
 
     def _deliver(self, operation: Operation, body: bytes, issuer: str, done: Callable[[Outcome], None]) -> None:
-        self.invoke(operation, build(Addressing(action=operation.action), body), issuer, done)
+        self.invoke(operation, _framed(operation.action, body), issuer, done)
 
     def _is_attested(self, alive: Alive) -> bool:
         """By the key that its subject registered with. Who has none is told by its address, which the node knows."""

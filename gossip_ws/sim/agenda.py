@@ -1,4 +1,4 @@
-"""What is due in a simulation, in order of time. It refuses to know what is due, and whose it is."""
+"""What is due in a simulation, in order of time. It refuses to know what that is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 _PER_SECOND: Final = 1_000
 """Slots in a second: a frame travels for some milliseconds, so that few things come into the slot at hand."""
 
-Due = tuple[float, int, str, int, Callable[..., None], tuple[Any, ...]]
+Due = tuple[float, int, Callable[..., None], tuple[Any, ...]]
 """When (s), its number, and what was put in. Of two at once the one that was put in first comes first."""
 
 
@@ -29,9 +29,9 @@ class Agenda:
         self._slot = -1
         self._now: list[Due] = []
 
-    def put(self, time: float, owner: str, boot: int, callback: Callable[..., None], *arguments: Any) -> None:
+    def put(self, time: float, callback: Callable[..., None], *arguments: Any) -> None:
         self._count += 1
-        due = (time, self._count, owner, boot, callback, arguments)
+        due = (time, self._count, callback, arguments)
         slot = floor(time * _PER_SECOND)
         if slot <= self._slot:
             heapq.heappush(self._now, due)

@@ -27,7 +27,6 @@ MAX_DATAGRAM: Final = 65_507
 MAX_POSTED: Final = 65_536
 """Octets; as on real sockets."""
 _CLIENT_PORT = 49_152
-_ANY_BOOT: Final = -1
 _tuple: Final = tuple.__new__
 """As in `ports.datagram`."""
 
@@ -132,9 +131,9 @@ class World:
             for _ in range(2 if weather.twice and self.dice.random() < weather.twice else 1):
                 self._squeeze(ahead, frame, source, to)
             return
-        self._agenda.put(self._arrival(weather), to.host, _ANY_BOOT, self._arrive, frame, source, to)
+        self._agenda.put(self._arrival(weather), self._arrive, frame, source, to)
         if weather.twice and self.dice.random() < weather.twice:
-            self._agenda.put(self._arrival(weather), to.host, _ANY_BOOT, self._arrive, frame, source, to)
+            self._agenda.put(self._arrival(weather), self._arrive, frame, source, to)
 
     def multicast(self, frame: Frame, source: Address) -> None:
         """To whoever listens to the group, `heard`: simulated devices find one another by seeds."""
@@ -171,7 +170,7 @@ class World:
 
     def call_later(self, delay: float, callback: Callable[[], None], *, owner: str) -> None:
         """`owner`: the host whose crash takes the callback with it, even if it restarts before it is due."""
-        self._agenda.put(self.time + delay, owner, self._boots[owner], callback)
+        self._agenda.put(self.time + delay, self._expire, owner, self._boots[owner], callback)
 
     def step(self) -> bool:
         """Let the next thing happen; False when nothing is due ever again."""
@@ -200,24 +199,27 @@ class World:
     # -- small steps ---------------------------------------------------------------------------
 
     def _happen(self, due: Due) -> None:
-        self.time, _, owner, boot, callback, arguments = due
-        # What travels finds out for itself whether anybody is there.
-        if boot == _ANY_BOOT or (owner in self.hosts and boot == self._boots[owner]):
-            callback(*arguments)
+        self.time, _, callback, arguments = due
+        callback(*arguments)
+
+    def _expire(self, owner: str, boot: int, callback: Callable[[], None]) -> None:
+        """A timer of the host, if it is still up and has not been down since."""
+        if owner in self.hosts and boot == self._boots[owner]:
+            callback()
 
     def _pass(self, request: Request, respond: Respond, to: Address) -> None:
         """A posted frame on its way: it finds whoever is at the host when it arrives."""
-        self._agenda.put(self.time + self._delay(), to.host, _ANY_BOOT, self._hand, to.host, request, respond)
+        self._agenda.put(self.time + self._delay(), self._hand, to.host, request, respond)
 
     def _squeeze(self, ahead: Sequence[Bottleneck], frame: Frame, source: Address, to: Address) -> None:
         """A datagram has come to the next bottleneck of its way, or is through them all."""
         if not ahead:
-            self._agenda.put(self._arrival(self.weather), to.host, _ANY_BOOT, self._arrive, frame, source, to)
+            self._agenda.put(self._arrival(self.weather), self._arrive, frame, source, to)
             return
         takes = ahead[0].take(len(frame), self.time)
         if takes is not None:
             due = self.time + takes
-            self._agenda.put(due, to.host, _ANY_BOOT, self._squeeze, ahead[1:], frame, source, to)
+            self._agenda.put(due, self._squeeze, ahead[1:], frame, source, to)
 
     def _arrive(self, frame: Frame, source: Address, to: Address) -> None:
         """A datagram is there: it finds whoever is at the host by now."""
