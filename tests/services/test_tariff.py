@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -149,7 +148,7 @@ def test_a_ninth_issuer_is_refused_rather_than_one_forgotten(ask: Any) -> None:
 def test_after_its_end_a_device_that_slept_through_a_thousand_versions_catches_up(ask: Any, now: Instant) -> None:
     service = tariff_service(TariffStore())
     assert ask(service, "SetTariff", tariff(1)) == DONE
-    later = replace(now, wall=now.wall + DAY)
+    later = now._replace(wall=now.wall + DAY)
     far = tariff(5000, end="2026-12-31T00:00:00Z")
     assert subcode(ask(service, "SetTariff", far)) == (FaultCode.SENDER, "VersionJump")
     assert ask(service, "SetTariff", far, now=later) == DONE
