@@ -59,6 +59,11 @@ class Router:
         self._clock = clock
         self._dice = dice
         self._left: dict[Path, int] = {}
+        # A report takes the logarithm of the nodes, in ticks, to come to all of them. If everybody moved in every tick,
+        # all would move several times before anybody saw it, and swing. So a node leaves its flows as they are for up
+        # to so many ticks before it moves them again; up to five of them in seed 001, table 2.
+        self._most_wait = len({end for link in capacity for end in link}).bit_length()
+        self._wait = 0
         self._stopped = False
         self.counters = hearsay.counters
 
@@ -82,7 +87,9 @@ class Router:
                 self._speaker.surpass(statement.seq)
                 continue
             for report in statement.reports(at):
-                self._peer.receive(report)
+                if self._peer.receive(report) and not report.capacity and report.link in self._peer.loads:
+                    # What goes over a link that has failed is lost: that cannot wait.
+                    self._wait = 0
 
     def links(self) -> Sequence[tuple[Link, float, float]]:
         return [(link, self._plane.capacity[link], self._plane.load(link)) for link in self._own]
@@ -107,7 +114,11 @@ class Router:
         self._measure()
         self._hearsay.tell()
         before = set(self._peer.flows)
-        self._peer.step(self._clock.now().monotonic)
+        if self._wait:
+            self._wait -= 1
+        else:
+            self._peer.step(self._clock.now().monotonic)
+            self._wait = int((self._most_wait + 1) * self._dice.random())
         flows = self._peer.flows
         self._left = {path: times for path, times in self._left.items() if path not in flows}
         self._left |= {path: FAREWELLS for path in before - set(flows)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from base64 import b64decode
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -88,7 +89,11 @@ def read(body: bytes) -> list[Said]:
 class Air:
     """A Gossip for each device: what one originates, as many others hear as it asks for, each with a probability."""
 
-    def __init__(self, dice: Random, loss: float = 0.0) -> None:
+    def __init__(
+        self, dice: Random, loss: float = 0.0, later: Callable[[Callable[[], None]], None] | None = None
+    ) -> None:
+        """later: calls what it is given some time later; without, all is heard at once."""
+        self._later = later
         self.devices: list[Router | Relay] = []
         self.sent = 0
         self.said: list[Said] = []
@@ -111,7 +116,10 @@ class Air:
         for other in self._dice.sample(others, min(fanout, len(others))):
             self.sent += 1
             if self._dice.random() >= self._loss:
-                other.heard(said)
+                if self._later is not None:
+                    self._later(partial(other.heard, said))
+                else:
+                    other.heard(said)
 
 
 class _Port:
@@ -127,14 +135,17 @@ class _Port:
         self._air.originate(self._device, body, wanted.budgets[0].fanout)
 
 
-KEYS = [PrivateKey.generate() for _ in range(12)]
+KEYS = [PrivateKey.generate() for _ in range(16)]
 
 
-def built(nodes: int, loss: float, clock: Clock, relays: int = 1) -> tuple[Any, Wires, Air]:
-    dice = Random(5)
+def built(
+    nodes: int, loss: float, clock: Clock, relays: int = 1, lag: float = 0.0, seed: int = 5
+) -> tuple[Any, Wires, Air]:
+    """lag: ticks that a message takes at most."""
+    dice = Random(seed)
     instance = overlay(nodes, Pattern.ALL_TO_ALL, dice)
     wires = Wires(dict(instance.capacity))
-    air = Air(dice, loss)
+    air = Air(dice, loss, (lambda hear: clock.call_later(lag * dice.random(), hear)) if lag else None)
     public = {node: KEYS[node].public for node in range(nodes)}
     for node in range(nodes + relays):
         own = Skewed(clock, 1000.0 * (nodes - node))
@@ -235,3 +246,21 @@ def test_a_path_that_is_left_is_told_to_carry_nothing() -> None:
     flows = {path: kb for router in air.routers for path, kb in router.flows.items()}
     assert {path: kb for path, kb in wires.flows.items() if kb} == flows
     assert len(wires.flows) > len(flows) >= len(instance.commodities)
+
+
+def test_with_late_reports_they_do_not_swing() -> None:
+    """Sixteen that all moved in every tick, on what they heard one to three ticks late, would fill links in turn."""
+    clock = Clock()
+    instance, wires, air = built(16, 0.17, clock, lag=1.5, seed=13)
+    costs, fullest = [], []
+    for tick in range(20, 46):
+        clock.run(float(tick))
+        stands = certify(
+            instance,
+            wires.capacity,
+            load_of({path: kb for router in air.routers for path, kb in router.flows.items()}),
+        )
+        costs.append(stands.cost)
+        fullest.append(stands.max_utilisation)
+    assert max(fullest) < 0.9
+    assert max(costs) < 1.05 * min(costs)
