@@ -24,6 +24,7 @@ from gossip_ws.grid.offers import offers
 from gossip_ws.grid.population import Population, choose, device_id, load
 from gossip_ws.grid.profiles import Jitter
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.services.balancing import Residual
 
 DAY: Final = "2016-04-18"
 """In spring roofs give enough for something to be left, and not for all."""
@@ -99,27 +100,22 @@ def draw(city: Population, day: str, seed: int, round_: float = ROUND) -> Balanc
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What the meters of an area say together by a pull, W by hour: what they offered and asked for, what they have
-    sold and bought, of that with meters of other areas, and what is left. contributors: how many of them say so."""
+    """What the meters of an area say together by a pull. contributors: how many of them say so."""
 
     contributors: int
-    could: Vector
-    wanted: Vector
-    sold: Vector
-    bought: Vector
-    sold_beyond: Vector
-    bought_beyond: Vector
-    gives: Vector
-    needs: Vector
+    residual: Residual
 
     def agrees(self, found: Exchange) -> bool:
         """Is it, watt by watt, what the ledgers say?"""
-        return (
-            (self.could, self.wanted) == (found.given, found.needed)
-            and self.sold == plus(found.within, found.sold)
-            and self.bought == plus(found.within, found.bought)
-            and (self.sold_beyond, self.bought_beyond) == (found.sold, found.bought)
-            and (self.gives, self.needs) == (found.left_given, found.left_needed)
+        return self.residual == Residual(
+            could=found.given,
+            wanted=found.needed,
+            sold=plus(found.within, found.sold),
+            bought=plus(found.within, found.bought),
+            sold_beyond=found.sold,
+            bought_beyond=found.bought,
+            gives=found.left_given,
+            needs=found.left_needed,
         )
 
 
@@ -224,7 +220,7 @@ def broken(
     cluster claims to have left.
     """
     claimed: dict[int, dict[str, Vector]] = {}
-    pulled = [area.pulled for area in areas if area.pulled is not None]
+    pulled = [area.pulled.residual for area in areas if area.pulled is not None]
     if areas and len(pulled) == len(areas):
         periods = plan.instance.periods
         offered = total((minus(one.could, one.wanted) for one in pulled), periods)

@@ -32,6 +32,7 @@ from gossip_ws.devices.city_balance import (
 )
 from gossip_ws.devices.city_balancers import ledgers, sent
 from gossip_ws.devices.host import role_type
+from gossip_ws.services.balancing import Residual
 
 LIMIT: Final = 400
 """Rounds that are waited for until nothing is left to do."""
@@ -210,4 +211,4 @@ def pull(client: GossipClient, area: str, meters: int, day: int) -> Pulled:
             break
     rows: Sequence[Any] = answer.value or ()
     sums = [tuple(int(watts) for watts in getattr(rows[0], name)) if rows else () for name in _NAMES]
-    return Pulled(answer.report.contributors if answer.report is not None else 0, *sums)
+    return Pulled(answer.report.contributors if answer.report is not None else 0, Residual(*sums))

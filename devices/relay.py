@@ -28,7 +28,7 @@ class Bystander:
 
 
 class Relay(Bystander):
-    """Tells on once every `tick` s in the mean."""
+    """Takes its turn once every `tick` s in the mean, at moments of its own: tells on what it heard."""
 
     def __init__(self, hearsay: Hearsay, tick: float, clock: Clock, dice: Dice) -> None:
         self._hearsay = hearsay
@@ -44,6 +44,7 @@ class Relay(Bystander):
         return routing_service(self)
 
     def start(self) -> None:
+        """Take the first turn within a tick."""
         self._clock.call_later(self._dice.uniform(0.0, self._tick), self._wake)
 
     def stop(self) -> None:
@@ -55,5 +56,8 @@ class Relay(Bystander):
     def _wake(self) -> None:
         if self._stopped:
             return
-        self._hearsay.tell()
+        self._turn()
         self._clock.call_later(self._tick * self._dice.uniform(0.5, 1.5), self._wake)
+
+    def _turn(self) -> None:
+        self._hearsay.tell()

@@ -11,22 +11,24 @@ from typing import Final
 
 from gossip_ws.devices.energy import EnergyPlane
 from gossip_ws.devices.hearsay import Hearsay, signed
+from gossip_ws.devices.relay import Relay
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.errors import LocalError
-from gossip_ws.ports import Clock, Gossip, HostedService
+from gossip_ws.ports import Clock
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import MOST_KB
 from gossip_ws.routing.peer import Peer
 from gossip_ws.routing.statement import MOST_LINKS, LinkState, Speaker
 from gossip_ws.security.keys import PrivateKey
-from gossip_ws.services.routing import Said, routing_service
+from gossip_ws.services.routing import Said
 
 FAREWELLS: Final = 3
 """Times that a path is told to carry nothing more: the message may be lost."""
 
 
-class Router:
-    """One node. `hearsay`: what it hears of others' links, and tells. `key`: signs what it says of its own."""
+class Router(Relay):
+    """One node, which tells on what it heard as others do. `hearsay`: what it hears of others' links, and tells. `key`:
+    signs what it says of its own."""
 
     def __init__(
         self,
@@ -41,10 +43,11 @@ class Router:
         clock: Clock,
         dice: Dice,
     ) -> None:
-        """capacity: kb of every link. demands: kb for each target. tick: mean s between two wake-ups.
+        """capacity: kb of every link. demands: kb for each target. tick: mean s between two turns.
 
         Raises LocalError: more than `MOST_LINKS` of its own.
         """
+        super().__init__(hearsay, tick, clock, dice)
         self._node = node
         self._peer = Peer(node, capacity, demands)
         self._own = sorted(link for link in capacity if link[0] == node)
@@ -53,31 +56,13 @@ class Router:
         # Above all that it said before it was started anew, if its clock has not gone back.
         self._speaker = Speaker(node, int(1000 * clock.now().wall))
         self._plane = plane
-        self._hearsay = hearsay
         self._key = key
-        self._tick = tick
-        self._clock = clock
-        self._dice = dice
         self._left: dict[Path, int] = {}
         # A report takes the logarithm of the nodes, in ticks, to come to all of them. If everybody moved in every tick,
         # all would move several times before anybody saw it, and swing. So a node leaves its flows as they are for up
         # to so many ticks before it moves them again; up to five of them in seed 001, table 2.
         self._most_wait = len({end for link in capacity for end in link}).bit_length()
         self._wait = 0
-        self._stopped = False
-        self.counters = hearsay.counters
-
-    def service(self, gossip: Gossip) -> HostedService:
-        """The device's Routing service: what `Host` is given to make."""
-        self._hearsay.gossip = gossip
-        return routing_service(self)
-
-    def start(self) -> None:
-        """Wake up for the first time within a tick."""
-        self._clock.call_later(self._dice.uniform(0.0, self._tick), self._wake)
-
-    def stop(self) -> None:
-        self._stopped = True
 
     # -- services.routing.RoutingState ---------------------------------------------------------
 
@@ -108,11 +93,9 @@ class Router:
         """An own link carries so many kb from now on; 0: it has failed."""
         self._plane.capacity[link] = capacity
 
-    def _wake(self) -> None:
-        if self._stopped:
-            return
+    def _turn(self) -> None:
         self._measure()
-        self._hearsay.tell()
+        super()._turn()
         before = set(self._peer.flows)
         if self._wait:
             self._wait -= 1
@@ -129,7 +112,6 @@ class Router:
             self._left[path] -= 1
             if not self._left[path]:
                 del self._left[path]
-        self._clock.call_later(self._tick * self._dice.uniform(0.5, 1.5), self._wake)
 
     def _measure(self) -> None:
         """The own links; what has changed is said."""

@@ -13,10 +13,13 @@ from uuid import UUID
 
 from lxml import etree
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "consensus"))
+from grids import grid
+
 from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.clusters import Hierarchy, build
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.instance import Device, Feeder, Instance
+from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Log
 from gossip_ws.consensus.trust import Roll, Sealed
 from gossip_ws.core.messages import Tally
@@ -41,7 +44,6 @@ from gossip_ws.services.metering import Measured
 DEADLINE = 60.0
 QUIET = {"pull_period": 86_400.0, "lease": 86_400.0, "peers_max_age": 86_400.0, "view_scopes": ()}
 PACE = Pace(round=0.08)
-FEEDER = 8
 
 
 def device_id(number: int) -> str:
@@ -49,19 +51,13 @@ def device_id(number: int) -> str:
 
 
 def drawn(devices: int, seed: int, periods: int = 2, *, area: int = 8, watts: int = 3000) -> Instance:
-    """Areas of so many devices, on feeders of 8 one after the other; each gives or needs up to `watts` by chance."""
-    dice = Random(f"neighbours/{seed}")
-    parent, micro_ohm, found = [0], [0], []
-    for number in range(devices):
-        if number % area == 0:
-            parent.append(0)
-            micro_ohm.append(dice.randrange(100, 1000))
-            busbar = len(parent) - 1
-        parent.append(busbar if number % area % FEEDER == 0 else len(parent) - 1)
-        micro_ohm.append(dice.randrange(10, 100))
-        offer = tuple(dice.randrange(-watts, watts + 1) for _ in range(periods))
-        found.append(Device(device_id(1000 + number), len(parent) - 1, offer, f"grid://town/{number // area}"))
-    return Instance(Feeder(tuple(parent), tuple(micro_ohm)), tuple(found), periods)
+    """Areas of so many devices on feeders of 8, named as devices are; each gives or needs up to `watts` by chance."""
+    made: Instance = grid(devices, seed, periods, area=area, watts=watts, feeder=8, named=_named)
+    return made
+
+
+def _named(number: int, area: int) -> tuple[str, str]:
+    return device_id(1000 + number), f"grid://town/{area}"
 
 
 class Bystander:

@@ -32,6 +32,7 @@ from gossip_ws.devices.city_balance import (
 )
 from gossip_ws.devices.city_balance_table import lines
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.services.balancing import Residual
 
 GRID = "1-MVLV-rural-all-2-sw"
 SMALL = "1-LV-rural1--2-sw"
@@ -53,14 +54,16 @@ def told(plan, logs):
         one = here.exchange
         found[here.area] = Pulled(
             here.meters,
-            one.given,
-            one.needed,
-            plus(one.within, one.sold),
-            plus(one.within, one.bought),
-            one.sold,
-            one.bought,
-            one.left_given,
-            one.left_needed,
+            Residual(
+                one.given,
+                one.needed,
+                plus(one.within, one.sold),
+                plus(one.within, one.bought),
+                one.sold,
+                one.bought,
+                one.left_given,
+                one.left_needed,
+            ),
         )
     return found
 
@@ -108,13 +111,14 @@ def commits(logs):
     return [record for log in logs.values() for record in log if record.kind is Kind.COMMITTED]
 
 
-@pytest.mark.parametrize("name", [name for name in Pulled.__slots__ if name != "contributors"])
+@pytest.mark.parametrize("name", Residual.__slots__)
 def test_one_watt_more_than_the_ledgers_say_is_seen(name):
     plan, trace = drawn()
     pulled = told(plan, trace.logs)
     area = next(iter(pulled))
-    watts = getattr(pulled[area], name)
-    pulled[area] = replace(pulled[area], **{name: (watts[0] + 1, *watts[1:])})
+    right = pulled[area]
+    watts = getattr(right.residual, name)
+    pulled[area] = replace(right, residual=replace(right.residual, **{name: (watts[0] + 1, *watts[1:])}))
     wrong = phase(plan, trace.logs, pulled)
     assert not wrong.is_good
     assert [one.area for one in wrong.areas if not one.is_good] == [area]

@@ -44,6 +44,7 @@ def done(*arguments):
 
 
 def eventually(holds, what):
+    """What `holds` gives, once that is something. Asks again and again: it is another process that makes it so."""
     end = time.monotonic() + DEADLINE
     while not (found := holds()):
         assert time.monotonic() < end, what

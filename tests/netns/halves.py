@@ -173,7 +173,8 @@ class Halves:
         return self._version
 
     def reached(self, version: int, within: float = 5.0) -> bool:
-        """Was everybody but the entry handed it in time?"""
+        """Was everybody but the entry handed it in time? Asks again and again: other processes send it, another thread
+        hears it."""
         assert self.ear is not None
         until = time.monotonic() + within
         while self.ear.heard.last(version, self.hosts) == inf and time.monotonic() < until:
@@ -182,7 +183,7 @@ class Halves:
 
     def stream(self, messages: int, each: float = PAUSE) -> tuple[float, list[float]]:
         """Pushes one after the other, `each` s. Copies that crossed between the halves, a message, and the seconds that
-        each took to everybody."""
+        each took to everybody. Sleeps between two: how often they come is what loads the links."""
         assert self.ear is not None
         pushed = []
         for _ in range(messages):
