@@ -47,6 +47,19 @@ def test_a_thousand_devices_are_reached_as_often_and_at_the_same_cost(variant, r
 
 
 @pytest.mark.parametrize("variant", BOTH)
+def test_ten_thousand_devices_are_reached_as_often(variant):
+    """A tenth of them off. Of (2) so many repetitions as have as many devices as those at 1,000."""
+    trial = Trial(10_000, 8, 40, 0.1, 0.1, variant)
+    repeat = 2 if variant in PUSHES else 1
+    core, drawn = worlds.run(trial, repeat, 2, known=50, in_step=True), engine.run(trial, MANY // 10, 2)
+    assert agree(core.coverage, drawn.coverage)
+    if variant is Variant.PUSH_PULL:
+        assert 0.96 < core.envelopes.mean() / drawn.envelopes.mean() < 1
+    else:
+        assert agree(core.envelopes, drawn.envelopes)
+
+
+@pytest.mark.parametrize("variant", BOTH)
 def test_who_is_off_costs_the_same(variant):
     # With a smaller fanout one push in a hundred dies at once, and a few runs say nothing of its mean.
     core, drawn = both(Trial(200, 7, 40, 0.2, 0.2, variant), 8)
