@@ -47,6 +47,7 @@ from gossip_ws.consensus.messages import (
     Seek,
     Shown,
     Supply,
+    arranged,
     movables,
     schedules,
 )
@@ -122,6 +123,8 @@ class Member:
         """A message has arrived. sealed: as it was signed, where messages are."""
         if any(len(vector) != len(self.party.book.offer) for vector in schedules(message)):
             return [Dropped("no schedule")]
+        if any(min(vector) < 0 for vector in arranged(message)):
+            return [Dropped("less than nothing")]
         if not all(map(is_sound, movables(message))):
             return [Dropped("nothing that can be moved")]
         if not is_in_place(self._hierarchy, message, sender) and not self.party.is_owed(message, sender):

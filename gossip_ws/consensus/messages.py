@@ -265,6 +265,16 @@ def schedules(message: Message) -> tuple[Vector, ...]:
             return ()
 
 
+def arranged(message: Message) -> tuple[Vector, ...]:
+    """Of these the schedules that say how much somebody is to give: who gave less than nothing of one proposal would
+    have that much more for the next."""
+    match message:
+        case Seek() | Found() | Supply():
+            return schedules(message)
+        case _:
+            return ()
+
+
 def movables(message: Message) -> tuple[Movable, ...]:
     """All that a message says can be moved, to be looked at in the same way."""
     match message:

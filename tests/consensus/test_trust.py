@@ -19,6 +19,7 @@ from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import (
     NEVER,
+    Accept,
     Announce,
     Board,
     Confirm,
@@ -26,6 +27,7 @@ from gossip_ws.consensus.messages import (
     Line,
     Propose,
     Report,
+    Seek,
     Supply,
     Target,
 )
@@ -116,6 +118,32 @@ def test_an_announcement_counts_once_and_from_the_own_nano_grid_alone():
 
 def test_a_schedule_of_the_wrong_length_is_dropped():
     assert member("d8").receive(Announce(0, 2, (5, 5), NEVER), "d9", NOW) == [Dropped("no schedule")]
+
+
+def test_who_is_told_to_give_less_than_nothing_does_not_give_more_than_it_has_then():
+    one = member("d8")
+    supply = [
+        Supply(number, "d8", 0, (Target(to, to, (watts,)),), 1)
+        for number, to, watts in ((1, "d9", -900), (2, "d10", 900))
+    ]
+    said = [
+        effect.message for message in supply for effect in one.receive(message, "d9", NOW) if isinstance(effect, Tell)
+    ]
+    for proposal in [message for message in said if isinstance(message, Propose)]:
+        one.receive(Accept(proposal.agreement, proposal.watts, 2), "d10", NOW)
+    assert max(one.party.book.given) <= 5
+
+
+@pytest.mark.parametrize(
+    ("message", "sender"),
+    [
+        (Seek(1, "d8", 0, (-1,), 1), "d9"),
+        (Found(1, (Target("d9", "d9", (1,)), Target("d10", "d10", (-1,)))), "d9"),
+        (Supply(1, "d8", 0, (Target("d9", "d9", (-1,)),), 1), "d9"),
+    ],
+)
+def test_nobody_asks_for_less_than_nothing(message, sender):
+    assert member("d8").receive(message, sender, NOW) == [Dropped("less than nothing")]
 
 
 def test_a_board_that_says_more_of_a_member_than_it_has_reported_is_not_followed():
