@@ -24,11 +24,11 @@ from gossip_ws.devices.city_balancers import prepare
 from gossip_ws.devices.city_energy import Trial
 from gossip_ws.devices.city_process import CityError, CityProcess
 from gossip_ws.devices.city_routing import EnergyReport, draw, key_file
-from gossip_ws.devices.hearsay import FANOUT
 from gossip_ws.devices.legacy import LegacyClient, Pulled
 from gossip_ws.grid.faults import Fate, contributions
 from gossip_ws.grid.population import Population, choose, load
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.routing.rumours import FANOUT
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.security.passwords import PasswordHash
 

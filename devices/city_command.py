@@ -17,8 +17,8 @@ from gossip_ws.devices.city_balance import ROUND
 from gossip_ws.devices.city_balance_table import lines as balance_lines
 from gossip_ws.devices.city_process import CityError
 from gossip_ws.devices.city_routing import EnergyReport
-from gossip_ws.devices.hearsay import FANOUT
 from gossip_ws.kernel.errors import LocalError
+from gossip_ws.routing.rumours import FANOUT
 
 
 @click.command(

@@ -16,7 +16,8 @@ from gossip_ws.routing.certificate import feasible
 from gossip_ws.routing.instance import MOST_OCTETS, Instance, Kind, parse
 from gossip_ws.routing.method import Reports
 from gossip_ws.routing.peer import Start
-from gossip_ws.routing.run import Algorithm, Change, Outcome, Point, Terms, run
+from gossip_ws.routing.rumours import FANOUT
+from gossip_ws.routing.run import ASYNC_MAX, Algorithm, Change, Outcome, Point, Terms, run
 
 _BAD_ANSWER = 1
 _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
@@ -31,7 +32,11 @@ _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
     show_default=True,
     help="Who moves the flows, and how.",
 )
-@click.option("--async-max", type=int, default=5, show_default=True, help="Most ticks that a node waits; 0: none do.")
+@click.option(
+    "--async-max",
+    type=int,
+    help=f"Most ticks that a node waits; 0: none do.  [default: {ASYNC_MAX}; by gossip log2 of the nodes]",
+)
 @click.option("--loss", type=float, default=0.1, show_default=True, help="Probability that a signal is lost.")
 @click.option("--ticks", type=int, default=100, show_default=True, help="How long to run.")
 @click.option(
@@ -44,10 +49,11 @@ _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
 @click.option(
     "--reports",
     type=click.Choice([one.value for one in Reports]),
-    default=Reports.PULL.value,
+    default=Reports.ASK.value,
     show_default=True,
-    help="DAP's nodes ask when they wake, or tell.",
+    help="DAP's nodes ask when they wake, or tell; gossip: as devices do.",
 )
+@click.option("--fanout", type=int, default=FANOUT, show_default=True, help="By gossip: others told in a tick.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the waits and the losses.")
 @click.option("--fail", "fails", multiple=True, metavar="U-V@TICK", help="The link from U to V fails at this tick.")
 @click.option(
@@ -57,11 +63,12 @@ _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
 def route(
     instance: Path,
     algorithm: str,
-    async_max: int,
+    async_max: int | None,
     loss: float,
     ticks: int,
     start: str,
     reports: str,
+    fanout: int,
     seed: int,
     fails: tuple[str, ...],
     changes: tuple[str, ...],
@@ -81,6 +88,7 @@ def route(
         Start(start),
         tuple([_change(one, "--fail") for one in fails] + [_change(one, "--change") for one in changes]),
         Reports(reports),
+        fanout,
     )
     problem = _read(instance)
     progress = Progress()
@@ -137,6 +145,7 @@ def _object(problem: Instance, terms: Terms, seed: int, outcome: Outcome) -> dic
         "infeasible": last.certificate.infeasible,
         "overload": last.certificate.overload,
         "imbalance": last.imbalance,
+        "messages": outcome.messages,
     }
     if problem.kind is Kind.LP:
         told["bandwidth_cost"] = last.certificate.cost
@@ -164,6 +173,7 @@ def _say(problem: Instance, outcome: Outcome) -> None:
     share = worth.gap / worth.cost if worth.cost else 0.0
     click.echo(f"{'gap':16}{worth.gap:.4g} ({share:.2%}): no routing costs less than {worth.lower_bound:.4f}")
     click.echo(f"{'utilisation':16}{worth.max_utilisation:.1%} on the fullest link")
+    click.echo(f"{'messages':16}{outcome.messages:.2f} reports a node and tick")
     if last.imbalance > 1e-9 * problem.demand:
         click.echo(f"{'imbalance':16}{last.imbalance:.4g} kb of {problem.demand:.4g} missing or too much")
     if worth.infeasible:

@@ -15,17 +15,12 @@ from gossip_ws.kernel.errors import GossipError
 from gossip_ws.kernel.names import ROUTING
 from gossip_ws.kernel.terms import Budget, Tier, Wanted
 from gossip_ws.ports import Clock, Gossip
-from gossip_ws.routing.rumours import Rumours
+from gossip_ws.routing.rumours import FANOUT, Rumours
 from gossip_ws.routing.statement import Statement, decode, encode
 from gossip_ws.security.keys import PrivateKey, PublicKey
-from gossip_ws.services.routing import Said, gradients_element, octets_of
+from gossip_ws.services.routing import Said, gradients_element
 
 GRADIENTS: Final = ROUTING + ":Gradients"
-FANOUT: Final = 4
-"""Envelopes of a tick. With three, thirty prosumers in one area take a fifth more ticks, with two half as many more."""
-ROOM: Final = 2_220
-"""Octets of statements in a message, which then fits a datagram: twelve of owners with four links. What does not fit
-goes with the next. With nine, thirty prosumers in two areas take a quarter more ticks."""
 _CONTEXT: Final = b"gossip-ws gradients 1\n"
 _SIGNATURE: Final = 64
 
@@ -91,7 +86,7 @@ class Hearsay:
             return
         fanout = self._affordable(self.gossip)
         now = self._clock.now().monotonic
-        said = [Said(now - at, signed) for signed, at in self._rumours.tell(ROOM)]
+        said = [Said(now - at, signed) for signed, at in self._rumours.tell()]
         if not said:
             return
         budgets = tuple(Budget(tier, fanout, 1) for tier in (Tier.WAN, Tier.FAN))
@@ -112,4 +107,4 @@ class Hearsay:
         return max(self._free, (self._fanout + 1) // 2)
 
     def _take(self, statement: Statement, signed: bytes, at: float) -> None:
-        self._rumours.take(statement, (signed, at), octets_of(signed))
+        self._rumours.take(statement, (signed, at))

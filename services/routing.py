@@ -114,11 +114,6 @@ def gradients_element(said: Sequence[Said]) -> bytes:
     return f'<Gradients xmlns="{ROUTING}">{told}</Gradients>'.encode()
 
 
-def octets_of(signed: bytes) -> int:
-    """That a statement takes up in `gradients_element`."""
-    return len("<said></said>") + -(-(_AGE + len(signed)) // 3) * 4
-
-
 def routing_service(state: RoutingState, path: str = "/Routing") -> SpyneHosted:
     """The Routing service of the device whose links `state` knows."""
     return SpyneHosted(RoutingService, ROUTING, state, path=path)

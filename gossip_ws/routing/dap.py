@@ -1,6 +1,7 @@
 """A whole network of adaptive peers in one place: who measures what, and which reports arrive.
 
-What `run` drives for the distributed adaptive primal. A peer of it sees only the reports that reached it.
+What `run` drives for the distributed adaptive primal where reports are asked for or pushed (by gossip: `gossiped`). A
+peer of it sees only the reports that reached it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Adaptive:
             told = [
                 peer
                 for peer in self._peers
-                if peer.busy and (peer.node in acting if self._reports is Reports.PULL else link[0] in acting)
+                if peer.busy and (peer.node in acting if self._reports is Reports.ASK else link[0] in acting)
             ]
             if not told:
                 continue

@@ -11,25 +11,30 @@ from gossip_ws.routing.graph import Link, Path
 
 
 class Reports(StrEnum):
-    """How what a link says comes to those who use it. Either way a signal from one node to another is lost or not."""
+    """How what a link says comes to those who use it. In any way a signal from one node to another is lost or not."""
 
-    PULL = "pull"
+    ASK = "ask"
     """Who wakes asks the owners, who answer whether awake or not."""
     PUSH = "push"
     """The owners tell everybody when they wake."""
+    GOSSIP = "gossip"
+    """Once a tick each node tells a few others what it has heard, as devices do (`gossiped`)."""
 
 
 class Signals:
-    """Messages between nodes, each of which is lost with the same probability."""
+    """Messages between nodes, each of which is lost with the same probability. sent: how many there were, lost ones
+    included."""
 
-    __slots__ = ("_dice", "_loss")
+    __slots__ = ("_dice", "_loss", "sent")
 
     def __init__(self, loss: float, dice: Dice) -> None:
         self._loss = loss
         self._dice = dice
+        self.sent = 0
 
     def arrives(self) -> bool:
-        """Draw whether one signal does."""
+        """Send one, and draw whether it arrives."""
+        self.sent += 1
         return not self._loss or self._dice.random() >= self._loss
 
 
@@ -61,5 +66,6 @@ class Method(Protocol):
         ...
 
     def tick(self, now: int, awake: Sequence[int]) -> None:
-        """The nodes `awake`, ascending, act once. What they see is from before any of them moves."""
+        """The nodes `awake`, ascending, act once. What they see is from before any of them moves, but by gossip, where
+        one acts after the other."""
         ...

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil, log
 from typing import Final, Generic, TypeVar
 
-from gossip_ws.routing.statement import Statement
+from gossip_ws.routing.statement import Statement, octets
 
 T = TypeVar("T")
 
@@ -19,25 +19,33 @@ MORE: Final = 2
 """Messages in which a rumour is told beyond the ln n in which it reaches n nodes."""
 LEAST: Final = 2
 """In which it is told whoever tells it back: who stands between two areas hears it from all of one."""
+FANOUT: Final = 4
+"""Others that one message goes to (docs/routing.md says what fewer cost)."""
+ROOM: Final = 1_524
+"""Octets of statements in a message, which as text fits a datagram: twelve of owners with four links. What does not fit
+goes with the next."""
+CARRIED: Final = 68
+"""Octets that travel with a statement: its age, and what its owner signs with."""
 
 
 @dataclass(slots=True)
 class _Rumour(Generic[T]):
     statement: Statement
     carried: T
-    size: int
     change: float
     left: int
 
 
 class Rumours(Generic[T]):
     """One node's. `owners`: whose statements there can be, which bounds the memory. `nodes`: how many there are to
-    tell. What is kept with a statement, a T, goes where the statement goes."""
+    tell. `room`: octets of statements in a message. What is kept with a statement, a T, goes where the statement goes.
+    """
 
-    __slots__ = ("_held", "_owners", "_tellings")
+    __slots__ = ("_held", "_owners", "_room", "_tellings")
 
-    def __init__(self, owners: Collection[int], nodes: int) -> None:
+    def __init__(self, owners: Collection[int], nodes: int, room: int = ROOM) -> None:
         self._owners = frozenset(owners)
+        self._room = room
         self._tellings = ceil(log(max(nodes, 2))) + MORE
         self._held: dict[int, _Rumour[T]] = {}
 
@@ -51,22 +59,24 @@ class Rumours(Generic[T]):
             held.left -= 1
         return statement.seq > held.statement.seq
 
-    def take(self, statement: Statement, carried: T, size: int = 1) -> None:
-        """Hold what `is_news` in the place of what was held of its owner, and tell it. size: as `tell` counts room."""
+    def take(self, statement: Statement, carried: T) -> None:
+        """Hold what `is_news` in the place of what was held of its owner, and tell it."""
         held = self._held.get(statement.owner)
         change = statement.change(held.statement if held is not None else None)
-        self._held[statement.owner] = _Rumour(statement, carried, size, change, self._tellings)
+        self._held[statement.owner] = _Rumour(statement, carried, change, self._tellings)
 
-    def tell(self, room: int) -> list[T]:
+    def tell(self) -> list[T]:
         """What the next message says: what has room, and one at least. First what was told least, and of that what has
         changed most; the rest is for the message after."""
         waiting = [one for one in self._held.values() if one.left]
         waiting.sort(key=lambda one: (one.left, one.change), reverse=True)
         told: list[T] = []
+        room = self._room
         for one in waiting:
-            if told and one.size > room:
+            size = CARRIED + octets(one.statement)
+            if told and size > room:
                 break
-            room -= one.size
+            room -= size
             one.left -= 1
             told.append(one.carried)
         return told

@@ -1,7 +1,8 @@
 """An algorithm on an instance for some ticks: who wakes when, which signals are lost, what changes, what came of it.
 
 A tick is the time between two looks at the network, longer than a signal takes. A node wakes, acts, and waits 0 to
-`async_max` ticks; first within the first `async_max` ticks. One seed gives one run. Reads no file and prints nothing.
+`async_max` ticks; first within the first `async_max` ticks. Where reports are gossiped a node measures and tells in
+every tick, and so waits between its moves only. One seed gives one run. Reads no file and prints nothing.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from gossip_ws.kernel.errors import LocalError
 from gossip_ws.routing.certificate import Certificate, certify
 from gossip_ws.routing.dap import Adaptive
 from gossip_ws.routing.dual import Dual
+from gossip_ws.routing.gossiped import Gossiped
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.halo import Halo
-from gossip_ws.routing.instance import MOST_KB, Instance, Kind
+from gossip_ws.routing.instance import MOST_KB, MOST_NODES, Instance, Kind
 from gossip_ws.routing.method import Method, Reports, Signals
 from gossip_ws.routing.minhop import MinimumHop
 from gossip_ws.routing.peer import Start
 from gossip_ws.routing.printed import DualPrinted, PrimalPrinted
+from gossip_ws.routing.rumours import FANOUT, ROOM
 
 MOST_TICKS: Final = 100_000
 MOST_WAIT: Final = 1_000
 MOST_CHANGES: Final = 10_000
+ASYNC_MAX: Final = 5
+"""Of seed 001 table 2."""
 ROUNDING: Final = 1e-9
 """Share above a capacity that is rounding."""
 OVER: Final = 0.01
@@ -59,19 +64,27 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """async_max: most ticks that a node waits between two of its actions; 0: all act in every tick. loss: of a signal.
-    The defaults are those of seed 001 table 2. reports: of DAP's links; all other algorithms push."""
+    """async_max: most ticks that a node waits between two of its actions, by gossip between two moves; 0: all act in
+    every tick; None: `ASYNC_MAX`, by gossip what devices wait (`prosumer`). loss: of a signal. The defaults are those
+    of seed 001 table 2. reports: of DAP's links; all other algorithms push. fanout: others that a message of gossip
+    goes to. room: octets of statements in it."""
 
     algorithm: Algorithm = Algorithm.DAP
-    async_max: int = 5
+    async_max: int | None = None
     loss: float = 0.1
     ticks: int = 100
     start: Start = Start.MINIMUM_HOP
     changes: tuple[Change, ...] = ()
-    reports: Reports = Reports.PULL
+    reports: Reports = Reports.ASK
+    fanout: int = FANOUT
+    room: int = ROOM
 
     def __post_init__(self) -> None:
-        if not 0 <= self.ticks <= MOST_TICKS or not 0 <= self.async_max <= MOST_WAIT:
+        if self.reports is Reports.GOSSIP and self.algorithm is not Algorithm.DAP:
+            raise LocalError(f"only {Algorithm.DAP.value} gossips its reports, not {self.algorithm.value}")
+        if not 1 <= self.fanout <= MOST_NODES:
+            raise LocalError(f"fanout is 1 to {MOST_NODES}, not {self.fanout}")
+        if not 0 <= self.ticks <= MOST_TICKS or not 0 <= (self.async_max or 0) <= MOST_WAIT:
             raise LocalError(f"0 to {MOST_TICKS} ticks and 0 to {MOST_WAIT} ticks between two wake-ups")
         if not 0 <= self.loss < 1:
             raise LocalError(f"loss lies in [0, 1): {self.loss}")
@@ -84,18 +97,22 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One tick of a run, before anybody acts in it. imbalance: kb by which what arrives differs from the demands."""
+    """One tick of a run, before anybody acts in it. imbalance: kb by which what arrives differs from the demands. sent:
+    reports that nodes have sent to one another by then."""
 
     tick: int
     certificate: Certificate
     imbalance: float
+    sent: int
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run. demand: kb, of all. flows: kb on each path at the end. trace: all ticks, the start as 0."""
+    """What came of a run. nodes: how many. demand: kb, of all. flows: kb on each path at the end. trace: all ticks, the
+    start as 0."""
 
     kind: Kind
+    nodes: int
     demand: float
     flows: Mapping[Path, float]
     trace: tuple[Point, ...]
@@ -103,6 +120,11 @@ class Outcome:
     @property
     def last(self) -> Point:
         return self.trace[-1]
+
+    @property
+    def messages(self) -> float:
+        """Reports that a node sent in a tick, in the mean: of one link each; by gossip, messages of many statements."""
+        return self.last.sent / (self.nodes * max(1, self.last.tick))
 
     @property
     def usable(self) -> bool:
@@ -116,33 +138,46 @@ def run(instance: Instance, terms: Terms, dice: Dice, told: Callable[[int], None
     for one in terms.changes:
         if one.link not in instance.capacity:
             raise LocalError(f"no link {one.link[0]}-{one.link[1]}")
-    method = _method(instance, terms, Signals(terms.loss, dice))
+    signals = Signals(terms.loss, dice)
+    method = _method(instance, terms, signals, dice)
     capacity = dict(instance.capacity)
-    due = [_wait(terms.async_max, dice) for _ in range(instance.nodes)]
+    idle = 0 if terms.reports is Reports.GOSSIP else ASYNC_MAX if terms.async_max is None else terms.async_max
+    due = [_wait(idle, dice) for _ in range(instance.nodes)]
     trace: list[Point] = []
     for now in range(terms.ticks + 1):
         for one in terms.changes:
             if one.tick == now:
                 capacity[one.link] = one.capacity
                 method.change(one.link, one.capacity)
-        trace.append(Point(now, certify(instance, capacity, method.load, method.prices), method.imbalance))
+        certificate = certify(instance, capacity, method.load, method.prices)
+        trace.append(Point(now, certificate, method.imbalance, signals.sent))
         if now == terms.ticks:
             break
         awake = [node for node, when in enumerate(due) if when <= now]
         method.tick(now, awake)
         for node in awake:
-            due[node] = now + 1 + _wait(terms.async_max, dice)
+            due[node] = now + 1 + _wait(idle, dice)
         if told is not None:
             told(now + 1)
-    return Outcome(instance.kind, instance.demand, dict(method.flows), tuple(trace))
+    return Outcome(instance.kind, instance.nodes, instance.demand, dict(method.flows), tuple(trace))
 
 
 def _wait(most: int, dice: Dice) -> int:
     return int(dice.random() * (most + 1))
 
 
-def _method(instance: Instance, terms: Terms, signals: Signals) -> Method:
+def _method(instance: Instance, terms: Terms, signals: Signals, dice: Dice) -> Method:
     match terms.algorithm:
+        case Algorithm.DAP if terms.reports is Reports.GOSSIP:
+            return Gossiped(
+                instance,
+                terms.start,
+                signals,
+                dice,
+                fanout=terms.fanout,
+                room=terms.room,
+                most_wait=terms.async_max,
+            )
         case Algorithm.DAP:
             return Adaptive(instance, terms.start, terms.reports, signals)
         case Algorithm.DUAL:

@@ -70,6 +70,11 @@ class Statement:
         return found
 
 
+def octets(statement: Statement) -> int:
+    """How many `encode` makes."""
+    return _HEAD.size + len(statement.links) * _LINK.size
+
+
 def encode(statement: Statement) -> bytes:
     """At most `MOST_OCTETS`."""
     links = b"".join(_LINK.pack(one.to, one.capacity, one.load, one.sources) for one in statement.links)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from gossip_ws.devices.hearsay import GRADIENTS, ROOM, Hearsay, signed
+from gossip_ws.devices.hearsay import GRADIENTS, Hearsay, signed
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import ROUTING, qname
 from gossip_ws.routing.statement import LinkState, Statement
@@ -17,6 +17,8 @@ from gossip_ws.services.routing import Said
 
 KEYS = [PrivateKey.generate() for _ in range(40)]
 PUBLIC = {node: key.public for node, key in enumerate(KEYS)}
+MOST_BODY = 2_420
+"""Octets, with which an envelope fits a datagram."""
 
 
 class Clock:
@@ -138,13 +140,23 @@ def test_a_message_fits_a_datagram_and_what_does_not_goes_with_the_next(heard: B
     told: list[bytes] = []
     for _ in range(4):
         hearsay.tell()
-        assert len(ear.bodies[-1]) <= ROOM + 200
+        assert len(ear.bodies[-1]) <= MOST_BODY
         told += [octets for _, octets in ear.said()]
     assert len(set(told)) == 30
     # What has changed more goes before what was told as little.
     hearsay.heard([said(owner, 2, load=5.0 + owner / 100) for owner in range(30)])
     hearsay.tell()
     assert {int.from_bytes(octets[:2]) for _, octets in ear.said()} == set(range(30 - len(ear.said()), 30))
+
+
+@pytest.mark.parametrize("links", [1, 2, 5, 8, 12])
+def test_a_message_fits_a_datagram_however_many_links_owners_have(links: int, heard: Built) -> None:
+    hearsay, _, ear = heard
+    for owner in range(40):
+        one = Statement(owner, 1, tuple(LinkState(100 + to, 16.0, 5.0, 3) for to in range(links)))
+        hearsay.heard([Said(0.0, signed(one, KEYS[owner]))])
+    hearsay.tell()
+    assert MOST_BODY / 2 < len(ear.bodies[-1]) <= MOST_BODY
 
 
 def test_what_everybody_must_have_is_told_no_more(heard: Built) -> None:

@@ -16,7 +16,7 @@ from gossip_ws.kernel.terms import Filter
 from gossip_ws.ports import Combination, Input, Reply
 from gossip_ws.routing.cost import delay
 from gossip_ws.routing.graph import Link
-from gossip_ws.services.routing import MAX_SAID, Said, gradients_element, name, octets_of, routing_service
+from gossip_ws.services.routing import MAX_SAID, Said, gradients_element, name, routing_service
 
 ONE = Said(1.25, bytes(range(180)))
 LONG = Said(0.0, bytes(900))
@@ -78,12 +78,6 @@ def test_what_is_too_short_for_an_age_is_said_of_nothing(ask: Any) -> None:
     body = f'<Gradients xmlns="{ROUTING}"><said>AAA=</said><said/></Gradients>'.encode()
     assert isinstance(ask(routing_service(state), "Gradients", body), Reply)
     assert [one.signed for one in state.said] == [b"", b""]
-
-
-def test_it_takes_up_as_much_as_it_is_said_to() -> None:
-    for length in (75, 180, 181, 182, 843):
-        one = Said(4e9, bytes(length))
-        assert len(gradients_element([one, one])) - len(gradients_element([one])) == octets_of(one.signed)
 
 
 def test_more_than_fits_is_refused(ask: Any) -> None:
