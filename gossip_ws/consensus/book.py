@@ -150,29 +150,41 @@ class Book:
                 self.starts += 1
             case Kind.OFFERED:
                 if record.day != self.day:
-                    self.given = self.taken = self.settled = zero(len(record.watts))
-                    self.today = 0
+                    self._turn_to(record.day, len(record.watts))
                 # Else what is promised stays promised, whatever is offered from now on.
                 self.day, self.offer, self.ability = record.day, record.watts, record.ability
             case Kind.COMMITTED:
                 self.sold[record.agreement] = record
-                if record.day == self.day:
-                    self.today += 1
-                    self.given = plus(self.given, record.watts)
             case Kind.PREPARED:
                 self.doubts[record.agreement] = record
-                if record.day == self.day:
-                    self.today += 1
-                    self.taken = plus(self.taken, record.watts)
             case Kind.SETTLED:
                 self._close(record)
                 self.served = served_by(self.served, record)
-                if record.day == self.day:
-                    self.settled = plus(self.settled, record.watts)
             case Kind.RELEASED:
                 self._close(record)
-                if record.day == self.day:
-                    self.taken = minus(self.taken, record.watts)
+        if record.day == self.day:
+            self._count(record)
+
+    def _turn_to(self, day: int, periods: int) -> None:
+        """Nothing is promised for it yet, unless it comes back because a clock was set back."""
+        self.given = self.taken = self.settled = zero(periods)
+        self.today = 0
+        for record in self.records:
+            if record.day == day:
+                self._count(record)
+
+    def _count(self, record: Record) -> None:
+        match record.kind:
+            case Kind.COMMITTED:
+                self.today += 1
+                self.given = plus(self.given, record.watts)
+            case Kind.PREPARED:
+                self.today += 1
+                self.taken = plus(self.taken, record.watts)
+            case Kind.SETTLED:
+                self.settled = plus(self.settled, record.watts)
+            case Kind.RELEASED:
+                self.taken = minus(self.taken, record.watts)
 
     def _close(self, record: Record) -> None:
         # Of an agreement on the edge of the past the promise may be gone.

@@ -95,12 +95,16 @@ class Member:
     # -- inputs --------------------------------------------------------------------------------
 
     def start(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
-        """The device comes up, for the first time or again, and has this to offer."""
+        """The device comes up, for the first time or again, and has this to offer. Raises
+        LocalError as `change` does."""
+        self.party.check(day, watts)
         effects = [*self.party.start(now), *self.party.offer(day, watts, now, ability), *self._wait()]
         return self._done([*effects, *self._neighbours.announce()], now)
 
     def change(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
-        """From now on it can do this. Only its nano grid is told."""
+        """From now on it can do this. Only its nano grid is told. Raises LocalError for a day that was let go of,
+        and for a schedule of other periods than the day has."""
+        self.party.check(day, watts)
         is_new = day != self.party.book.day
         if is_new:
             self._neighbours.clear()

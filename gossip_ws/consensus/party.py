@@ -21,6 +21,7 @@ from gossip_ws.consensus.messages import Accept, Confirm, Decline, Message, Prop
 from gossip_ws.consensus.past import Past
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
 
 
@@ -96,6 +97,14 @@ class Party:
         for record in self.book.doubts.values():
             effects += self._accept(record)
         return effects
+
+    def check(self, day: int, watts: Vector) -> None:
+        """Before `start` and `offer`. Raises LocalError for a schedule that cannot be offered: of a day of which
+        promises may have been let go, or of other periods than the day has."""
+        if day < max(0, self.book.past.before):
+            raise LocalError(f"{self.device}: day {day} is over, and what was promised for it not known any more")
+        if not watts or (day == self.book.day and len(watts) != len(self.book.offer)):
+            raise LocalError(f"{self.device}: {len(watts)} periods are not those of day {day}")
 
     def offer(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
         """What the device gives and needs from now on, and can move. A new day: what was promised for the last one is

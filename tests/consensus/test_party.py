@@ -9,6 +9,7 @@ from gossip_ws.consensus.log import Cause, Kind, Record
 from gossip_ws.consensus.messages import Accept, Confirm, Decline, Propose, Release, Served
 from gossip_ws.consensus.party import Party
 from gossip_ws.kernel.effects import Dropped, SetTimer
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
 
 NOW = Instant(5.0, 5.0)
@@ -213,6 +214,28 @@ def test_a_new_day_begins_with_nothing_promised():
     assert car.released(Release(ID), "pv", NOW)[0].record.day == 0
     assert car.rest == (-4, 0)
     assert car.proposed(Propose("pv/1.7", 0, (1, 0), 1), "pv", NOW) == [Tell(("pv",), Decline("pv/1.7"))]
+
+
+@pytest.mark.parametrize("is_crashed", [False, True])
+def test_a_day_that_comes_back_as_a_clock_is_set_back_has_its_promises(is_crashed):
+    pv, car = seller(), buyer()
+    pv.accepted(ACCEPT, "car", NOW)
+    car.confirmed(CONFIRM, "pv", NOW)
+    for it, watts in ((pv, (6, 3)), (car, (-4, 0))):
+        it.offer(1, watts, NOW)
+        it = again(it) if is_crashed else it
+        it.offer(0, watts, NOW)
+        assert it.rest == ((2, 3) if watts == (6, 3) else (0, 0))
+        assert it.book.today == 1
+
+
+@pytest.mark.parametrize(("day", "watts"), [(-1, (6, 3)), (0, (6, 3, 1)), (0, ()), (1, ())])
+def test_what_is_no_offer_is_refused_and_changes_nothing(day, watts):
+    pv = seller()
+    before = pv.rest, list(pv.book.records)
+    with pytest.raises(LocalError):
+        pv.check(day, watts)
+    assert (pv.rest, pv.book.records) == before
 
 
 def test_what_is_open_and_what_is_made_in_a_day_is_bounded():

@@ -24,6 +24,7 @@ from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.past import Past
 from gossip_ws.consensus.run import PACE, Run
 from gossip_ws.kernel.effects import Dropped
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
 
 NOW = Instant(5.0, 5.0)
@@ -63,6 +64,16 @@ def test_a_log_is_as_long_after_a_year_as_after_some_days():
     assert car.book.served.times == 365
     assert len(pv.book.sold) == len(car.book.closed) == 3
     assert pv.book.past == Past(1 + 2 * 362, 362, 1, pv.book.served, (1, 361))
+
+
+def test_a_day_that_was_let_go_of_does_not_come_back():
+    pv, car = two()
+    for number in range(5):
+        day(pv, car, number)
+    assert pv.book.past.before == 2
+    pv.check(2, (9, 0))
+    with pytest.raises(LocalError, match="day 1 is over"):
+        pv.check(1, (9, 0))
 
 
 @pytest.mark.parametrize("confirm", [True, False])
