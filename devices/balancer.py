@@ -78,11 +78,7 @@ class Balancer:
         self._stamps = Stamps()
         self._pace = pace
         self._hierarchy = hierarchy
-        audit = Audit(device, roll, sign) if roll is not None and sign is not None else None
-        try:
-            self._member = Member(device, hierarchy, pace, ledger.records(), ledger.past(), audit)
-        except (ValueError, KeyError) as error:
-            raise LocalError(f"{ledger.path}: not the log of {device}: {error}") from None
+        self._member = self._recovered()
         self._past = self._member.party.book.past
         self._gossip: Gossip | None = None
         self._whereabouts: Whereabouts | None = None
@@ -91,6 +87,7 @@ class Balancer:
         self._unsaid: list[tuple[str, Message]] = []
         self._is_gathering = False
         self._running = False
+        self._was_running = False
 
     def service(self, gossip: Gossip) -> HostedService:
         """The device's Balance service: what `Host` is given to make."""
@@ -101,14 +98,22 @@ class Balancer:
     # -- what the device's owner does ----------------------------------------------------------
 
     def start(self, day: int, watts: Vector, ability: Ability = RIGID) -> None:
-        """From now on it agrees with others. Raises LocalError before the Host is open, and when started twice."""
+        """From now on it agrees with others, as its ledger says that it has before. Raises LocalError before the Host
+        is open, when it is running, for a schedule that cannot be offered, and when the ledger cannot be read."""
         if self._gossip is None or self._running:
             raise LocalError(f"{self.device}: not open yet, or balancing already")
+        if self._was_running:
+            # What it has in mind may go beyond what it could write down.
+            self._member = self._recovered()
+            self._past = self._member.party.book.past
+        self._was_running = True
+        effects = self._member.start(day, watts, self._clock.now(), ability)
         self._running = True
-        self._carry_out(self._member.start(day, watts, self._clock.now(), ability))
+        self._carry_out(effects)
 
     def change(self, day: int, watts: Vector, ability: Ability = RIGID) -> None:
-        """From now on it can do this. Raises LocalError when it is not running."""
+        """From now on it can do this. Raises LocalError when it is not running, and for a schedule that cannot be
+        offered."""
         self._check_running()
         self._carry_out(self._member.change(day, watts, self._clock.now(), ability))
 
@@ -214,8 +219,18 @@ class Balancer:
         for to, message in said:
             self._tell(to, message)
 
+    def _recovered(self) -> Member:
+        """As after a crash."""
+        roll, sign = self._roll, self._sign
+        audit = Audit(self.device, roll, sign) if roll is not None and sign is not None else None
+        try:
+            return Member(self.device, self._hierarchy, self._pace, self._ledger.records(), self._ledger.past(), audit)
+        except (ValueError, LookupError) as error:
+            raise LocalError(f"{self._ledger.path}: not the log of {self.device}: {error}") from None
+
     def _wait(self, timer: Timer, delay: float, postponed: int = 0) -> None:
         due = self._clock.now().monotonic + delay
+        member = self._member
 
         def expired() -> None:
             now = self._clock.now()
@@ -224,8 +239,8 @@ class Balancer:
                 # This process was busy for so long, and an answer that came meanwhile is still to be handled: to ask
                 # again would make it busier.
                 self._wait(timer, late, postponed + 1)
-            elif self._running:
-                self._carry_out(self._member.due(timer, now))
+            elif self._running and member is self._member:
+                self._carry_out(member.due(timer, now))
 
         self._clock.call_later(delay, expired)
 

@@ -315,6 +315,47 @@ def test_a_disk_that_takes_no_more_silences_the_device(tmp_path: Path) -> None:
     played(Neighbours(instance, tmp_path, "127.138"), story)
 
 
+class Full(Ledger):
+    """A disk that has no room at one write, and has again afterwards."""
+
+    def __init__(self, path: Path, device: str, write: int) -> None:
+        super().__init__(path, device)
+        self._until = write
+
+    def write(self, *records: Record) -> None:
+        self._until -= 1
+        if not self._until:
+            raise LocalError("no room")
+        super().write(*records)
+
+
+def silent(neighbours: Neighbours) -> list[str]:
+    return [device for device, balancer in neighbours.balancers.items() if not balancer.is_running]
+
+
+@pytest.mark.parametrize("write", [1, 2])
+def test_who_was_silenced_by_its_disk_may_start_again_from_what_is_on_it(write: int, tmp_path: Path) -> None:
+    """What it had in mind and could not write down is nothing: neither its promises nor their numbers."""
+    instance = drawn(2, 1)
+
+    async def story(neighbours: Neighbours) -> None:
+        for one in neighbours.offers:
+            await neighbours.crash(one)
+            await neighbours.up(one, Full(tmp_path / f"{UUID(one)}.ledger", one, write))
+        neighbours.start()
+        for _ in neighbours.offers:
+            await neighbours.until(lambda: bool(silent(neighbours)), "one silenced")
+            (device, *_) = silent(neighbours)
+            neighbours.balancers[device].start(0, neighbours.offers[device])
+        await neighbours.until(neighbours.is_done, "all matched")
+        check(neighbours, instance)
+        for one in neighbours.offers:
+            await neighbours.crash(one)
+            await neighbours.up(one)
+
+    played(Neighbours(instance, tmp_path, f"127.14{2 + write}"), story)
+
+
 def test_old_days_leave_the_disk_and_no_promise_is_lost_by_it(tmp_path: Path) -> None:
     instance = drawn(2, 1)
     one = instance.devices[0].id
