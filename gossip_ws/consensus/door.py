@@ -17,7 +17,8 @@ from gossip_ws.kernel.effects import Dropped
 FRESH: Final = 60.0
 """Seconds that a seal's stamp may lie before or after the receiver's clock: the slowest message and the worst clock."""
 HELD: Final = 256
-"""Stamps of one sender that are remembered; the oldest makes room, so who floods makes room for its own alone."""
+"""Stamps of one sender that are remembered; the smallest makes room, and nothing up to it is let in from then on. So
+who floods shuts out its own alone, and nothing is let in twice."""
 SENDERS: Final = 1_024
 """Senders of whom stamps are remembered, before those are forgotten that have said nothing of now."""
 AGAIN: Final = Dropped("said before")
@@ -44,6 +45,25 @@ class Stamps:
         return self._last
 
 
+class _Said:
+    """By one sender: `stamps`, and perhaps any up to `floor`."""
+
+    __slots__ = ("floor", "stamps")
+
+    def __init__(self) -> None:
+        self.floor = -1
+        self.stamps: set[int] = set()
+
+    def __contains__(self, stamp: int) -> bool:
+        return stamp <= self.floor or stamp in self.stamps
+
+    def add(self, stamp: int) -> None:
+        self.stamps.add(stamp)
+        if len(self.stamps) > HELD:
+            self.floor = min(self.stamps)
+            self.stamps.remove(self.floor)
+
+
 class Door:
     """One device's. since: when it came up (s since 1970). What was said before that is not let in, because it may
     have been let in before the crash; who has meant it says it again."""
@@ -53,7 +73,7 @@ class Door:
         self._roll = roll
         self._hierarchy = hierarchy
         self._since = int(since * _MICRO)
-        self._stamps: dict[str, dict[int, None]] = {}
+        self._said: dict[str, _Said] = {}
 
     def regroup(self, hierarchy: Hierarchy) -> None:
         """Devices have joined or left."""
@@ -63,9 +83,13 @@ class Door:
         """The message; or why it does not count. The cheap questions come first, the signature last."""
         if sealed.to != self._device:
             return Dropped("said to another")
+        if sealed.sender == self._device:
+            # It does not come this way. Others see what a device has signed for itself, and could bring it back.
+            return Dropped("said by itself")
         if abs(wall - sealed.stamp / _MICRO) > FRESH or sealed.stamp < self._since:
             return Dropped("not of now")
-        if sealed.stamp in self._stamps.get(sealed.sender, ()):
+        said = self._said.get(sealed.sender)
+        if said is not None and sealed.stamp in said:
             return AGAIN
         if not self._roll.is_placed(self._hierarchy, sealed.sender):
             return Dropped("not where it is enrolled")
@@ -76,12 +100,12 @@ class Door:
         return message
 
     def _remember(self, sealed: Sealed, wall: float) -> None:
-        if sealed.sender not in self._stamps and len(self._stamps) >= SENDERS:
+        if sealed.sender not in self._said and len(self._said) >= SENDERS:
             self._forget(int((wall - FRESH) * _MICRO))
-        held = self._stamps.setdefault(sealed.sender, {})
-        while len(held) >= HELD:
-            del held[next(iter(held))]
-        held[sealed.stamp] = None
+        self._said.setdefault(sealed.sender, _Said()).add(sealed.stamp)
 
     def _forget(self, old: int) -> None:
-        self._stamps = {sender: held for sender, held in self._stamps.items() if any(stamp >= old for stamp in held)}
+        """Those who have said nothing since `old`; what they may have said is not let in either if the clock is set
+        back."""
+        self._since = max(self._since, old)
+        self._said = {sender: said for sender, said in self._said.items() if max(said.stamps) >= old}

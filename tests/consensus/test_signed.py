@@ -13,10 +13,11 @@ from grids import grid
 from keyrings import key, keyring
 
 from gossip_ws.consensus.attack import Attack, Attackers
+from gossip_ws.consensus.audit import Audit
 from gossip_ws.consensus.checker import violations
 from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.conditions import Conditions
-from gossip_ws.consensus.door import FRESH, HELD, Door, Stamps
+from gossip_ws.consensus.door import FRESH, HELD, SENDERS, Door, Stamps
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.messages import NEVER, Announce
 from gossip_ws.consensus.optimum import matched
@@ -127,6 +128,28 @@ def test_who_floods_a_door_makes_room_for_its_own_alone():
     for stamp in range(HELD + 10):
         assert door.opened(sealed(stamp), 0.0) == ANNOUNCE
     assert door.opened(kept, 0.0) == Dropped("said before")
+
+
+def test_who_floods_a_door_does_not_make_it_forget_what_was_said():
+    """Else whoever has heard a device say much could have the first of it said again."""
+    door = Door("d9", Roll({"d8": lambda *_: True}), HIERARCHY)
+    for stamp in range(HELD + 10):
+        assert door.opened(sealed(stamp), 0.0) == ANNOUNCE
+    assert {door.opened(sealed(stamp), 0.0) for stamp in range(HELD + 10)} == {Dropped("said before")}
+
+
+def test_what_a_device_has_told_itself_is_not_let_in():
+    """It signs that as well, and shows it to others on boards."""
+    said = Audit("d9", KEYS.roll, KEYS.signs["d9"]).own(ANNOUNCE, 1.0)
+    assert Door("d9", KEYS.roll, HIERARCHY).opened(said, 1.0) == Dropped("said by itself")
+
+
+def test_a_clock_that_is_set_back_does_not_let_in_again_what_was_forgotten():
+    door = Door("d9", Roll({name: lambda *_: True for name in ("d8", *map(str, range(SENDERS)))}), HIERARCHY)
+    assert door.opened(sealed(1_000_000), 1.0) == ANNOUNCE
+    for sender in map(str, range(SENDERS)):
+        assert door.opened(replace(sealed(100_000_000), sender=sender), 100.0) == ANNOUNCE
+    assert door.opened(sealed(1_000_000), 1.0) != ANNOUNCE
 
 
 def test_no_two_stamps_of_a_device_are_the_same():
