@@ -70,11 +70,10 @@ class Desk:
 
     def report(self, report: Report, sender: str, now: float, rank: int = 0, signed: Signed | None = None) -> bool:
         """Take it in; False when it is older than what is here, or from who speaks for the child in place of one that
-        has reported just now. rank: of the sender among those that may; where a cut has ended both speak for a while,
-        and whoever reports to the second comes to the first. signed: what a line shows of it, where it is signed."""
-        if report.day < self.day:
-            return False
-        if report.day > self.day:
+        has reported just now. Of another day it is the first of a new board. rank: of the sender among those that may;
+        where a cut has ended both speak for a while, and whoever reports to the second comes to the first. signed: what
+        a line shows of it, where it is signed."""
+        if report.day != self.day:
             self.day = report.day
             self._rows.clear()
         row = self._rows.get(report.child)

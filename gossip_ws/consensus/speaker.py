@@ -68,7 +68,7 @@ class Speaker:
     def reported(self, report: Report, sender: str, now: Instant, signed: Signed | None = None) -> list[Effect]:
         """What a child has left. signed: what is shown of it to others, where messages are signed."""
         cluster = self._hierarchy.clusters.get(report.cluster)
-        if cluster is None or report.child not in cluster.children or report.day < self._party.book.day:
+        if cluster is None or report.child not in cluster.children or report.day != self._party.book.day:
             return [Dropped("reported elsewhere")]
         if report.cluster not in self._desks:
             if len(self._desks) >= DESKS or self._device not in self._hierarchy.leaves(report.cluster):

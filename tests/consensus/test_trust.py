@@ -14,7 +14,7 @@ from grids import grid
 from gossip_ws.consensus.checker import violations
 from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.conditions import Conditions
-from gossip_ws.consensus.effects import Tell
+from gossip_ws.consensus.effects import GatherDue, Tell
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import (
@@ -34,7 +34,7 @@ from gossip_ws.consensus.messages import (
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.run import PACE, Run
 from gossip_ws.consensus.trust import Roll, is_in_place, seal
-from gossip_ws.kernel.effects import Dropped
+from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.security.keys import PrivateKey
 
@@ -132,6 +132,21 @@ def test_who_is_told_to_give_less_than_nothing_does_not_give_more_than_it_has_th
     for proposal in [message for message in said if isinstance(message, Propose)]:
         one.receive(Accept(proposal.agreement, proposal.watts, 2), "d10", NOW)
     assert max(one.party.book.given) <= 5
+
+
+def test_who_reports_for_another_day_does_not_wipe_out_what_others_have_reported():
+    """Else one device would silence each cluster that it is in, up to the topmost."""
+    speaker = HIERARCHY.candidates(STREET)[0]
+    one = member(speaker)
+    others = [child for child in HIERARCHY.clusters[STREET].children if child != speaker and child != NANO]
+    timers = []
+    for child, watts in zip(others, (-9, 4, 5), strict=False):
+        timers += one.receive(Report(STREET, child, 0, 1, (watts,), NEVER), child, NOW)
+    assert one.receive(Report(STREET, NANO, 1 << 40, 1, (0,), NEVER), "d9", NOW) == [Dropped("reported elsewhere")]
+    due = [effect.timer for effect in timers if isinstance(effect, SetTimer) and isinstance(effect.timer, GatherDue)]
+    effects = one.due(due[-1], Instant(9.0, 9.0))
+    boards = [effect for effect in effects if isinstance(effect, Tell) and isinstance(effect.message, Board)]
+    assert sorted(board.to for board in boards) == sorted((child,) for child in others[1:3])
 
 
 @pytest.mark.parametrize(
