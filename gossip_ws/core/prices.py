@@ -5,16 +5,15 @@ by the round trips of Pings that it sends for nothing else. In an M/M/1 queue a 
 marginal delay c / (c - y)^2 is the square of that over 1 / c, what it takes when nothing else is on the way (seed 001
 eq. (1a); `routing.cost`). So a price is the square of the round trip now over the least one known: s.
 
-Nobody is shunned altogether. A push reaches everybody by copies that fall on everybody about alike: a weight has a
-floor, so that a device gets some copies though everybody finds it dear. What such a device misses nevertheless it asks
-for, more often than others do.
+Nobody is shunned altogether. Of the copies of a message some go where they go whatever it costs: to those beside the
+device on a ring, so that none is missed while no copy is lost, and to one by chance. What a device misses nevertheless
+it asks for, more often than others do where its own link is congested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Final
 
 from gossip_ws.core.choice import Choice
@@ -23,17 +22,20 @@ from gossip_ws.core.effects import Effect, MeasureWays
 from gossip_ws.core.introductions import NONCE_BITS
 from gossip_ws.core.messages import Ack, Ping
 from gossip_ws.core.peers import Peer, PeerTable, Relation, speaks_from
+from gossip_ws.core.ring import Ring
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Send, SetTimer
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import DeviceId
 
-COPIES: Final = 4.0
-"""Copies of a message that a device gets in the mean at least, though all find the way to it dear: of what a fanout has
-beyond this, a dear link is spared. Without loss a push then misses one such device in sixty, exp(-COPIES)."""
-LEAST_WEIGHT: Final = 1 / 16
-"""The floor of a weight where the fanout is large."""
+BY_CHANCE: Final = 1
+"""Copies that a device sends to anybody, whatever it costs, besides those to the two beside it on the ring. So a device
+gets three in the mean though all find the way to it dear; at a tenth lost, a push misses one such device in 250."""
+FEWEST: Final = 4
+"""Of a fanout of so many or fewer no copy is to spare: then a push goes by chance alone."""
+LOOKED_AT: Final = 16
+"""Peers that are looked at for each copy, to find so many cheap ones."""
 LEAST_OF_ONE: Final = 1 / 4
 """The floor where one is chosen: halves of a network whose ways to one another are all dear still meet every fifth
 time."""
@@ -93,6 +95,7 @@ class Prices(Choice):
         super().__init__(dice)
         self._config = config
         self._table = table
+        self._ring = Ring(config.device)
         self._ways: dict[DeviceId, _Way] = {}
         self._open: dict[bytes, _Open] = {}
         self._due: list[Peer] = []
@@ -186,30 +189,43 @@ class Prices(Choice):
         return max(self.ease, LEAST_OF_ONE)
 
     def sample(self, peers: Sequence[Peer], fanout: int, exclude: DeviceId) -> list[Peer]:
-        """As many distinct peers. Each of n comes with a probability of COPIES / n at least, or fanout / n if that is
-        less.
+        """Distinct peers: those beside this device on the ring, `BY_CHANCE` drawn from all alike, and the rest by
+        weight. No more than `fanout`; fewer where even the cheap ways are dearer than they were, or few are cheap.
 
-        One after the other is drawn, everybody alike, and taken with the probability of its weight; when too few were
-        taken, those passed over follow. Among many this is drawing by weight without replacement; where they are few,
-        the dear come more seldom. Keys for all (Efraimidis and Spirakis) are that among few as well, but take a look
-        at each of a thousand peers for each message.
+        One after the other is drawn, everybody alike, and taken with the probability of its weight: among many this is
+        drawing by weight without replacement. Keys for all (Efraimidis and Spirakis) are that among few as well, but
+        take a look at each of a thousand peers for each message.
         """
-        if not fanout:
-            return []
+        if fanout <= FEWEST:
+            return super().sample(peers, fanout, exclude)
         # Over the own link goes every copy; others, whose links are cheaper, pass the message on too.
-        fanout = max(round(fanout * self.ease), min(ceil(COPIES), fanout))
-        floor = min(max(COPIES / fanout, LEAST_WEIGHT), 1.0)
-        # So many that as many as needed are taken in the mean, if all are dear.
-        drawn = self._dice.sample(peers, min(len(peers), ceil(fanout / floor) + 1))
-        taken: list[Peer] = []
-        passed_over: list[Peer] = []
-        for peer in drawn:
-            if peer.device != exclude:
-                wanted = self._dice.random() < max(self.weight(peer.device), floor)
-                (taken if wanted else passed_over).append(peer)
-                if len(taken) == fanout:
-                    break
-        return [*taken, *passed_over][:fanout]
+        fanout = max(round(fanout * self.ease), FEWEST)
+        beside = self._ring.beside(peers)
+        taken = [peer for peer in beside if peer.device != exclude]
+        passed_over = []
+        by_chance = BY_CHANCE
+        for peer in self._shuffled(peers, LOOKED_AT * fanout):
+            if len(taken) == fanout:
+                break
+            if peer.device == exclude or peer in beside:
+                continue
+            if by_chance:
+                by_chance -= 1
+                taken.append(peer)
+            elif self._dice.random() < self.weight(peer.device):
+                taken.append(peer)
+            else:
+                passed_over.append(peer)
+        return [*taken, *passed_over[: max(FEWEST - len(taken), 0)]]
+
+    def _shuffled(self, peers: Sequence[Peer], most: int) -> Iterator[Peer]:
+        """All in an order by chance, at most so many. Each is drawn when it is asked for (Fisher and Yates): mostly
+        the first ones will do."""
+        moved: dict[int, int] = {}
+        for number in range(min(len(peers), most)):
+            other = number + int(self._dice.random() * (len(peers) - number))
+            yield peers[moved.get(other, other)]
+            moved[other] = moved.get(number, number)
 
     def one(self, peers: Sequence[Peer]) -> Peer:
         drawn = self._dice.sample(peers, min(len(peers), round(1 / LEAST_OF_ONE)))

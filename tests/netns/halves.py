@@ -8,6 +8,7 @@ long tariffs take to everybody, idle and congested, with peers chosen by chance 
 from __future__ import annotations
 
 import argparse
+import re
 import socket
 import struct
 import sys
@@ -35,6 +36,8 @@ from gossip_ws.wire.envelope import Addressing, build, message_id
 
 HTTP, UDP = 8080, 8081
 WITHIN = 120.0
+ANSWER = 60.0
+"""Seconds that a push may take to be answered, on a machine with much other work."""
 LATEST = 10.0
 """Seconds that are waited for the last device."""
 RATE = 1_000
@@ -49,7 +52,9 @@ _IP = 0x0800
 _OUTGOING = 4
 _TIMED = 35  # SO_TIMESTAMPNS; the socket module lacks it
 _ENTRY = "10.71.0.1"
+_OFFSET, _MORE = 0x1FFF, 0x20  # of an IP packet that is a part of a datagram: where it begins, whether more follow
 _VERSION = b":version>"
+_ACTION = re.compile(rb"Action[^<>]*>([^<]*)<")
 _BANDS = "".join(
     f"<t:band><t:fromMinute>{180 * band}</t:fromMinute><t:toMinute>{180 * band + 180}</t:toMinute>"
     "<t:price>0.2</t:price></t:band>"
@@ -59,16 +64,28 @@ _BANDS = "".join(
 
 @dataclass
 class Heard:
-    """What passed the switch. crossed: copies of a version on their way to the other half. came: when each host was
-    first handed a version."""
+    """What passed the switch. crossed: copies of a version on their way to the other half. octets: of packets on their
+    way there, by what is in them. came: when each host was first handed a version."""
 
     crossed: Counter[int] = field(default_factory=Counter)
+    octets: Counter[str] = field(default_factory=Counter)
     came: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def last(self, version: int, hosts: int) -> float:
         """Seconds from the first of `hosts` that was handed it to the last; infinite while one was not."""
         times = sorted(self.came.get(version, {}).values())
         return times[-1] - times[0] if len(times) == hosts else inf
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What came of messages one after the other. crossed: copies that were sent to the other half, a message. last:
+    seconds that each took to everybody, in order. rates: octets a second that were sent to the other half, both
+    together, by what is in them."""
+
+    crossed: float
+    last: list[float]
+    rates: dict[str, float]
 
 
 class Ear:
@@ -81,6 +98,7 @@ class Ear:
         self._socket.setsockopt(socket.SOL_SOCKET, _TIMED, 1)
         self._socket.settimeout(0.2)
         self.heard = Heard()
+        self._begun: dict[bytes, str] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
@@ -98,6 +116,8 @@ class Ear:
                     self._note(packet, more, where[0])
 
     def _note(self, packet: bytes, more: Sequence[tuple[int, int, bytes]], port: str) -> None:
+        if port.startswith("router-"):
+            self.heard.octets[self._kind(packet)] += int.from_bytes(packet[2:4], "big")
         at = packet.find(_VERSION)
         if at < 0 or packet[9] != socket.IPPROTO_UDP:
             return
@@ -110,6 +130,24 @@ class Ear:
         elif port.startswith(("near-", "far-")):
             seconds, nanoseconds = struct.unpack("qq", more[0][2])
             self.heard.came.setdefault(version, {}).setdefault(port, seconds + nanoseconds / 1e9)
+
+    def _kind(self, packet: bytes) -> str:
+        """What is in it; of a datagram in several packets the first one tells."""
+        if packet[9] == socket.IPPROTO_TCP:
+            return "HTTP"
+        datagram = packet[4:6] + packet[12:16]
+        if int.from_bytes(packet[6:8], "big") & _OFFSET:
+            kind = self._begun.get(datagram, "unknown")
+            if not packet[6] & _MORE:
+                self._begun.pop(datagram, None)
+            return kind
+        action = _ACTION.search(packet)
+        if action is None:
+            return "others'"
+        kind = action[1].rpartition(b":")[2].decode()
+        if packet[6] & _MORE:
+            self._begun[datagram] = kind
+        return kind
 
 
 class Halves:
@@ -168,8 +206,16 @@ class Halves:
         )
         url = f"http://{_ENTRY}:{HTTP}/Tariff/gossip"
         frame = build(Addressing(SET_TARIFF, message_id()), body.encode())
-        with self._spaces["is"].inside():
-            urlopen(Request(url, frame, {"Content-Type": "application/soap+xml"}), timeout=20).close()
+        entry = self._running["is"].process.pid
+        before = _scheduled(entry)
+        try:
+            with self._spaces["is"].inside():
+                urlopen(Request(url, frame, {"Content-Type": "application/soap+xml"}), timeout=ANSWER).close()
+        except OSError as error:
+            # It takes some 5 ms: whoever reads this wants to know whether the device or the machine was busy.
+            ran, waited = (after - since for after, since in zip(_scheduled(entry), before, strict=True))
+            told = f"it ran for {ran:.2f} s of this, and waited {waited:.2f} s for a processor"
+            raise AssertionError(f"the entry did not take version {self._version}: {error}; {told}") from error
         return self._version
 
     def reached(self, version: int, within: float = 5.0) -> bool:
@@ -181,20 +227,22 @@ class Halves:
             time.sleep(0.05)
         return self.ear.heard.last(version, self.hosts) < inf
 
-    def stream(self, messages: int, each: float = PAUSE) -> tuple[float, list[float]]:
-        """Pushes one after the other, `each` s. Copies that crossed between the halves, a message, and the seconds that
-        each took to everybody. Sleeps between two: how often they come is what loads the links."""
+    def stream(self, messages: int, each: float = PAUSE) -> Stream:
+        """Pushes one after the other, `each` s. Sleeps between two: how often they come is what loads the links."""
         assert self.ear is not None
         pushed = []
+        before, began = self.ear.heard.octets.copy(), time.monotonic()
         for _ in range(messages):
             due = time.monotonic() + each
             pushed.append(self.push())
             time.sleep(max(due - time.monotonic(), 0.0))
+        took = time.monotonic() - began
+        rates = {kind: (octets - before[kind]) / took for kind, octets in self.ear.heard.octets.copy().items()}
         for version in pushed:
             self.reached(version, LATEST)
         heard = self.ear.heard
         crossed = sum(heard.crossed[version] for version in pushed) / messages
-        return crossed, sorted(heard.last(version, self.hosts) for version in pushed)
+        return Stream(crossed, sorted(heard.last(version, self.hosts) for version in pushed), rates)
 
     @property
     def hosts(self) -> int:
@@ -224,6 +272,12 @@ class Halves:
         if name != "is":
             lines.insert(0, f'seeds = ["http://{_ENTRY}:{HTTP}/Peers"]')
         (self._folder / f"{name}.toml").write_text("\n".join(lines) + "\n")
+
+
+def _scheduled(pid: int) -> tuple[float, float]:
+    """Seconds for which a process has run, and for which it could have and waited for a processor."""
+    ran, waited, _ = map(int, Path(f"/proc/{pid}/schedstat").read_text().split())
+    return ran / 1e9, waited / 1e9
 
 
 class Noise:
@@ -268,7 +322,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kbit", type=int, default=RATE, help="a second, between them (default: %(default)s)")
     parser.add_argument("--pause", type=float, default=PAUSE, help="seconds between messages (default: %(default)s)")
     chosen = parser.parse_args(arguments)
-    sys.stdout.write("selection link | copies that cross, a message | to all s: p50 max\n")
+    sys.stdout.write(
+        "selection link | copies that cross, a message | to all s: p50 max | kbit/s sent across, both ways together\n"
+    )
     for selection in PeerSelection:
         with TemporaryDirectory() as folder:
             halves = Halves(Path(folder), chosen.each, selection)
@@ -278,9 +334,11 @@ def main(arguments: list[str] | None = None) -> int:
                     if link == "congested":
                         halves.limit(chosen.kbit, BUSY)
                     halves.stream(SETTLING, chosen.pause)
-                    crossed, last = halves.stream(chosen.messages, chosen.pause)
-                    times = f"{last[len(last) // 2]:.3f} {last[-1]:.3f}"
-                    sys.stdout.write(f"{selection:8} {link:9} | {crossed:.1f} | {times}\n")
+                    seen = halves.stream(chosen.messages, chosen.pause)
+                    times = f"{seen.last[len(seen.last) // 2]:.3f} {seen.last[-1]:.3f}"
+                    kinds = sorted(seen.rates.items(), key=lambda one: -one[1])
+                    rates = " ".join(f"{kind} {rate / 125:.0f}" for kind, rate in kinds if rate >= 12.5)
+                    sys.stdout.write(f"{selection:8} {link:9} | {seen.crossed:.1f} | {times} | {rates}\n")
                     sys.stdout.flush()
             finally:
                 halves.close()
