@@ -53,6 +53,11 @@ class Reporter:
         self._timers = number
         self._due = inf
 
+    def regroup(self, before: Hierarchy, after: Hierarchy) -> None:
+        """Others have joined or left below the cluster above: who is believed to speak for it still is, if it may."""
+        speaker, candidates = self.speaker(before), after.candidates(self.above)
+        self._choice = candidates.index(speaker) if speaker in candidates else 0
+
     def later(self, now: float, rounds: float) -> list[Effect]:
         """Look after some rounds whether there is anything to report, if that is not done sooner anyway."""
         due = now + rounds * self._pace.round

@@ -43,13 +43,15 @@ class Upward:
 
     def regroup(self, hierarchy: Hierarchy, kept: Container[str]) -> None:
         """Only the clusters in `kept` are what they were."""
-        self._hierarchy = hierarchy
+        before, self._hierarchy = self._hierarchy, hierarchy
         # Who spoke for a cluster that is another now has nothing to report of it.
         self._reporters = {
             name: one
             for name, one in self._reporters.items()
             if one.above in kept and (name == self._device or name in kept)
         }
+        for reporter in self._reporters.values():
+            reporter.regroup(before, hierarchy)
 
     # -- inputs --------------------------------------------------------------------------------
 
