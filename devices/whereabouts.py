@@ -144,7 +144,7 @@ class Whereabouts:
                 some = tuple(named[first : first + MAX_LIST])
                 devices = [device for scope in some for device in scopes[scope]]
                 self.counters["asked for devices"] += 1
-                self._gossip.find(service, some, _ANSWER, partial(self._answered, devices))
+                self._gossip.find(service, some, _ANSWER, partial(self._answered, service, devices))
 
     def _registrar(self, place: str) -> tuple[Address | None, str]:
         """The Peer Service nearest to a place that is known, and its scope."""
@@ -156,8 +156,12 @@ class Whereabouts:
                 found, deepest = http.at(PEERS_PATH), scope
         return found, deepest
 
-    def _answered(self, devices: Sequence[str], peers: tuple[Peer, ...] | None) -> None:
+    def _answered(self, service: Address, devices: Sequence[str], peers: tuple[Peer, ...] | None) -> None:
         """Some are found; of the others, who is nearer to their place may know them."""
+        if peers is None:
+            # It may be elsewhere by now. Next time those above are asked for it.
+            kept = self._registrars.items()
+            self._registrars = {scope: http for scope, http in kept if http.at(PEERS_PATH) != service}
         told = {peer.device: peer for peer in peers or ()}
         for device in devices:
             entry = self._entries.get(device)

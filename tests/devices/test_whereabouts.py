@@ -79,6 +79,25 @@ def test_a_device_of_another_area_is_found_by_way_of_those_above() -> None:
     assert len(sent) == 3
 
 
+def test_a_peer_service_of_elsewhere_that_does_not_answer_is_asked_for_anew() -> None:
+    """It may have come up at another address: then those above know."""
+    desk, whereabouts = made()
+    desk.peers.put_elder(peer("urn:uuid:top", Role.INFORMATION_SYSTEM, "grid://t", 1))
+    whereabouts.reach(FAR, lambda _: None)
+    desk.turn()
+    desk.asked.pop()[2]((peer("urn:uuid:station", Role.SUBSTATION, "grid://t/2", 2),))
+    desk.turn()
+    desk.asked.pop()[2](None)
+    desk.time += 2.0
+    whereabouts.reach(FAR, lambda _: None)
+    desk.turn()
+    (service, _, found) = desk.asked.pop()
+    assert service == http(1, "/Peers")
+    found((peer("urn:uuid:station", Role.SUBSTATION, "grid://t/2", 4),))
+    desk.turn()
+    assert desk.asked.pop()[0] == http(4, "/Peers")
+
+
 def test_where_nobody_can_be_asked_or_answers_only_the_last_few_messages_wait() -> None:
     desk, whereabouts = made()
     sent: list[int] = []
