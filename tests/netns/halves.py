@@ -38,8 +38,8 @@ HTTP, UDP = 8080, 8081
 WITHIN = 120.0
 ANSWER = 60.0
 """Seconds that a push may take to be answered, on a machine with much other work."""
-LATEST = 10.0
-"""Seconds that are waited for the last device."""
+LATEST = 30.0
+"""Seconds that are waited for the last device: a digest or two bring what a push has missed."""
 RATE = 1_000
 BUSY = 0.1
 """kbit/s of each direction between the halves when they are limited, and what share of it others use."""
@@ -151,10 +151,11 @@ class Ear:
 
 
 class Halves:
-    """`each` devices on either side. Open it, push, close it."""
+    """`each` devices on either side. `gossip`: other settings of that table. Open it, push, close it."""
 
-    def __init__(self, folder: Path, each: int, selection: PeerSelection) -> None:
+    def __init__(self, folder: Path, each: int, selection: PeerSelection, **gossip: float) -> None:
         self._folder = folder
+        self._gossip = {"price_period": 0.5, "peers_max_age": 4, **gossip}
         self._each = each
         self._selection = selection
         self._laboratory = Laboratory()
@@ -267,7 +268,8 @@ class Halves:
             f'store = "{name}.sqlite"',
             'security = "development"\nstylesheets = false\nwatch = 0\ndiscovery.enabled = false',
             "[gossip]",
-            f'peer_selection = "{self._selection}"\nprice_period = 0.5\npeers_max_age = 4\nview_scopes = []',
+            f'peer_selection = "{self._selection}"\nview_scopes = []',
+            *(f"{name} = {value}" for name, value in self._gossip.items()),
         ]
         if name != "is":
             lines.insert(0, f'seeds = ["http://{_ENTRY}:{HTTP}/Peers"]')
