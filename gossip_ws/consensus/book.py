@@ -44,6 +44,7 @@ class Book:
         self.closed: dict[AgreementId, Kind] = {}
         """Of what was promised to sellers that have told."""
         self.served = past.served
+        self._waits: Waiting | None = None
         for record in records:
             if record.device != device or record.number != self.length:
                 raise ValueError(f"record {record.number} of {record.device} in the log of {device}")
@@ -107,7 +108,9 @@ class Book:
         a smaller offer no longer covers is nothing left, never the other sign."""
         return tuple(
             [
-                max(0, offer - given - some) if offer > 0 else min(0, offer + taken)
+                (left if (left := offer - given - some) > 0 else 0)
+                if offer > 0
+                else (left if (left := offer + taken) < 0 else 0)
                 for offer, given, taken, some in zip(self.offer, self.given, self.taken, kept, strict=True)
             ]
         )
@@ -135,7 +138,9 @@ class Book:
 
     def _waiting(self) -> Waiting:
         # What is on schedule is served first; a surplus needs nothing.
-        return Waiting(self.ability.needs, surplus(minus(self.taken, shortage(self.offer))))
+        if self._waits is None:
+            self._waits = Waiting(self.ability.needs, surplus(minus(self.taken, shortage(self.offer))))
+        return self._waits
 
     def _store(self, kept: Vector) -> Store | None:
         storage = self.ability.storage
@@ -145,6 +150,7 @@ class Book:
 
     def _enter(self, record: Record) -> None:
         self.records.append(record)
+        self._waits = None
         match record.kind:
             case Kind.STARTED:
                 self.starts += 1

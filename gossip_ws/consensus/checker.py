@@ -148,8 +148,9 @@ def _commitments(logs: Mapping[str, Log]) -> list[Violation]:
             elif sells or record.kind is Kind.PREPARED:
                 held[key] = plus(held.get(key, zero(len(record.watts))), record.watts)
                 offer = offers[record.day].watts if record.day in offers else zero(len(record.watts))
-                most = [max(0, watts if sells else -watts) for watts in offer]
-                if any(watts and sum_ > top for watts, sum_, top in zip(record.watts, held[key], most, strict=True)):
+                sign = 1 if sells else -1
+                sums = zip(record.watts, held[key], offer, strict=True)
+                if any(watts and sum_ > max(0, sign * top) for watts, sum_, top in sums):
                     found.append(Violation("over-commitment", f"{device} at {record.number}: {record.agreement}"))
             elif record.kind is Kind.RELEASED:
                 held[key] = minus(held.get(key, zero(len(record.watts))), record.watts)

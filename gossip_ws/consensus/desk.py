@@ -268,6 +268,8 @@ def flows_of(hierarchy: Hierarchy, lines: tuple[Line, ...], day: int) -> tuple[F
 
 def _outstanding(arranged: Iterable[_Arranged], done: Vector) -> list[_Arranged]:
     """What was arranged without what is done, the oldest first."""
+    if not any(done):
+        return list(arranged)
     left = []
     for one in arranged:
         part = tuple(

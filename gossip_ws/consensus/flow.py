@@ -32,6 +32,10 @@ class Network:
         """What flows through it."""
         return self._room[edge ^ 1]
 
+    def is_open(self, source: int, sink: int) -> bool:
+        """Could anything more flow from one to the other?"""
+        return bool(self._levels(source, sink))
+
     def push(self, source: int, sink: int) -> int:
         """Let flow as much more as can from one to the other; how much that is."""
         pushed = 0

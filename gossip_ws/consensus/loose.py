@@ -46,7 +46,10 @@ class Left:
         return bool(self.loose) or any(self.rest)
 
     def of(self, use: str) -> Loose | None:
-        return next((one for one in self.loose if one.use == use), None)
+        for one in self.loose:
+            if one.use == use:
+                return one
+        return None
 
     def could(self, use: str, period: int) -> bool:
         """Is anything left of that use in that period?"""
@@ -58,6 +61,8 @@ class Left:
         what waits, then storage."""
         rest, given, taken = list(self.rest), [0] * len(watts), [0] * len(watts)
         for period, some in enumerate(watts):
+            if not some:
+                continue
             if some > 0:
                 own = min(some, max(0, rest[period]))
                 given[period] = some - own
@@ -65,6 +70,8 @@ class Left:
                 own = max(some, min(0, rest[period]))
                 taken[period] = own - some
             rest[period] -= own
+        if not self.loose:
+            return Left(tuple(rest))
         # What is given counts both as held and as to be returned.
         by_use = {WAITS: taken, STORES: taken, HOLDS: list(given), RETURNS: given}
         after = [_without(one, by_use[one.use]) for one in self.loose]
@@ -72,7 +79,7 @@ class Left:
 
     def could_give(self, wanted: Vector) -> Vector:
         """As much of `wanted` as is there: what is on schedule, then what storage holds."""
-        given = [min(some, max(0, rest)) for some, rest in zip(wanted, self.rest, strict=True)]
+        given = [0 if rest <= 0 else min(some, rest) for some, rest in zip(wanted, self.rest, strict=True)]
         if (holds := self.of(HOLDS)) is not None:
             left = holds.total
             for period, some in enumerate(wanted):
@@ -99,20 +106,27 @@ def movable(*ones: Loose) -> Movable:
     """Those of which anything is left, with no bound above what is left in all."""
     kept = []
     for one in ones:
-        watts = tuple([min(some, one.total) for some in one.watts])
-        if one.total > 0 and any(watts):
-            kept.append(Loose(one.use, watts, min(one.total, sum(watts))))
-    return tuple(sorted(kept, key=lambda one: USES.index(one.use)))
+        most = one.total
+        if most <= 0 or not any(one.watts):
+            continue
+        watts = one.watts if max(one.watts) <= most else tuple([some if some < most else most for some in one.watts])
+        sum_ = sum(watts)
+        kept.append(one if watts is one.watts and sum_ >= most else Loose(one.use, watts, min(most, sum_)))
+    return tuple(kept) if len(kept) < 2 else tuple(sorted(kept, key=_place))
 
 
 def together(several: Iterable[Movable], periods: int) -> Movable:
     """Bounds of a sum: the sums of the bounds."""
-    ones = [one for many in several for one in many]
+    by_use: dict[str, list[Loose]] = {}
+    for many in several:
+        for one in many:
+            by_use.setdefault(one.use, []).append(one)
     return movable(
         *(
-            Loose(use, total((one.watts for one in ones if one.use == use), periods), sum_)
-            for use in USES
-            if (sum_ := sum(one.total for one in ones if one.use == use))
+            ones[0]
+            if len(ones) == 1
+            else Loose(use, total([one.watts for one in ones], periods), sum(one.total for one in ones))
+            for use, ones in by_use.items()
         )
     )
 
@@ -124,10 +138,18 @@ def is_sound(loose: Movable) -> bool:
     )
 
 
+def _place(one: Loose) -> int:
+    return USES.index(one.use)
+
+
 def _without(one: Loose, watts: list[int]) -> Loose:
     """The one, without as much of `watts` as it bears; that is taken out of `watts`."""
+    if not any(watts):
+        return one
     bounds, left = list(one.watts), one.total
     for period, some in enumerate(watts):
+        if not some:
+            continue
         part = min(some, bounds[period], left)
         bounds[period] -= part
         watts[period] -= part

@@ -113,8 +113,22 @@ def overdone(log: Log) -> list[tuple[Record, str]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """What a device's needs have been given, as a flow. periods: its nodes that bring what comes in each."""
+
+    network: Network
+    periods: Sequence[int]
+    sink: int
+    watts: int
+
+
 def served(ability: Ability, watts: Vector) -> int:
     """How much of `watts` the needs can take in all, each in its window, up to its power and its energy."""
+    return _serve(ability, watts).watts
+
+
+def _serve(ability: Ability, watts: Vector) -> _Serving:
     network, source, sink = Network(), 0, 1
     network.nodes(2)
     periods = network.nodes(len(watts))
@@ -125,7 +139,7 @@ def served(ability: Ability, watts: Vector) -> int:
         for period in range(need.since, need.finish_by):
             network.edge(periods[period], node, need.most)
         network.edge(node, sink, need.energy)
-    return network.push(source, sink)
+    return _Serving(network, periods, sink, network.push(source, sink))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +156,18 @@ def could(day: Moved) -> list[Could]:
     """By period."""
     found = []
     waited, taken = day.waited(), day.most_taken
+    serving = _serve(day.ability, waited) if day.ability.needs else None
     for period, watts in enumerate(day.offer):
-        one = tuple([int(number == period) for number in range(len(day.offer))])
         if day.ability.storage is not None:
+            one = tuple([int(number == period) for number in range(len(day.offer))])
             give = replace(day, given=plus(day.given, one)).is_kept(Kind.COMMITTED, one)
             store = replace(day, taken=plus(day.taken, one)).is_kept(Kind.PREPARED, one)
             found.append(Could(give, False, store, day.given[period] < day.ability.storage.discharge))
             continue
         use = taken[period] < -watts
-        if day.ability.needs and watts <= 0 and not use:
-            use = served(day.ability, plus(waited, one)) == sum(waited) + 1
+        if serving is not None and watts <= 0 and not use:
+            # All that was taken is served, and one more in this period besides.
+            use = serving.watts == sum(waited) and serving.network.is_open(serving.periods[period], serving.sink)
         found.append(Could(day.given[period] < watts, use))
     return found
 

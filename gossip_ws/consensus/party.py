@@ -60,7 +60,8 @@ class Party:
     @property
     def told(self) -> Left:
         """What others hear of that."""
-        return Left(self.left.rest) if self.is_patient else self.left
+        left = self.left
+        return Left(left.rest) if self.is_patient and left.loose else left
 
     @property
     def rest(self) -> Vector:

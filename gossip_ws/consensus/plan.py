@@ -46,9 +46,9 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
     stored: tuple[Flow, ...] = ()
     if any(standing.loose for standing in standings):
         standings, stored = _scheduled(standings)
-    if not any(
-        min(column) < 0 < max(column) for column in zip(*(standing.rest for standing in standings), strict=True)
-    ):
+    columns = list(zip(*(standing.rest for standing in standings), strict=True))
+    both = [period for period, column in enumerate(columns) if min(column) < 0 < max(column)]
+    if not both:
         return stored
     order, children = _meetings(feeder, standings)
     served = [standing.served for standing in standings]
@@ -56,17 +56,20 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
     for number, standing in enumerate(standings):
         at.setdefault(standing.bus, []).append(number)
     found: dict[tuple[int, int], list[int]] = {}
-    for period in range(periods):
-        rest = [standing.rest[period] for standing in standings]
+    for period in both:
+        rest = list(columns[period])
         left: dict[int, tuple[list[int], list[int]]] = {}
         for bus in order:
-            here = [number for number in at.get(bus, ()) if rest[number]]
-            sellers = [number for number in here if rest[number] > 0]
-            buyers = [number for number in here if rest[number] < 0]
+            sellers: list[int] = []
+            buyers: list[int] = []
+            for number in at.get(bus, ()):
+                if rest[number]:
+                    (sellers if rest[number] > 0 else buyers).append(number)
             for child in children[bus]:
-                more_sellers, more_buyers = left.pop(child)
-                sellers += more_sellers
-                buyers += more_buyers
+                if child in left:
+                    more_sellers, more_buyers = left.pop(child)
+                    sellers += more_sellers
+                    buyers += more_buyers
             if sellers and buyers:
                 if sum(rest[number] for number in (*sellers, *buyers)) < 0:
                     # Not all can be served: who has waited longest comes first.
@@ -74,8 +77,9 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
                 _match(sellers, buyers, rest, found, period, periods)
                 sellers = [number for number in sellers if rest[number]]
                 buyers = [number for number in buyers if rest[number]]
-            left[bus] = (sellers, buyers)
-        for buyer in [number for number, standing in enumerate(standings) if standing.rest[period] < rest[number]]:
+            if sellers or buyers:
+                left[bus] = (sellers, buyers)
+        for buyer in [number for number, watts in enumerate(columns[period]) if watts < rest[number]]:
             before = served[buyer]
             served[buyer] = Served(max(before.last, day * periods + period), before.times + 1)
     return stored + tuple(

@@ -106,10 +106,12 @@ class Reporter:
         self._choice = min(before, found)
         return candidates[max(before, found)] if before != found else ""
 
+    def is_unheard(self, timer: ReportAgain) -> bool:
+        """Has nobody answered the report that it is about, and is that the last?"""
+        return timer.number == self._number and self.is_asking
+
     def again(self, hierarchy: Hierarchy, timer: ReportAgain, account: Account) -> list[Effect]:
         """Nobody has heard: repeat, or try the next candidate."""
-        if timer.number != self._number or not self.is_asking:
-            return []
         candidates = hierarchy.candidates(self.above)
         tries = timer.tries + 1
         if tries > TRIES:

@@ -49,9 +49,11 @@ def _way(
     it elsewhere, and so on. (who, period in which it gets more), from `number` on; empty when there is no way."""
     came: dict[int, tuple[int, int] | None] = {number: None}
     for who in (queue := [number]):
-        open_ = [period for period, most in enumerate(wants[who].watts) if found[who][period] < most]
+        open_ = [
+            period for period, (most, some) in enumerate(zip(wants[who].watts, found[who], strict=True)) if some < most
+        ]
         # Where most is left, it is missed least.
-        best = max(open_, key=lambda period: left[period], default=None)
+        best = max(open_, key=left.__getitem__, default=None)
         if best is None:
             continue
         if left[best] > 0:

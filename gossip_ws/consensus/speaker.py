@@ -207,7 +207,7 @@ class Speaker:
 
     def _short(self, child: str, has: Vector, wanted: Vector, now: Instant) -> list[Effect]:
         """Does the one above reckon with more than there is?"""
-        is_short = any(some > max(0, most) for some, most in zip(wanted, has, strict=True))
+        is_short = any(some > 0 and some > most for some, most in zip(wanted, has, strict=True))
         return self.upward.owe(child, now) if is_short else []
 
     def _sought(self, seek: Seek, now: Instant) -> tuple[Found, list[Effect]]:

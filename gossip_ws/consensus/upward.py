@@ -83,7 +83,7 @@ class Upward:
     def again(self, timer: ReportAgain, now: Instant) -> list[Effect]:
         """Has nobody heard?"""
         reporter = self._reporters.get(timer.child)
-        if reporter is None:
+        if reporter is None or not reporter.is_unheard(timer):
             return []
         return reporter.again(self._hierarchy, timer, self._account(timer.child))
 
