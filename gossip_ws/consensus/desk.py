@@ -67,6 +67,8 @@ class Desk:
         self._keep = (pace.forget if is_first else 4 * pace.refresh) * pace.round
         self._pace = pace
         self._rows: dict[str, _Row] = {}
+        self._idle: tuple[Line, ...] = ()
+        """What nothing followed from: nor does it the next time."""
 
     def report(self, report: Report, sender: str, now: float, rank: int = 0, signed: Signed | None = None) -> bool:
         """Take it in; False when it is older than what is here, or from who speaks for the child in place of one that
@@ -101,7 +103,10 @@ class Desk:
         """What the children have left, and what follows from it; the desk reckons with that from now on."""
         self.is_open = True
         lines = tuple(row.line for _, row in sorted(self._rows.items()) if row.line.left)
+        if lines == self._idle:
+            return lines, ()
         flows = flows_of(hierarchy, lines, self.day)
+        self._idle = () if flows else lines
         for flow in flows:
             self._arrange(flow.seller, flow.watts, now)
             self._arrange(flow.buyer, tuple([-watts for watts in flow.watts]), now)
@@ -245,11 +250,13 @@ class Desk:
     def _arrange(self, child: str, watts: Vector, now: float) -> None:
         row = self._rows[child]
         left = row.line.left.after(watts)
-        line = replace(row.line, rest=left.rest, loose=left.loose)
+        before = row.line
+        line = Line(child, before.speaker, left.rest, before.served, left.loose, before.signed)
         kept = row.arranged
         if len(kept) >= ARRANGED:
             kept = (replace(kept[1], watts=plus(kept[0].watts, kept[1].watts)), *kept[2:])
-        self._rows[child] = replace(row, line=line, arranged=(*kept, _Arranged(now, watts)))
+        arranged = (*kept, _Arranged(now, watts))
+        self._rows[child] = _Row(line, row.told, row.number, row.at, row.missed, row.rank, arranged)
 
     @property
     def _flight(self) -> float:

@@ -45,6 +45,16 @@ class Left:
     def __bool__(self) -> bool:
         return bool(self.loose) or any(self.rest)
 
+    @property
+    def gives(self) -> bool:
+        """In any period, on schedule or out of storage?"""
+        return (max(self.rest) if self.rest else 0) > 0 or self.of(HOLDS) is not None
+
+    @property
+    def needs(self) -> bool:
+        """In any period, on schedule or when it suits?"""
+        return (min(self.rest) if self.rest else 0) < 0 or self.of(WAITS) is not None
+
     def of(self, use: str) -> Loose | None:
         for one in self.loose:
             if one.use == use:

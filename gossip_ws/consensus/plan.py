@@ -44,6 +44,8 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
     from a cluster to itself: what it is to store."""
     periods = len(standings[0].rest) if standings else 0
     stored: tuple[Flow, ...] = ()
+    if not _could_flow(standings):
+        return ()
     if any(standing.loose for standing in standings):
         standings, stored = _scheduled(standings)
     columns = list(zip(*(standing.rest for standing in standings), strict=True))
@@ -86,6 +88,13 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
         Flow(standings[seller].name, standings[buyer].name, tuple(watts))
         for (seller, buyer), watts in sorted(found.items(), key=lambda one: one[0][::-1])
     )
+
+
+def _could_flow(standings: Sequence[Standing]) -> bool:
+    """Does anybody give, and anybody need, in whatever period? Mostly not, and then nothing else has to be worked
+    out."""
+    lefts = [Left(standing.rest, standing.loose) for standing in standings]
+    return any(left.gives for left in lefts) and any(left.needs for left in lefts)
 
 
 def _scheduled(standings: Sequence[Standing]) -> tuple[list[Standing], tuple[Flow, ...]]:

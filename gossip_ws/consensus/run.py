@@ -157,31 +157,27 @@ class Run:
 
     def _step(self) -> None:
         self.time, _, device, boot, what = heappop(self._due)
-        if isinstance(what, _Restart):
-            self._boot(device)
-            return
-        if isinstance(what, _Change):
-            self._change(what)
-            return
         member = self.members.get(device) or self._left.get(device)
-        if isinstance(what, _Switch):
-            _, ability = self._offers[device]
-            self._offers[device] = what.watts, ability
-            if member is not None:
-                self._carry(device, member.change(self._day, what.watts, self._now(), ability))
-            return
-        if member is None:
-            return
-        if isinstance(what, _Leave):
-            self._leave(device, member)
-            return
-        if isinstance(what, _Arrival):
-            # Who is cut off meanwhile does not get what is on its way.
-            if not self._are_apart(what.sender, device):
-                self._carry(device, self._arrived(device, member, what))
-        elif boot == self._boots[device]:
-            timer: Timer = what  # type: ignore[assignment]  # only timers are left
-            self._carry(device, member.due(timer, self._now()))
+        match what:
+            case _Arrival():
+                # Who is cut off meanwhile does not get what is on its way.
+                if member is not None and not self._are_apart(what.sender, device):
+                    self._carry(device, self._arrived(device, member, what))
+            case _Restart():
+                self._boot(device)
+            case _Change():
+                self._change(what)
+            case _Switch():
+                _, ability = self._offers[device]
+                self._offers[device] = what.watts, ability
+                if member is not None:
+                    self._carry(device, member.change(self._day, what.watts, self._now(), ability))
+            case _Leave():
+                if member is not None:
+                    self._leave(device, member)
+            case _ if member is not None and boot == self._boots[device]:
+                timer: Timer = what  # type: ignore[assignment]  # only timers are left
+                self._carry(device, member.due(timer, self._now()))
 
     def _arrived(self, device: str, member: Member, arrival: _Arrival) -> list[Effect]:
         if self._post is None or arrival.sealed is None:
@@ -325,7 +321,8 @@ class Run:
         return found
 
     def _are_apart(self, one: str, other: str) -> bool:
-        return any(cut.parts(one, other, self.time) for cut in self._conditions.cuts)
+        cuts = self._conditions.cuts
+        return bool(cuts) and any(cut.parts(one, other, self.time) for cut in cuts)
 
     def _happens(self, share: float) -> bool:
         # Nothing is thrown for what never happens: a calm run's trace is the same as ever.
