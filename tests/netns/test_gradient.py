@@ -36,9 +36,9 @@ def halves(permitted: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_fewer_copies_cross_a_congested_link_and_everybody_is_reached(halves: Halves) -> None:
-    """The fanout of ten is nine. While the link is free nothing is dear, and all goes to all, as by chance alone, however
-    full the link is. Congested, a device sends to the four of its half; of the two beside it and the one by chance 1.7
-    are in the other."""
+    """The fanout of ten is nine. While the link is free nothing is dear, and all goes to all, as by chance alone
+    however full it is. Congested, a device sends to the four of its half; of the two beside it and the one by chance
+    1.7 are in the other."""
     eventually(lambda: halves.stream(2, PAUSE).crossed >= CHANCE, WITHIN)
     free = halves.stream(8, PAUSE)
     halves.limit(KBIT, BUSY)
