@@ -19,6 +19,7 @@ from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.door import AGAIN, Door, Stamps
 from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
 from gossip_ws.consensus.log import Kind, Log, Record
+from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import Board, Found, Message, Supply
 from gossip_ws.consensus.trust import Roll, Sealed, Sign, seal
@@ -139,6 +140,11 @@ class Balancer:
     def rest(self) -> Vector:
         """W by period on schedule that is neither promised nor proposed: given positive, needed negative."""
         return self._member.rest
+
+    @property
+    def left(self) -> Left:
+        """That, and what it could still move in time."""
+        return self._member.party.left
 
     @property
     def is_busy(self) -> bool:

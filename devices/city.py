@@ -53,9 +53,11 @@ class CityPlan:
     each datagram, at random. `crash`: the share of devices, the information system apart, that goes down between the
     first pull and the push. `prosumers`: meters that route energy afterwards, none without; each wakes up every `tick`
     s in the mean, and may then send `fanout` envelopes. `balance`: meters agree afterwards who gives what to
-    whom, messages taking `round` s at most; the meters are those of several areas then.
+    whom, messages taking `round` s at most; the meters are those of several areas then. `flexible`: so do the
+    appliances that can wait or store.
 
-    Raises LocalError when loss or crash is no share below 1, or two of routing, balancing and a crash are wanted."""
+    Raises LocalError when loss or crash is no share below 1, two of routing, balancing and a crash are wanted, or
+    something is to be moved where nobody balances."""
 
     meters: int = 540
     seed: int = 1
@@ -68,6 +70,7 @@ class CityPlan:
     tick: float = 1.0
     fanout: int = FANOUT
     balance: bool = False
+    flexible: bool = False
     round: float = ROUND
 
     def __post_init__(self) -> None:
@@ -78,6 +81,8 @@ class CityPlan:
             raise LocalError(
                 "routing and balancing have faults of their own: neither the other nor a crash beside them"
             )
+        if self.flexible and not self.balance:
+            raise LocalError("what is flexible is moved where devices balance: say so too")
         if not 0.1 <= self.tick <= 60:
             raise LocalError(f"a tick lasts 0.1 to 60 s: {self.tick:g}")
         if not 1 <= self.fanout <= 64:
@@ -177,7 +182,7 @@ class City:
             self._energy = draw(self._population, plan.prosumers, plan.seed, plan.tick)
         self._balance = None
         if plan.balance:
-            self._balance = balance_plan(self._population, plan.day, plan.seed, plan.round)
+            self._balance = balance_plan(self._population, plan.day, plan.seed, plan.round, flexible=plan.flexible)
         self._workers: list[CityProcess] = []
         self._folder = TemporaryDirectory(prefix="gossip-ws-city-")
         self._password = token_urlsafe(16)
@@ -273,7 +278,7 @@ class City:
             common |= self._energy_keys(self._folder.name)
         if self._balance is not None:
             prepare(self._balance, Path(self._folder.name), key)
-            common |= {"balance": True, "round": plan.round, "folder": self._folder.name}
+            common |= {"balance": True, "flexible": plan.flexible, "round": plan.round, "folder": self._folder.name}
         total = population.counts().total
         self._progress(f"starting {total} devices")
         top = Assignment(

@@ -19,7 +19,8 @@ class Assignment:
     who tell sign their messages with one key, in `energy_folder`, where each prosumer has another, by which it signs
     what it says of its own links; `energy_keys` are their public halves, hexadecimal, by node.
 
-    `balance`: meters agree, messages taking `round` s at most; what they need lies in `folder`.
+    `balance`: meters agree, messages taking `round` s at most; what they need lies in `folder`. `flexible`: so do the
+    appliances that can move something.
     """
 
     grid: str
@@ -43,6 +44,7 @@ class Assignment:
     energy_folder: str = ""
     energy_keys: tuple[str, ...] = ()
     balance: bool = False
+    flexible: bool = False
     round: float = 0.0
     folder: str = ""
 

@@ -1,25 +1,29 @@
-"""Meters of the city that agree who gives what to whom: their schedules, their nano grids, and what came of it.
+"""Devices of the city that agree who gives what to whom: their schedules, their nano grids, and what came of it. They
+are the meters, and, where it is wanted, the appliances that can move something.
 
 Every process of a city draws the same plan from the same numbers, so nobody has to hand it out. What came of it is
-judged from the meters' ledgers. Knows no socket.
+judged from the devices' ledgers. Knows no socket.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from gossip_ws.consensus.ability import Ability
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import KINDS, Hierarchy, build, regrouped
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.exchange import Exchange, exchanges
 from gossip_ws.consensus.instance import Instance
-from gossip_ws.consensus.log import Log, agreements
+from gossip_ws.consensus.log import Agreement, Kind, Log, agreements
 from gossip_ws.consensus.optimum import matched
-from gossip_ws.consensus.vector import Vector, minus, plus, total
+from gossip_ws.consensus.outcome import delivered
+from gossip_ws.consensus.vector import Vector, minus, plus, shortage, surplus, total, zero
+from gossip_ws.devices.city_moved import Movables, Moved, movables, moved
 from gossip_ws.grid.offers import offers
 from gossip_ws.grid.population import Population, choose, device_id, load
 from gossip_ws.grid.profiles import Jitter
@@ -45,7 +49,8 @@ def population(grid: str, meters: int, seed: int) -> Population:
 @dataclass(frozen=True)
 class BalancePlan:
     """`instance`: every meter, by its identity, with the mean W of each hour that its connection gives (positive) or
-    draws. `places`: each meter's scope. `kinds`: what the meters and the appliances behind them are, how many of each.
+    draws; and what `movables` are, if anything is to be moved. `places`: each device's scope. `kinds`: what the meters
+    and the appliances behind them are, how many of each.
     """
 
     instance: Instance
@@ -53,6 +58,7 @@ class BalancePlan:
     pace: Pace
     places: Mapping[str, str]
     kinds: Mapping[str, int]
+    movables: Movables | None = None
 
     @cached_property
     def areas(self) -> dict[str, str]:
@@ -60,9 +66,15 @@ class BalancePlan:
         return {device.id: device.area for device in self.instance.devices}
 
     @cached_property
-    def offers(self) -> dict[str, Vector]:
-        """Each device's schedule."""
-        return {device.id: device.watts for device in self.instance.devices}
+    def offers(self) -> dict[str, tuple[Vector, Ability]]:
+        """Each device's schedule, and what it can move."""
+        return {device.id: (device.watts, device.ability) for device in self.instance.devices}
+
+    @cached_property
+    def meters(self) -> list[str]:
+        """The devices that are meters."""
+        apart = self.movables.kinds if self.movables is not None else {}
+        return [device for device in self.areas if device not in apart]
 
     def optimum(self, cut_off: str = "") -> int:
         """The most that can be matched, W summed over hours, where an area may be cut off from the others."""
@@ -78,29 +90,35 @@ class BalancePlan:
     def restless(self) -> tuple[list[str], list[str]]:
         """Of each area with enough meters one that leaves for a while, and one that does twice as much."""
         members: dict[str, list[str]] = {}
-        for device, area in self.areas.items():
-            members.setdefault(area, []).append(device)
+        for device in self.meters:
+            members.setdefault(self.areas[device], []).append(device)
         large = [devices for devices in members.values() if len(devices) >= FEW]
         return [devices[-1] for devices in large], [devices[0] for devices in large]
 
 
-def draw(city: Population, day: str, seed: int, round_: float = ROUND) -> BalancePlan:
-    """The plan of a city. Raises LocalError when there are no profiles for the day, or a round lasts no time."""
+def draw(city: Population, day: str, seed: int, round_: float = ROUND, *, flexible: bool = False) -> BalancePlan:
+    """The plan of a city. `flexible`: what can wait or store is a device of its own. Raises LocalError when there are
+    no profiles for the day, or a round lasts no time."""
     if not 0.02 <= round_ <= 10:
         raise LocalError(f"a round lasts 0.02 to 10 s: {round_:g}")
     by_scope = offers(city, day, jitter=lambda scope: Jitter.draw(seed, scope))
+    apart = None
+    if flexible:
+        apart = movables(city, day, seed, matched(by_scope))
+        by_scope = offers(city, day, jitter=lambda scope: Jitter.draw(seed, scope), flexible=True)
     devices = tuple(replace(device, id=device_id(device.id)) for device in by_scope.devices)
     instance = replace(by_scope, devices=devices)
     kinds = Counter(
         [meter.kind.value for meter in city.meters()] + [appliance.kind.value for appliance in city.appliances()]
     )
     places: dict[str, str] = {meter.device: meter.scope for meter in city.meters()}
-    return BalancePlan(instance, build(instance), Pace(round=round_), places, dict(kinds))
+    places |= {appliance.device: appliance.scope for appliance in city.appliances()}
+    return BalancePlan(instance, build(instance), Pace(round=round_), places, dict(kinds), apart)
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What the meters of an area say together by a pull. contributors: how many of them say so."""
+    """What the meters of an area, or its appliances, say together by a pull. contributors: how many of them say so."""
 
     contributors: int
     residual: Residual
@@ -118,21 +136,49 @@ class Pulled:
             needs=found.left_needed,
         )
 
+    def has_moved(self, found: Moved) -> bool:
+        """Of appliances: do they have nothing on schedule, and have they moved, watt by watt, what the ledgers say?"""
+        told = self.residual
+        on_schedule = (*told.could, *told.wanted, *told.gives, *told.needs)
+        return not any(on_schedule) and (told.bought, told.sold) == (found.taken, found.discharged)
+
+    def and_(self, other: Pulled) -> Pulled:
+        """Both together."""
+        sums = [plus(getattr(self.residual, name), getattr(other.residual, name)) for name in Residual.__slots__]
+        return Pulled(self.contributors + other.contributors, Residual(*sums))
+
 
 @dataclass(frozen=True, slots=True)
 class AreaReport:
-    """One substation's. `exchange`: from the ledgers. `pulled`: None where nobody was asked."""
+    """One substation's. `exchange`: from the ledgers of all its devices. `pulled`: from its meters; None where nobody
+    was asked. Where something can be moved: `moved`, from the ledgers; `appliances`, all there are in the area; and
+    `pulled_moved`, from these."""
 
     area: str
     meters: int
     exchange: Exchange
     pulled: Pulled | None = None
+    moved: Moved | None = None
+    appliances: int = 0
+    pulled_moved: Pulled | None = None
 
     @property
     def is_good(self) -> bool:
         """Is everybody in what was pulled, and is it what the ledgers say?"""
         told = self.pulled
-        return told is None or (told.contributors == self.meters and told.agrees(self.exchange))
+        if told is None:
+            return True
+        if told.contributors != self.meters:
+            return False
+        if self.moved is None or not self.appliances:
+            return told.agrees(self.exchange)
+        apart = self.pulled_moved
+        return (
+            apart is not None
+            and apart.contributors == self.appliances
+            and apart.has_moved(self.moved)
+            and told.and_(apart).agrees(self.exchange)
+        )
 
 
 @dataclass(slots=True)
@@ -140,9 +186,9 @@ class BalancePhase:
     """How it stood when nothing was left to do, or at the time limit (`settled` is False then).
 
     `seconds`: from the start, or from the end of a cut, until the last decision. `decisions`: agreements of this phase.
-    `messages`: from meter to meter, of all kinds. `optimum`: the most that can be matched; where schedules changed in
-    the middle, what is matched and what could still be. `revoked`: what a ledger held before and holds no longer.
-    `cpu_seconds`: of all the city's processes.
+    `messages`: from device to device, of all kinds. `optimum`: the most that can be matched; where schedules changed in
+    the middle, with what was agreed of the earlier ones. `least`: the share of it that has to be. `revoked`: what a
+    ledger held before and holds no longer. `cpu_seconds`: of all the city's processes.
     """
 
     what: str
@@ -156,13 +202,14 @@ class BalancePhase:
     areas: list[AreaReport]
     revoked: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    least: float = 1.0
 
     @property
     def is_good(self) -> bool:
         """Nothing left undone, no promise broken, and what was pulled is what the ledgers say."""
         return (
             self.settled
-            and self.matched == self.optimum
+            and self.least * self.optimum <= self.matched <= self.optimum
             and not self.revoked
             and not self.violations
             and all(area.is_good for area in self.areas)
@@ -171,7 +218,9 @@ class BalancePhase:
 
 @dataclass(slots=True)
 class BalanceReport:
-    """`clusters`: by what they are called. `round`: s."""
+    """`clusters`: by what they are called. `round`: s. `movable`: the appliances that agree beside the meters, how many
+    of each kind; `fixed_optimum`: the most that could be matched with these on schedule, W summed over hours, as the
+    optimum of the first phase is with what they can move. None where nothing is to be moved."""
 
     meters: int
     kinds: dict[str, int]
@@ -179,6 +228,8 @@ class BalanceReport:
     depth: int
     round: float
     phases: list[BalancePhase]
+    movable: dict[str, int] | None = None
+    fixed_optimum: int | None = None
 
     @property
     def is_good(self) -> bool:
@@ -188,27 +239,33 @@ class BalanceReport:
 def report(plan: BalancePlan, phases: list[BalancePhase]) -> BalanceReport:
     """What there was to balance, and what came of it."""
     clusters = Counter(cluster.kind for cluster in plan.hierarchy.clusters.values())
+    of = plan.movables
     return BalanceReport(
-        len(plan.instance.devices),
+        len(plan.meters),
         dict(plan.kinds),
         {kind: clusters[kind] for kind in KINDS if kind in clusters},
         plan.hierarchy.depth,
         plan.pace.round,
         phases,
+        dict(Counter(of.kinds.values())) if of is not None else None,
+        of.fixed_optimum if of is not None else None,
     )
 
 
 def area_reports(
-    plan: BalancePlan, logs: Mapping[str, Log], day: int, pulled: Mapping[str, Pulled | None]
+    plan: BalancePlan, logs: Mapping[str, Log], day: int, pulled: Mapping[str, Sequence[Pulled]]
 ) -> list[AreaReport]:
-    """One for each substation, in the order of the plan."""
-    meters: dict[str, int] = {}
-    for area in plan.areas.values():
-        meters[area] = meters.get(area, 0) + 1
-    return [
-        AreaReport(area, meters[area], exchange, pulled.get(area))
-        for area, exchange in exchanges(logs, plan.areas, day).items()
-    ]
+    """One for each substation, in the order of the plan. pulled: from the meters of each area and, where something can
+    be moved, from its appliances."""
+    meters = Counter(plan.areas[device] for device in plan.meters)
+    of = plan.movables
+    was_moved = moved(plan.instance, of, made_on(logs, day)) if of is not None else {}
+    found = []
+    for area, exchange in exchanges(logs, plan.areas, day).items():
+        told, apart = (*pulled.get(area, ()), None, None)[:2]
+        appliances = of.appliances[area] if of is not None else 0
+        found.append(AreaReport(area, meters[area], exchange, told, was_moved.get(area), appliances, apart))
+    return found
 
 
 def broken(
@@ -216,8 +273,8 @@ def broken(
 ) -> list[str]:
     """What the checker finds in the ledgers, and in what was pulled: each in words.
 
-    What the areas say that they have offered, without what they say that they have agreed, is together what the topmost
-    cluster claims to have left.
+    What the meters of the areas say that they have offered, without what they say that they have agreed, is together
+    what the topmost cluster claims to have left: appliances that can move something have nothing on schedule.
     """
     claimed: dict[int, dict[str, Vector]] = {}
     pulled = [area.pulled.residual for area in areas if area.pulled is not None]
@@ -240,48 +297,33 @@ def revoked(before: Mapping[str, Log], after: Mapping[str, Log]) -> list[str]:
     ]
 
 
-def possible(areas: Sequence[AreaReport]) -> int:
-    """W summed over hours that could still be matched, by the ledgers."""
-    return sum(
-        min(sum(given), sum(needed))
-        for given, needed in zip(
-            zip(*(area.exchange.left_given for area in areas), strict=True),
-            zip(*(area.exchange.left_needed for area in areas), strict=True),
-            strict=True,
-        )
-    )
+def within_reach(plan: BalancePlan, logs: Mapping[str, Log], day: int) -> int:
+    """The most that can be matched by what devices have offered at last, beside what they had agreed before that."""
+    sold: dict[str, Vector] = {}
+    bought: dict[str, Vector] = {}
+    nothing = zero(plan.instance.periods)
+    for one in made_on(logs, day):
+        sold[one.seller] = plus(sold.get(one.seller, nothing), one.watts)
+        bought[one.buyer] = plus(bought.get(one.buyer, nothing), one.watts)
+    devices = []
+    for device in plan.instance.devices:
+        offered = [one for one in logs.get(device.id, ()) if one.kind is Kind.OFFERED and one.day == day]
+        watts = offered[-1].watts if offered else nothing
+        if not device.ability:
+            gives = map(max, surplus(watts), sold.get(device.id, nothing))
+            needs = map(max, shortage(watts), bought.get(device.id, nothing))
+            watts = minus(tuple(gives), tuple(needs))
+        devices.append(replace(device, watts=watts))
+    return matched(replace(plan.instance, devices=tuple(devices)))
 
 
-def decided(logs: Mapping[str, Log], day: int) -> tuple[int, int, float]:
-    """(agreements of a day, their W summed over hours, when the last of them was made: monotonic s, 0 without any)."""
-    made = [one for one in agreements(dict(logs)) if one.day == day]
-    return len(made), sum(sum(one.watts) for one in made), max((one.at for one in made), default=0.0)
+def made_on(logs: Mapping[str, Log], day: int) -> list[Agreement]:
+    """The agreements of a day."""
+    return [one for one in agreements(dict(logs)) if one.day == day]
 
 
-Standing = Mapping[str, tuple[Vector, Vector]]
-"""By area, W by hour that its meters could still give, and that they still need."""
-
-
-def merged(standings: Iterable[Standing]) -> Standing:
-    """Of several processes, as they told it in JSON."""
-    found: dict[str, tuple[Vector, Vector]] = {}
-    for standing in standings:
-        for area, (given, needed) in standing.items():
-            before = found.get(area)
-            both = tuple(given), tuple(needed)
-            found[area] = both if before is None else (plus(before[0], both[0]), plus(before[1], both[1]))
-    return found
-
-
-def is_matched(standing: Standing, cut_off: Collection[str]) -> bool:
-    """Is in no hour left what some could give and others need? Areas that are cut off count apart from the others, all
-    of them as one."""
-    for apart in (True, False):
-        island = [both for area, both in standing.items() if (area in cut_off) is apart]
-        if not island:
-            continue
-        given = total((some for some, _ in island), len(island[0][0]))
-        needed = total((wanted for _, wanted in island), len(given))
-        if any(some and wanted for some, wanted in zip(given, needed, strict=True)):
-            return False
-    return True
+def decided(plan: BalancePlan, logs: Mapping[str, Log], day: int) -> tuple[int, int, float]:
+    """(agreements of a day, W summed over hours that they bring to needs, when the last of them was made: monotonic s,
+    0 without any)."""
+    made = made_on(logs, day)
+    return len(made), delivered(plan.instance, made), max((one.at for one in made), default=0.0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from gossip_ws.consensus.vector import total
 from gossip_ws.devices.city_balance import AreaReport, BalancePhase, BalanceReport
+from gossip_ws.devices.city_moved import Moved
 
 BESIDE: Final = 3
 """Areas of which the hours stand beside one another on a line, and"""
@@ -22,6 +24,10 @@ def lines(report: BalanceReport) -> Iterable[str]:
     clusters = ", ".join(f"{count} {kind}" for kind, count in report.clusters.items())
     yield f"balance    {report.meters} meters agree hour by hour who gives what to whom; behind them {kinds}"
     yield f"           clusters: {clusters}, in {report.depth} levels; a round is {report.round:g} s"
+    if report.movable is not None and report.fixed_optimum is not None:
+        apart = ", ".join(f"{count} {kind}" for kind, count in sorted(report.movable.items()))
+        yield f"           devices of their own, that wait or store: {apart}"
+        yield f"           with all of them on schedule {_kwh(report.fixed_optimum)} kWh could be matched at most"
     yield (
         f"           {'matched kWh':>12} {'of':>9} {'decisions':>10} {'messages each':>14} {'last after':>11}"
         f" {'CPU s':>7}"
@@ -36,6 +42,7 @@ def lines(report: BalanceReport) -> Iterable[str]:
     if shown is not None:
         yield from _areas(shown.areas)
         yield from _hours(shown.areas)
+        yield from _moved([area.moved for area in shown.areas if area.moved is not None])
 
 
 def _phase(phase: BalancePhase) -> str:
@@ -83,6 +90,33 @@ def _hours(areas: Sequence[AreaReport]) -> Iterable[str]:
         yield f"the hours of {len(areas) - MOST} more areas are in the JSON"
 
 
+def _moved(areas: Sequence[Moved]) -> Iterable[str]:
+    if not areas:
+        return
+    periods = len(areas[0].charged)
+    kinds = sorted({kind for area in areas for kind in area.wants})
+    planned = {kind: total((area.planned[kind] for area in areas if kind in area.planned), periods) for kind in kinds}
+    served = {kind: total((area.served[kind] for area in areas if kind in area.served), periods) for kind in kinds}
+    charged, discharged, held = (
+        total((getattr(area, name) for area in areas), periods) for name in ("charged", "discharged", "held")
+    )
+    yield ""
+    for kind in kinds:
+        wants = sum(area.wants.get(kind, 0) for area in areas)
+        yield f"what could wait: {_kwh(wants)} kWh of {kind}, {_kwh(sum(served[kind]))} of it given by others"
+    yield (
+        f"{sum(area.stores for area in areas)} storage: {_kwh(sum(charged))} kWh went in, {_kwh(sum(discharged))} came"
+        f" out, {_kwh(held[-1])} in it at the end of the day"
+    )
+    yield ""
+    yield "mean kW of each hour, by profile > as given by others; storage in kWh at the end of the hour"
+    yield f"{'':6}" + "".join(f"{kind:>18}" for kind in (*kinds, "into storage", "out of storage", "in storage"))
+    for hour in range(periods):
+        cells = "".join(f"{_moves(planned[kind][hour], served[kind][hour]):>18}" for kind in kinds)
+        cells += "".join(f"{_some(watts[hour]):>18}" for watts in (charged, discharged, held))
+        yield f"{hour:02}-{hour + 1:02} {cells}".rstrip()
+
+
 def _name(area: AreaReport) -> str:
     return area.area.rpartition("/")[2][-18:]
 
@@ -90,6 +124,15 @@ def _name(area: AreaReport) -> str:
 def _change(before: int, after: int) -> str:
     """Before the agreements, and after; empty where there is as good as nothing."""
     return f"{before / 1000:.1f} > {after / 1000:.1f}" if before >= LEAST else ""
+
+
+def _moves(planned: int, served: int) -> str:
+    """By profile and as it came; empty where there is as good as nothing of both."""
+    return f"{planned / 1000:.1f} > {served / 1000:.1f}" if max(planned, served) >= LEAST else ""
+
+
+def _some(watts: int) -> str:
+    return f"{watts / 1000:.1f}" if watts >= LEAST else ""
 
 
 def _kwh(watts: int) -> str:

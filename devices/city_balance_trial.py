@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 from gossip_ws.client import GossipClient, wanted
 from gossip_ws.consensus.checker import Cut
 from gossip_ws.consensus.log import Log
+from gossip_ws.consensus.vector import zero
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.city_balance import (
     BalancePhase,
@@ -24,13 +25,13 @@ from gossip_ws.devices.city_balance import (
     area_reports,
     broken,
     decided,
-    is_matched,
-    merged,
-    possible,
     report,
     revoked,
+    within_reach,
 )
 from gossip_ws.devices.city_balancers import ledgers, sent
+from gossip_ws.devices.city_moved import REACHED
+from gossip_ws.devices.city_standing import is_matched, merged
 from gossip_ws.devices.host import role_type
 from gossip_ws.services.balancing import Residual
 
@@ -156,14 +157,15 @@ class BalanceTrial:
         settled = await self._settled(what, cut_off)
         counted = await self._count()
         logs = await self._on_disk()
-        pulled: dict[str, Pulled | None] = {}
+        pulled: dict[str, list[Pulled]] = {}
         if client is not None:
             await self._faults.enrolled()
-            for area, meters in Counter(self._plan.areas.values()).items():
+            for area, role, devices in self._asked():
                 self._progress(f"balancing: pulling {area}")
-                pulled[area] = await asyncio.to_thread(pull, client, area, meters, day)
+                told = await asyncio.to_thread(pull, client, area, role, devices, day, self._plan.instance.periods)
+                pulled.setdefault(area, []).append(told)
         areas = area_reports(self._plan, logs, day, pulled)
-        decisions, watts, last = decided(logs, day)
+        decisions, watts, last = decided(self._plan, logs, day)
         whole = settled and not cut_off
         spent = counted - self._counted
         phase = BalancePhase(
@@ -173,15 +175,24 @@ class BalanceTrial:
             decisions - self._decided,
             sent(spent.items()),
             watts,
-            watts + possible(areas) if is_changed else self._plan.optimum(cut_off),
+            within_reach(self._plan, logs, day) if is_changed else self._plan.optimum(cut_off),
             round(spent["CPU ms"] / 1000, 1),
             areas,
             revoked(self._logs, logs),
             broken(self._plan, logs, self._cuts, areas, settled=whole),
+            REACHED if self._plan.movables is not None else 1.0,
         )
         self._counted, self._decided = counted, decisions
         self._logs = logs
         return phase
+
+    def _asked(self) -> Iterable[tuple[str, Role, int]]:
+        """(area, role, devices of that role in it): who is asked what is left."""
+        of = self._plan.movables
+        for area, meters in Counter(self._plan.areas[device] for device in self._plan.meters).items():
+            yield area, Role.METER, meters
+            if of is not None and of.appliances[area]:
+                yield area, Role.APPLIANCE, of.appliances[area]
 
     async def _settled(self, what: str, cut_off: str) -> bool:
         pace = self._plan.pace
@@ -191,7 +202,7 @@ class BalanceTrial:
             busy = sum(one for one, _ in standings)
             if not busy and is_matched(merged(standing for _, standing in standings), {cut_off}):
                 return True
-            self._progress(f"balancing: {what}; {busy} meters in the middle of an agreement")
+            self._progress(f"balancing: {what}; {busy} devices in the middle of an agreement")
             await asyncio.sleep(pace.round / 2)
         return False
 
@@ -202,13 +213,14 @@ class BalanceTrial:
         return await asyncio.to_thread(ledgers, self._plan, self._folder)
 
 
-def pull(client: GossipClient, area: str, meters: int, day: int) -> Pulled:
-    """GetResidual summed over the meters of an area. Raises GossipError when nobody answers."""
-    asked = wanted(filter="sum", scopes=(area,), types=(role_type(Role.METER),))
+def pull(client: GossipClient, area: str, role: Role, devices: int, day: int, periods: int) -> Pulled:
+    """GetResidual summed over the devices of a role in an area; 0 in all periods where none of them has anything to
+    balance. Raises GossipError when nobody answers."""
+    asked = wanted(filter="sum", scopes=(area,), types=(role_type(role),))
     for _ in range(PULLS):
         answer = client.call("GetResidual", day=day, wanted=asked)
-        if answer.report is not None and answer.report.contributors == meters:
+        if answer.report is not None and answer.report.contributors == devices:
             break
     rows: Sequence[Any] = answer.value or ()
-    sums = [tuple(int(watts) for watts in getattr(rows[0], name)) if rows else () for name in _NAMES]
+    sums = [tuple(map(int, getattr(rows[0], name))) if rows else zero(periods) for name in _NAMES]
     return Pulled(answer.report.contributors if answer.report is not None else 0, Residual(*sums))

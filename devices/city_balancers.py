@@ -1,7 +1,7 @@
-"""The meters of one process of the city that balance: each with a key, a ledger on disk, and a Balance service.
+"""The devices of one process of the city that balance: each with a key, a ledger on disk, and a Balance service.
 
-What a meter needs beside its plan lies in one folder, so that a process that was killed finds it again. Decides nothing
-of what is agreed; knows no other process.
+What a device needs beside its plan lies in one folder, so that a process that was killed finds it again. Decides
+nothing of what is agreed; knows no other process.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any, Final
 from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.log import Log
 from gossip_ws.consensus.trust import Roll, Sealed
-from gossip_ws.consensus.vector import plus, shortage, surplus, zero
+from gossip_ws.consensus.vector import plus, zero
 from gossip_ws.devices.balancer import Balancer
-from gossip_ws.devices.city_balance import BalancePlan, Standing, merged
+from gossip_ws.devices.city_balance import BalancePlan
+from gossip_ws.devices.city_standing import as_told, standing
 from gossip_ws.devices.host import ServiceFactory
 from gossip_ws.devices.ledger import Ledger, read
 from gossip_ws.kernel.errors import sender_fault
@@ -30,7 +31,7 @@ from gossip_ws.services.balancing import Residual, balance_service
 
 ENROLMENTS: Final = "enrolments"
 DAY: Final = 86_400
-"""Seconds for which the city's meters are enrolled."""
+"""Seconds for which the city's devices are enrolled."""
 PATIENCE: Final = 100
 """Rounds that are waited for until a device that leaves has nothing open."""
 _LOOK: Final = 0.02
@@ -53,7 +54,8 @@ def bystander(_: Gossip) -> HostedService:
 
 
 def prepare(plan: BalancePlan, folder: Path, operator: PrivateKey) -> None:
-    """Make every meter's key and have the operator enrol it, in `folder`. Raises LocalError when that cannot be."""
+    """Make the key of every device that agrees and have the operator enrol it, in `folder`. Raises LocalError when that
+    cannot be."""
     now = int(time.time())
     found = []
     for device in plan.instance.devices:
@@ -65,7 +67,7 @@ def prepare(plan: BalancePlan, folder: Path, operator: PrivateKey) -> None:
 
 
 def ledgers(plan: BalancePlan, folder: Path) -> dict[str, Log]:
-    """What every meter has on disk now, while it may be writing; nothing of one that has no ledger yet."""
+    """What every device has on disk now, while it may be writing; nothing of one that has no ledger yet."""
     found = {}
     for device in plan.offers:
         path = _file(folder, device, "ledger")
@@ -94,7 +96,10 @@ class Balancers:
         self._day = 0
 
     def service(self, device: str) -> ServiceFactory:
-        """A meter's own Balance service, on what it has on disk. Raises LocalError when that is another's."""
+        """A device's own Balance service, on what it has on disk; that of a bystander where it has nothing to agree
+        about. Raises LocalError when what is on disk is another's."""
+        if device not in self._plan.offers:
+            return bystander
         ledger = Ledger(_file(self._folder, device, "ledger"), device)
         self._ledgers.append(ledger)
         balancer = Balancer(
@@ -115,15 +120,15 @@ class Balancers:
         self._day = int(day)
         for device, balancer in self._balancers.items():
             if balancer.is_running:
-                balancer.change(self._day, self._plan.offers[device])
+                balancer.change(self._day, *self._plan.offers[device])
             else:
-                balancer.start(self._day, self._plan.offers[device])
+                balancer.start(self._day, *self._plan.offers[device])
 
     def double(self, *devices: str) -> None:
         """From now on these, as far as they are here, do twice what is on their schedule."""
         for device in self._balancers.keys() & set(devices):
-            offer = self._plan.offers[device]
-            self._balancers[device].change(self._day, plus(offer, offer))
+            watts, ability = self._plan.offers[device]
+            self._balancers[device].change(self._day, plus(watts, watts), ability)
 
     async def leave(self, *devices: str) -> None:
         """These, as far as they are here, offer nothing any more; until nothing is open at them, or `PATIENCE` is over.
@@ -148,7 +153,7 @@ class Balancers:
         for device, balancer in self._balancers.items():
             balancer.regroup(self._plan.hierarchy)
             if device in devices:
-                balancer.change(self._day, self._plan.offers[device])
+                balancer.change(self._day, *self._plan.offers[device])
 
     @property
     def commands(self) -> dict[str, Callable[..., Any]]:
@@ -163,11 +168,11 @@ class Balancers:
             "counted": self.counted,
         }
 
-    def standing(self) -> tuple[int, Standing]:
-        """How many have something open, and by area what they have left."""
-        lefts = [(self._plan.areas[device], balancer.rest) for device, balancer in self._balancers.items()]
+    def standing(self) -> tuple[int, dict[str, Any]]:
+        """How many have something open, and by area what they have left, as `city_standing` reads it."""
+        lefts = [(self._plan.areas[device], balancer.left) for device, balancer in self._balancers.items()]
         busy = sum(balancer.is_busy for balancer in self._balancers.values())
-        return busy, merged({area: (surplus(rest), shortage(rest))} for area, rest in lefts)
+        return busy, as_told(standing(lefts))
 
     def counted(self) -> Counter[str]:
         """Messages by kind and drops by reason, of all of them; and CPU ms of this process."""
@@ -184,5 +189,5 @@ class Balancers:
 
 
 def sent(counted: Iterable[tuple[str, int]]) -> int:
-    """Messages from meter to meter, of all kinds."""
+    """Messages from device to device, of all kinds."""
     return sum(count for name, count in counted if name.startswith("sent "))

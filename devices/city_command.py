@@ -29,6 +29,7 @@ Example:
   gossip-ws city --meters 100 --loss 0.1 --crash 0.05
   gossip-ws city --meters 60 --routing --prosumers 12 --tick 1
   gossip-ws city --meters 40 --balance --loss 0.1
+  gossip-ws city --meters 20 --balance --flexible --json | jq .balance.phases[0].areas[].moved
 """
 )
 @click.option("--meters", type=click.IntRange(1), default=540, show_default=True, help="Smart meters in the city.")
@@ -54,6 +55,11 @@ Example:
 @click.option("--fanout", type=int, default=FANOUT, show_default=True, help="With --routing: envelopes of a tick.")
 @click.option("--balance", is_flag=True, help="Meters agree afterwards who gives what to whom, hour by hour.")
 @click.option(
+    "--flexible",
+    is_flag=True,
+    help="With --balance: cars, heat pumps and batteries agree too, as devices of their own that wait and store.",
+)
+@click.option(
     "--round",
     type=float,
     default=ROUND,
@@ -67,8 +73,9 @@ def city(as_json: bool, routing: bool, **asked: Any) -> None:
     Every device has its own loopback address and speaks SOAP over real sockets. Exit code 0 only if every
     device has the tariff and each pulled value is exactly the sum over everybody; with loss or crashes, if every
     device that is live and connected has the tariff and each value is exactly the sum over its contributors, with
-    everyone else accounted for. With --balance also only if in each of its phases everything was matched that could be,
-    the meters' ledgers keep all promises, and what was pulled of each area is what its ledgers say.
+    everyone else accounted for. With --balance also only if in each of its phases everything was matched that could be
+    (with --flexible at least 0.99 of it), the devices' ledgers keep all promises, and what was pulled of each area is
+    what its ledgers say.
     """
     show = _Progress(sys.stderr.isatty())
     try:

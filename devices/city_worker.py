@@ -24,7 +24,7 @@ from gossip_ws.core.peers import Role
 from gossip_ws.devices.city_assignment import Assignment
 from gossip_ws.devices.city_balance import draw as balance_plan
 from gossip_ws.devices.city_balance import population as dealt_out
-from gossip_ws.devices.city_balancers import Balancers, bystander
+from gossip_ws.devices.city_balancers import Balancers
 from gossip_ws.devices.city_routing import SCOPE, EnergyPlan, draw, key_file
 from gossip_ws.devices.energy import EnergyPlane
 from gossip_ws.devices.hearsay import GRADIENTS, Hearsay
@@ -114,7 +114,9 @@ class Worker:
         self._owners = {node: PublicKey.from_raw(bytes.fromhex(key)) for node, key in enumerate(assignment.energy_keys)}
         self.balancers: Balancers | None = None
         if assignment.balance:
-            plan = balance_plan(self._population, assignment.day, assignment.seed, assignment.round)
+            plan = balance_plan(
+                self._population, assignment.day, assignment.seed, assignment.round, flexible=assignment.flexible
+            )
             operator = PublicKey.from_pem(assignment.public_key.encode())
             self.balancers = Balancers(plan, Path(assignment.folder), operator, self._clock)
         self._cut: frozenset[str] = frozenset()
@@ -291,7 +293,7 @@ class Worker:
         scopes: tuple[str, ...] = (scope,)
         services: tuple[ServiceFactory, ...] = ()
         if self.balancers is not None:
-            services = (self.balancers.service(device) if role is Role.METER else bystander,)
+            services = (self.balancers.service(device),)
         if self._energy is not None:
             scopes, services = self._routing(self._energy, role, device, scope)
         settings = HostSettings(

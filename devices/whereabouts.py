@@ -1,8 +1,9 @@
 """Where the devices are with which one device agrees: from their own cards, from its peers, or asked for.
 
 A card comes with a message of its owner, or of somebody who names the owner. Who has shown none is looked for by its
-place in the grid: the nearest Peer Service that is known is asked for it, or for a nearer one, step by step. Sends
-nothing but these questions.
+place in the grid: the nearest Peer Service that is known is asked for it, or for a nearer one, step by step. Where
+none is known near it, as by an appliance, who is highest above the device is asked for those beside it, or for who is
+above. Sends nothing but these questions.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ UNKNOWN: Final = 64
 SILENT: Final = 4
 """Messages after which a device that says nothing is looked for anew: it may have come up at another address."""
 REGISTRARS: Final = 128
-"""Peer Services of other areas that are remembered; the oldest makes room."""
+"""Peer Services that are remembered of other areas, and above this device; the oldest makes room."""
 PEERS_PATH: Final = "/Peers"
 _ANSWER: Final = 64
 """Peers asked for at once: those of a few places, and who else lies below them."""
@@ -131,11 +132,13 @@ class Whereabouts:
     def _ask(self) -> None:
         sought, self._sought = sorted(self._sought), set()
         steps: dict[Address, dict[str, list[str]]] = {}
+        is_lost = False
         for device in sought:
             place = self._place(device)
             service, scope = self._registrar(place)
             if service is None:
                 self.counters["nobody to ask for a device"] += 1
+                is_lost = True
             else:
                 steps.setdefault(service, {}).setdefault(_step(scope, place), []).append(device)
         for service, scopes in steps.items():
@@ -145,23 +148,52 @@ class Whereabouts:
                 devices = [device for scope in some for device in scopes[scope]]
                 self.counters["asked for devices"] += 1
                 self._gossip.find(service, some, _ANSWER, partial(self._answered, service, devices))
+        if is_lost and (above := self._above()):
+            scope, service = above[0]
+            self.counters["asked who is above"] += 1
+            self._gossip.find(service, (_around(scope),), _ANSWER, partial(self._climbed, service))
 
     def _registrar(self, place: str) -> tuple[Address | None, str]:
-        """The Peer Service nearest to a place that is known, and its scope."""
+        """The Peer Service nearest to a place that is known, and the scope in which it looks for it."""
         found: Address | None = None
         deepest = ""
         known = [(scope, peer.http) for peer in self._gossip.peers.around(place) for scope in peer.scopes]
         for scope, http in (*known, *self._registrars.items()):
             if http is not None and _is_around(scope, place) and len(scope) > len(deepest):
                 found, deepest = http.at(PEERS_PATH), scope
+        if found is None:
+            # Who is highest above this device may know those beside it.
+            beside = ((service, _around(scope)) for scope, service in self._above())
+            found, deepest = next((one for one in beside if _is_around(one[1], place)), (None, ""))
         return found, deepest
+
+    def _above(self) -> list[tuple[str, Address]]:
+        """(scope, Peer Service) of those that are known above this device, the highest first."""
+        known = [(scope, peer.http) for peer in self._gossip.peers.around(self._here) for scope in peer.scopes]
+        found = [
+            (scope, http.at(PEERS_PATH))
+            for scope, http in (*known, *self._registrars.items())
+            if http is not None and _is_around(scope, self._here)
+        ]
+        return sorted(found, key=lambda one: len(one[0]))
+
+    @property
+    def _here(self) -> str:
+        return next(iter(self._gossip.own.scopes), "")
+
+    def _climbed(self, service: Address, peers: tuple[Peer, ...] | None) -> None:
+        """Whoever is still looked for is asked for again when there is something to say: more is known by then."""
+        if peers is None:
+            self._forget(service)
+        for peer in peers or ():
+            for scope in peer.scopes:
+                if peer.http is not None and _is_around(scope, self._here):
+                    self._remember(scope, peer.http)
 
     def _answered(self, service: Address, devices: Sequence[str], peers: tuple[Peer, ...] | None) -> None:
         """Some are found; of the others, who is nearer to their place may know them."""
         if peers is None:
-            # It may be elsewhere by now. Next time those above are asked for it.
-            kept = self._registrars.items()
-            self._registrars = {scope: http for scope, http in kept if http.at(PEERS_PATH) != service}
+            self._forget(service)
         told = {peer.device: peer for peer in peers or ()}
         for device in devices:
             entry = self._entries.get(device)
@@ -181,10 +213,18 @@ class Whereabouts:
         for peer in peers:
             for scope in peer.scopes:
                 if peer.http is not None and _is_around(scope, place) and len(scope) > len(before):
-                    while len(self._registrars) >= REGISTRARS:
-                        del self._registrars[next(iter(self._registrars))]
-                    self._registrars[scope] = peer.http
+                    self._remember(scope, peer.http)
         return len(self._registrar(place)[1]) > len(before)
+
+    def _remember(self, scope: str, service: Address) -> None:
+        while len(self._registrars) >= REGISTRARS:
+            del self._registrars[next(iter(self._registrars))]
+        self._registrars[scope] = service
+
+    def _forget(self, service: Address) -> None:
+        """It does not answer, and may be elsewhere by now. Next time those above are asked for it."""
+        kept = self._registrars.items()
+        self._registrars = {scope: http for scope, http in kept if http.at(PEERS_PATH) != service}
 
     def _release(self, entry: _Entry, addresses: tuple[Address, ...]) -> None:
         waiting, entry.waiting = entry.waiting, []
@@ -199,6 +239,11 @@ def _served(peer: Peer) -> tuple[Address, ...]:
 
 def _is_around(scope: str, place: str) -> bool:
     return covers(scope, place) and not covers(place, scope)
+
+
+def _around(scope: str) -> str:
+    """The scope around a scope; around the topmost it is one of nothing."""
+    return scope.rstrip("/").rpartition("/")[0]
 
 
 def _step(scope: str, place: str) -> str:

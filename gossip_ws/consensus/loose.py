@@ -5,7 +5,7 @@ A bound is no promise: it may be larger than what can be had, and the device tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,6 +138,20 @@ def together(several: Iterable[Movable], periods: int) -> Movable:
             else Loose(use, total([one.watts for one in ones], periods), sum(one.total for one in ones))
             for use, ones in by_use.items()
         )
+    )
+
+
+def could_agree(lefts: Sequence[Left]) -> bool:
+    """Is there in any period somebody who could give, and somebody who needs it then, or storage until another does?"""
+    periods = range(len(lefts[0].rest)) if lefts else range(0)
+    over = [any(left.rest[period] > 0 for left in lefts) for period in periods]
+    needed = [any(left.rest[period] < 0 or left.could(WAITS, period) for left in lefts) for period in periods]
+    if any(needed[period] and (over[period] or any(left.could(HOLDS, period) for left in lefts)) for period in periods):
+        return True
+    return any(
+        needed[later] and left.could(RETURNS, later) and any(over[p] and left.could(STORES, p) for p in range(later))
+        for left in lefts
+        for later in periods
     )
 
 

@@ -18,7 +18,7 @@ from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, Record
-from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left
+from gossip_ws.consensus.loose import Left, could_agree
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import Message
 from gossip_ws.consensus.post import Post
@@ -305,7 +305,7 @@ class Run:
         islands: dict[tuple[int, ...], list[Left]] = {}
         for device, member in self.members.items():
             islands.setdefault(tuple(cut.island(device) for cut in cuts), []).append(member.party.left)
-        return not any(_could_agree(lefts) for lefts in islands.values())
+        return not any(could_agree(lefts) for lefts in islands.values())
 
     # -- small steps ---------------------------------------------------------------------------
 
@@ -334,20 +334,6 @@ class Run:
 
     def _now(self) -> Instant:
         return Instant(self.time, self.time)
-
-
-def _could_agree(lefts: list[Left]) -> bool:
-    """Is there in any period somebody who could give, and somebody who needs it then, or storage until another does?"""
-    periods = range(len(lefts[0].rest))
-    over = [any(left.rest[period] > 0 for left in lefts) for period in periods]
-    needed = [any(left.rest[period] < 0 or left.could(WAITS, period) for left in lefts) for period in periods]
-    if any(needed[period] and (over[period] or any(left.could(HOLDS, period) for left in lefts)) for period in periods):
-        return True
-    return any(
-        needed[later] and left.could(RETURNS, later) and any(over[p] and left.could(STORES, p) for p in range(later))
-        for left in lefts
-        for later in periods
-    )
 
 
 def _left(member: Member, depth: int) -> list[Vector]:

@@ -12,6 +12,7 @@ from math import hypot
 from typing import Final
 
 from gossip_ws.consensus.instance import Device, Feeder, Instance
+from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.movable import moved
 from gossip_ws.grid.population import Appliance, Meter, Population, Tree
 from gossip_ws.grid.profiles import NONE, QUARTERS, Jitter, Profiles
@@ -75,6 +76,21 @@ def offers(
             watts = tuple(one + other for one, other in zip(watts, rigid, strict=True))
             devices += [Device(meter.scope, busbar + meter.bus, watts, substation.scope), *apart]
     return Instance(Feeder(tuple(parent), tuple(micro_ohm)), tuple(devices), periods, f"{population.code} {day}")
+
+
+def waiting(
+    population: Population, day: str, periods: int = HOURS, jitter: Callable[[str], Jitter] = lambda scope: NONE
+) -> dict[str, tuple[int, ...]]:
+    """By the scope of each appliance that can move something: W by period, positive, of what can wait, when its profile
+    draws it. Nothing of a storage."""
+    found = {}
+    for appliance in population.appliances():
+        drawn = _watts([appliance], population.profiles, day, periods, jitter)
+        if (parts := moved(appliance, drawn)) is not None:
+            _, left = parts
+            is_stored = appliance.kind is Kind.STORAGE
+            found[appliance.scope] = tuple(0 if is_stored else b - a for a, b in zip(drawn, left, strict=True))
+    return found
 
 
 def _watts(

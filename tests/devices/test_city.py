@@ -145,12 +145,51 @@ def test_meters_balance_through_a_cut_a_killed_process_and_without_the_informati
         for area in phase["areas"]:
             found, pulled = area["exchange"], area["pulled"]
             assert pulled["contributors"] == area["meters"] == 5
-            assert (pulled["gives"], pulled["needs"]) == (found["left_given"], found["left_needed"])
-            assert len(pulled["gives"]) == 24
+            told = pulled["residual"]
+            assert (told["gives"], told["needs"]) == (found["left_given"], found["left_needed"])
+            assert len(told["gives"]) == 24
     # With nothing left to agree, no hour has both: some to give somewhere, and some needed.
     for hour in range(24):
         left = [sum(area["exchange"][side][hour] for area in calm["areas"]) for side in ("left_given", "left_needed")]
         assert min(left) == 0
+
+
+def test_what_can_be_moved_agrees_beside_the_meters_through_all_of_that():
+    done = city("--meters", "12", "--seed", "3", "--balance", "--flexible", "--round", "0.1", "--json")
+    told, complaint = ended(done, within=400)
+    report = json.loads(told)["balance"]
+    assert done.returncode == 0, complaint + json.dumps(report)
+    assert report["meters"] == 12
+    assert {"heat-pump", "home-charger", "storage"} == report["movable"].keys()
+    calm, apart, together, *_ = report["phases"]
+    assert calm["optimum"] > report["fixed_optimum"] > 0
+    for phase in report["phases"]:
+        assert phase["settled"]
+        assert (phase["violations"], phase["revoked"]) == ([], [])
+        assert 0.99 * phase["optimum"] <= phase["matched"] <= phase["optimum"]
+    assert apart["matched"] <= together["matched"]
+    for phase in (phase for phase in report["phases"] if phase["areas"][0]["pulled"] is not None):
+        served = discharged = 0
+        for area in phase["areas"]:
+            moved = area["moved"]
+            assert (area["pulled"]["contributors"], area["meters"]) == (3, 3)
+            assert min(moved["held"]) >= 0
+            for kind, wants in moved["wants"].items():
+                assert wants >= sum(moved["served"][kind])
+            if area["appliances"]:
+                assert area["pulled_moved"]["contributors"] == area["appliances"]
+                assert area["pulled_moved"]["residual"]["sold"] == moved["discharged"]
+            served += sum(map(sum, moved["served"].values()))
+            discharged += sum(moved["discharged"])
+        assert served > 0
+        assert discharged > 0
+
+
+def test_what_is_flexible_is_moved_where_devices_balance(capsys):
+    with pytest.raises(SystemExit) as end:
+        city_command.city(["--meters", "20", "--flexible"])
+    assert end.value.code == 2
+    assert "moved where devices balance" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("--round", "0"), ("--round", "nan"), ("--crash", "0.1"), ("--routing",)])

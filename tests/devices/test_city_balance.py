@@ -1,5 +1,6 @@
 """What the city's meters balance, and how it is judged: on simulated ledgers, which are then spoilt."""
 
+import json
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -10,10 +11,11 @@ from gossip_ws.consensus.book import Book
 from gossip_ws.consensus.checker import Cut
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.exchange import exchanges
-from gossip_ws.consensus.log import Kind
+from gossip_ws.consensus.log import Kind, Record
+from gossip_ws.consensus.loose import RETURNS, STORES, WAITS, Left, Loose
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.run import Run
-from gossip_ws.consensus.vector import plus, total
+from gossip_ws.consensus.vector import plus, total, zero
 from gossip_ws.devices.balancer import residual_of
 from gossip_ws.devices.city_balance import (
     DAY,
@@ -23,14 +25,13 @@ from gossip_ws.devices.city_balance import (
     broken,
     decided,
     draw,
-    is_matched,
-    merged,
     population,
-    possible,
     report,
     revoked,
+    within_reach,
 )
 from gossip_ws.devices.city_balance_table import lines
+from gossip_ws.devices.city_standing import as_told, is_matched, merged, standing
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.services.balancing import Residual
 
@@ -52,25 +53,23 @@ def told(plan, logs):
     found = {}
     for here in area_reports(plan, logs, 0, {}):
         one = here.exchange
-        found[here.area] = Pulled(
-            here.meters,
-            Residual(
-                one.given,
-                one.needed,
-                plus(one.within, one.sold),
-                plus(one.within, one.bought),
-                one.sold,
-                one.bought,
-                one.left_given,
-                one.left_needed,
-            ),
+        residual = Residual(
+            one.given,
+            one.needed,
+            plus(one.within, one.sold),
+            plus(one.within, one.bought),
+            one.sold,
+            one.bought,
+            one.left_given,
+            one.left_needed,
         )
+        found[here.area] = [Pulled(here.meters, residual)]
     return found
 
 
 def phase(plan, logs, pulled, **changed):
     areas = area_reports(plan, logs, 0, pulled)
-    decisions, watts, last = decided(logs, 0)
+    decisions, watts, last = decided(plan, logs, 0)
     found = broken(plan, logs, (), areas, settled=True)
     made = BalancePhase("calm", True, last, decisions, 500, watts, plan.optimum(), 1.5, areas, [], found)
     return replace(made, **changed)
@@ -116,9 +115,9 @@ def test_one_watt_more_than_the_ledgers_say_is_seen(name):
     plan, trace = drawn()
     pulled = told(plan, trace.logs)
     area = next(iter(pulled))
-    right = pulled[area]
+    (right,) = pulled[area]
     watts = getattr(right.residual, name)
-    pulled[area] = replace(right, residual=replace(right.residual, **{name: (watts[0] + 1, *watts[1:])}))
+    pulled[area] = [replace(right, residual=replace(right.residual, **{name: (watts[0] + 1, *watts[1:])}))]
     wrong = phase(plan, trace.logs, pulled)
     assert not wrong.is_good
     assert [one.area for one in wrong.areas if not one.is_good] == [area]
@@ -130,7 +129,7 @@ def test_a_meter_that_is_not_in_the_sum_is_missed():
     plan, trace = drawn()
     pulled = told(plan, trace.logs)
     area = next(iter(pulled))
-    pulled[area] = replace(pulled[area], contributors=pulled[area].contributors - 1)
+    pulled[area] = [replace(pulled[area][0], contributors=pulled[area][0].contributors - 1)]
     assert not phase(plan, trace.logs, pulled).is_good
 
 
@@ -160,18 +159,35 @@ def test_an_agreement_across_a_cut_is_a_violation():
 
 
 def test_what_is_matched_is_seen_apart_for_areas_that_are_cut_off():
-    standing = {"north": ((5, 0), (0, 0)), "south": ((0, 0), (3, 0)), "west": ((0, 1), (0, 0))}
-    assert not is_matched(standing, ())
-    assert is_matched(standing, {"north"})
-    assert is_matched(standing, {"south"})
-    assert not is_matched(standing, {"west"})
-    assert is_matched({"north": ((5, 0), (0, 3))}, ())
-    assert not is_matched({"north": ((5, 0), (1, 0))}, {"north"})
+    lefts = standing([("north", Left((5, 0))), ("south", Left((-3, 0))), ("west", Left((0, 1)))])
+    assert not is_matched(lefts, ())
+    assert is_matched(lefts, {"north"})
+    assert is_matched(lefts, {"south"})
+    assert not is_matched(lefts, {"west"})
+    assert is_matched(standing([("north", Left((5, -3)))]), ())
+    assert not is_matched(standing([("north", Left((5, 0))), ("north", Left((-1, 0)))]), {"north"})
 
 
-def test_what_processes_tell_of_one_area_is_one_sum():
-    told = [{"north": [[5, 0], [0, 1]]}, {"north": [[1, 0], [0, 2]], "south": [[0, 0], [3, 0]]}]
-    assert merged(told) == {"north": ((6, 0), (0, 3)), "south": ((0, 0), (3, 0))}
+def test_what_several_processes_tell_is_one_standing():
+    car, battery = Loose(WAITS, (0, 4), 4), Loose(STORES, (7, 7), 9)
+    here = standing([("north", Left((5, -1))), ("north", Left((1, -2))), ("north", Left((0, 0), (car,)))])
+    assert here == {"north": [Left((6, 0)), Left((0, -3)), Left((0, 0), (car,))]}
+    there = standing([("north", Left((0, 0), (battery,))), ("south", Left((-3, 0)))])
+    told = [json.loads(json.dumps(as_told(one))) for one in (here, there)]
+    nothing = Left((0, 0))
+    assert merged(told) == {
+        "north": [*here["north"], nothing, nothing, Left((0, 0), (battery,))],
+        "south": [nothing, Left((-3, 0))],
+    }
+
+
+def test_what_can_wait_or_be_stored_until_it_is_needed_is_not_matched_yet():
+    waits = Left((0, 0), (Loose(WAITS, (0, 4), 4),))
+    assert is_matched(standing([("north", Left((5, 0))), ("north", waits)]), ())
+    assert not is_matched(standing([("north", Left((0, 5))), ("north", waits)]), ())
+    battery = Left((0, 0), (Loose(STORES, (7, 7), 9), Loose(RETURNS, (7, 7), 14)))
+    assert not is_matched(standing([("north", Left((5, 0))), ("north", waits), ("south", battery)]), ())
+    assert is_matched(standing([("north", Left((5, 0))), ("north", waits), ("south", battery)]), {"south"})
 
 
 def test_with_an_area_cut_off_each_part_has_its_own_optimum():
@@ -185,9 +201,15 @@ def test_with_an_area_cut_off_each_part_has_its_own_optimum():
 
 def test_what_could_still_be_matched_is_what_no_ledger_has_agreed():
     plan, trace = drawn()
-    assert possible(area_reports(plan, trace.logs, 0, {})) == 0
+    assert within_reach(plan, trace.logs, 0) == plan.optimum()
     idle = {device: tuple(one for one in log if one.kind is Kind.OFFERED) for device, log in trace.logs.items()}
-    assert possible(area_reports(plan, idle, 0, {})) == plan.optimum()
+    assert within_reach(plan, idle, 0) == plan.optimum()
+    # Who has left has nothing but what it had agreed; who has not, what it offers now.
+    seller = max(plan.offers, key=lambda device: sum(one.device == device for one in commits(trace.logs)))
+    gone = Record(seller, len(trace.logs[seller]), 99.0, Kind.OFFERED, watts=zero(24))
+    assert within_reach(plan, idle | {seller: (*idle[seller], gone)}, 0) < plan.optimum()
+    with_its_promises = trace.logs | {seller: (*trace.logs[seller], gone)}
+    assert within_reach(plan, with_its_promises, 0) == decided(plan, trace.logs, 0)[1]
 
 
 def test_of_each_area_one_leaves_and_another_changes():
@@ -231,4 +253,4 @@ def test_a_person_reads_phases_areas_and_hours():
     assert any("VIOLATED atomic: x" in line for line in said)
     assert any("NOT SETTLED" in line for line in said)
     everything = total((one.exchange.given for one in good.areas), 24)
-    assert sum(everything) == sum(watts for offer in plan.offers.values() for watts in offer if watts > 0)
+    assert sum(everything) == sum(watts for offer, _ in plan.offers.values() for watts in offer if watts > 0)

@@ -30,6 +30,7 @@ class Desk:
     """The ports of a device: its table is real; what it asks, the test answers."""
 
     def __init__(self) -> None:
+        self.own = peer("urn:uuid:own", Role.METER, "grid://t/1/3/2", 99)
         self.peers = PeerTable(Role.METER, 10)
         self.time = 0.0
         self.asked: list[tuple[Address, tuple[str, ...], Found]] = []
@@ -96,6 +97,43 @@ def test_a_peer_service_of_elsewhere_that_does_not_answer_is_asked_for_anew() ->
     found((peer("urn:uuid:station", Role.SUBSTATION, "grid://t/2", 4),))
     desk.turn()
     assert desk.asked.pop()[0] == http(4, "/Peers")
+
+
+def test_an_appliance_that_knows_its_substation_alone_asks_it_for_the_one_beside_it() -> None:
+    desk, whereabouts = made()
+    desk.peers.put_elder(peer("urn:uuid:meter", Role.METER, "grid://t/1/3", 3))
+    desk.peers.put_elder(peer("urn:uuid:station", Role.SUBSTATION, "grid://t/1", 1))
+    sent: list[Sequence[Address]] = []
+    whereabouts.reach(FAR, sent.append)
+    desk.turn()
+    (service, scopes, found) = desk.asked.pop()
+    assert (service, scopes) == (http(1, "/Peers"), ("grid://t/2",))
+    found((peer("urn:uuid:other", Role.SUBSTATION, "grid://t/2", 2),))
+    desk.turn()
+    (service, scopes, found) = desk.asked.pop()
+    assert (service, scopes) == (http(2, "/Peers"), ("grid://t/2/5",))
+    found((peer(FAR, Role.METER, "grid://t/2/5", 5),))
+    assert sent == [(http(5, "/Balance"),)]
+    assert whereabouts.counters == {"asked for devices": 2}
+
+
+def test_who_knows_nobody_but_its_parent_asks_who_is_above_it() -> None:
+    desk, whereabouts = made()
+    desk.peers.put_elder(peer("urn:uuid:meter", Role.METER, "grid://t/1/3", 3))
+    sent: list[Sequence[Address]] = []
+    whereabouts.reach(FAR, sent.append)
+    desk.turn()
+    (service, scopes, found) = desk.asked.pop()
+    assert (service, scopes) == (http(3, "/Peers"), ("grid://t/1",))
+    found((peer("urn:uuid:next", Role.METER, "grid://t/1/4", 4), peer("urn:uuid:st", Role.SUBSTATION, "grid://t/1", 1)))
+    desk.time += 2.0
+    whereabouts.reach(FAR, sent.append)
+    desk.turn()
+    (service, scopes, found) = desk.asked.pop()
+    assert (service, scopes, desk.asked) == (http(1, "/Peers"), ("grid://t/2",), [])
+    found((peer(FAR, Role.METER, "grid://t/2/5", 5),))
+    # Both messages have waited.
+    assert sent == [(http(5, "/Balance"),)] * 2
 
 
 def test_where_nobody_can_be_asked_or_answers_only_the_last_few_messages_wait() -> None:
