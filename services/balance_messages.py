@@ -32,6 +32,8 @@ MAX_TOLD: Final = LARGEST * MAX_WATTS
 MAX_NAME: Final = 255
 MAX_CARDS: Final = 1 + LARGEST
 """The sender's own, and one for each device that a message names."""
+MAX_SIGNATURE: Final = 64
+"""Octets: Ed25519. A card is kept with its signature, also where nobody looks at it."""
 
 _ONCE: Final = {"min_occurs": 1, "nillable": False}
 _DIGITS: Final = len(str(MAX_TOLD)) + 1
@@ -117,7 +119,7 @@ def read_sealed(
 ) -> tuple[Sealed, tuple[Card, ...]]:
     """What Spyne has read, as values. Raises RemoteError for what the schema allows and the protocol does not."""
     message = _value(kind, said)
-    return Sealed(sender, to, message, b"".join(signature or ()), stamp), tuple(map(_card, cards or ()))
+    return Sealed(sender, to, message, _signature(signature), stamp), tuple(map(_card, cards or ()))
 
 
 # -- by the type of a field --------------------------------------------------------------------
@@ -181,6 +183,13 @@ def _vector(told: str) -> Vector:
     return vector
 
 
+def _signature(told: Sequence[bytes] | None) -> bytes:
+    signature = b"".join(told or ())
+    if len(signature) > MAX_SIGNATURE:
+        raise _bad(f"a signature has at most {MAX_SIGNATURE} octets")
+    return signature
+
+
 def _child(name: str, content: str) -> str:
     return f"<b:{name}>{content}</b:{name}>"
 
@@ -200,7 +209,7 @@ def _card(read: Any) -> Card:
     udp, http = _address(read.udp, Binding.UDP), _address(read.http, Binding.HTTP)
     if udp is None and http is None:
         raise _bad("a card has a udp or an http address")
-    return Card(read.device, read.number, udp, http, b"".join(read.signature or ()))
+    return Card(read.device, read.number, udp, http, _signature(read.signature))
 
 
 def _address(told: str | None, binding: Binding) -> Address | None:

@@ -30,6 +30,7 @@ class Card:
 
 
 def card_statement(card: Card) -> bytes:
-    """What is signed: no message has the same octets (`trust.statement` tells four things, this five)."""
+    """What is signed: no message has the same octets (the last thing that `trust.statement` tells is a list, here it is
+    a text)."""
     told = ["card", card.device, card.number, str(card.udp or ""), str(card.http or "")]
     return json.dumps(told, separators=(",", ":")).encode()

@@ -27,6 +27,7 @@ from gossip_ws.ports import Combination, Input, Invocation, Reply
 from gossip_ws.services.balance_messages import MAX_NAME, MAX_PERIODS, MAX_TOLD, sealed_element
 from gossip_ws.services.balancing import Residual, balance_service
 from gossip_ws.wire.envelope import Addressing, build
+from gossip_ws.wire.values import base64
 
 KINDS = get_args(messages.Message)
 CARD = Card("urn:d", 65_536, Address.parse("soap.udp://127.0.0.1:9/Balance"), Address.parse("http://[::1]:9/Balance"))
@@ -137,6 +138,8 @@ LINE = Line("c", "urn:d", (1,), NEVER)
         (told(PROPOSE, [CARD]), "soap.udp://", "http://", (BALANCE, "BadMessage")),
         (told(PROPOSE, [replace(CARD, udp=None, http=None)]), "", "", (BALANCE, "BadMessage")),
         (told(PROPOSE, [CARD] * (LARGEST + 2)), "", "", (GOSSIP, "InvalidPayload")),
+        (told(PROPOSE), "c2ln", base64(bytes(65)), (BALANCE, "BadMessage")),
+        (told(PROPOSE, [replace(CARD, signature=bytes(65))]), "", "", (BALANCE, "BadMessage")),
     ],
 )
 def test_what_is_out_of_bounds_is_the_senders_fault(
