@@ -84,6 +84,7 @@ class Neighbours:
     def _plan(self) -> list[Effect]:
         """As everybody does who has heard the same: this device proposes what it is to give."""
         self._is_planning = False
+        self.missed = 0
         book, left = self._party.book, self._party.told
         mine = Line(self._device, self._device, left.rest, book.served, left.loose)
         lines = (mine, *(line for _, line in self._known.values()))

@@ -61,3 +61,16 @@ def test_who_hears_the_last_one_late_plans_after_all():
     effects = announce(one, OTHERS[-1:])
     (due,) = [effect.timer for effect in effects if isinstance(effect, SetTimer)]
     assert sum(sum(proposal.watts) for proposal in told(one.due(due, Instant(2.1, 2.1)), Propose)) == 500
+
+
+def test_who_has_heard_all_on_the_next_day_says_no_more_that_it_missed_one():
+    one, timers = started()
+    announce(one, OTHERS[:-1])
+    one.due(timers[PlanDue], Instant(1.05, 1.05))
+    now = Instant(50.0, 50.0)
+    effects = one.change(1, (500,), now)
+    effects += [effect for other in OTHERS for effect in one.receive(Announce(1, 9, (100,), NEVER), other, now)]
+    for timer in [effect.timer for effect in effects if isinstance(effect, SetTimer)]:
+        one.due(timer, Instant(51.05, 51.05))
+    (report,) = told(one.due(timers[ReportDue], Instant(54.2, 54.2)), Report)
+    assert (report.day, report.missed) == (1, 0)
