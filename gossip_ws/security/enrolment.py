@@ -123,7 +123,9 @@ def parse(line: str | bytes, operators: Collection[PublicKey]) -> Enrolment:
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise LocalError(f"no enrolment: format is not {FORMAT!r}")
     if not told.keys() >= _NEEDED or not told.keys() <= _NEEDED | _MAY:
-        raise LocalError(f"no enrolment: lacks or has too much: {', '.join(sorted(told.keys() ^ _NEEDED))[:_URI]}")
+        raise LocalError(
+            f"no enrolment: lacks or has too much: {', '.join(map(repr, sorted(told.keys() ^ _NEEDED)))[:_URI]}"
+        )
     found = Enrolment(
         DeviceId(_member(told, "device")),
         PublicKey.from_raw(_octets(told, "key")),
@@ -137,7 +139,7 @@ def parse(line: str | bytes, operators: Collection[PublicKey]) -> Enrolment:
     )
     signer = next((operator for operator in operators if operator.id == found.operator), None)
     if signer is None:
-        raise LocalError(f"{found.device} is enrolled by another operator, key {found.operator[:32]}")
+        raise LocalError(f"{found.device} is enrolled by another operator, key {found.operator[:32]!r}")
     if not signer.verifies(found.signature, found.statement()):
         raise LocalError(f"{found.device}: forged: not what the operator has signed")
     return found
@@ -205,14 +207,18 @@ def load(path: Path, operators: Collection[PublicKey]) -> Enrolments:
 
 def save(path: Path, enrolments: Enrolments) -> None:
     """Write a file anew; whoever reads it finds the old or the new one. Raises LocalError."""
+    written: str | None = None
     try:
         with NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False, encoding="ascii") as file:
+            written = file.name
             file.writelines(f"{one.line()}\n" for one in enrolments.values())
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        os.chmod(written, 0o644)
+        os.replace(written, path)
     except OSError as error:
+        if written is not None:
+            Path(written).unlink(missing_ok=True)
         raise LocalError(f"{path}: {error.strerror}") from None
 
 
@@ -241,7 +247,8 @@ def _text(octets: bytes) -> str:
 
 def _member(told: Mapping[str, Any], name: str) -> str:
     value = told[name]
-    if not isinstance(value, str):
+    # JSON can write halves of characters, which are no text anywhere else.
+    if not isinstance(value, str) or any("\ud800" <= one <= "\udfff" for one in value):
         raise LocalError(f"{name} is no string")
     return value
 

@@ -89,6 +89,32 @@ def test_what_is_no_enrolment_is_refused(line):
         parse(line, [OPERATOR.public])
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"place": "grid://town/\ud800"},
+        {"operator": "\ud800"},
+        {"operator": "a\nb\x1b[31m"},
+        {"a\nb": 1},
+        {"device": "\n"},
+        {"from": "\n"},
+    ],
+    ids=str,
+)
+def test_whatever_is_in_it_the_reason_is_one_line(changed):
+    with pytest.raises(LocalError) as refused:
+        parse(json.dumps(json.loads(MADE.line()) | changed), [OPERATOR.public])
+    assert str(refused.value).isprintable()
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    taken = tmp_path / "enrolments"
+    taken.mkdir()
+    with pytest.raises(LocalError):
+        save(taken, Enrolments([MADE]))
+    assert list(tmp_path.iterdir()) == [taken]
+
+
 def test_a_file_names_the_line_that_spoils_it(tmp_path):
     path = tmp_path / "enrolments.jsonl"
     other = enrol(OPERATOR, NEIGHBOUR, KEYS[1].public, "grid://town/1/8", 1000, 3000)
