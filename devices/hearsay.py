@@ -94,7 +94,8 @@ class Hearsay:
             self.gossip.originate(GRADIENTS, gradients_element(said), Wanted(scopes=(self._scope,), budgets=budgets))
             self.counters["statements told"] += len(said)
         except GossipError:
-            # Too many at once, say. It is told in the next tick too.
+            # Too many at once, say. It is told in the next tick.
+            self._rumours.take_back()
             self.counters["messages refused"] += 1
 
     def _affordable(self, gossip: Gossip) -> int:

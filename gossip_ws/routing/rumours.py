@@ -41,13 +41,14 @@ class Rumours(Generic[T]):
     tell. `room`: octets of statements in a message. What is kept with a statement, a T, goes where the statement goes.
     """
 
-    __slots__ = ("_held", "_owners", "_room", "_tellings")
+    __slots__ = ("_held", "_owners", "_room", "_said", "_tellings")
 
     def __init__(self, owners: Collection[int], nodes: int, room: int = ROOM) -> None:
         self._owners = frozenset(owners)
         self._room = room
         self._tellings = ceil(log(max(nodes, 2))) + MORE
         self._held: dict[int, _Rumour[T]] = {}
+        self._said: list[_Rumour[T]] = []
 
     def is_news(self, statement: Statement) -> bool:
         """Is it an owner's, and later than what is held? Who brings what is held need not be told it: then it rests
@@ -70,13 +71,19 @@ class Rumours(Generic[T]):
         changed most; the rest is for the message after."""
         waiting = [one for one in self._held.values() if one.left]
         waiting.sort(key=lambda one: (one.left, one.change), reverse=True)
-        told: list[T] = []
+        self._said = []
         room = self._room
         for one in waiting:
             size = CARRIED + octets(one.statement)
-            if told and size > room:
+            if self._said and size > room:
                 break
             room -= size
             one.left -= 1
-            told.append(one.carried)
-        return told
+            self._said.append(one)
+        return [one.carried for one in self._said]
+
+    def take_back(self) -> None:
+        """What `tell` said last could not be sent: it is told as often as if it had not been said."""
+        for one in self._said:
+            one.left += 1
+        self._said = []

@@ -9,6 +9,7 @@ import pytest
 from lxml import etree
 
 from gossip_ws.devices.hearsay import GRADIENTS, Hearsay, signed
+from gossip_ws.kernel.errors import receiver_fault
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import ROUTING, qname
 from gossip_ws.routing.statement import LinkState, Statement
@@ -40,8 +41,11 @@ class Ear:
         self.bodies: list[bytes] = []
         self.told: list[int] = []
         self.sent = 1000
+        self.is_busy = False
 
     def originate(self, action: str, body: bytes, wanted: Any) -> None:
+        if self.is_busy:
+            raise receiver_fault("Busy", "too many at once")
         (fanout,) = {one.fanout for one in wanted.budgets}
         assert (action, wanted.scopes) == (GRADIENTS, ("energy://t",))
         self.bodies.append(body)
@@ -157,6 +161,18 @@ def test_a_message_fits_a_datagram_however_many_links_owners_have(links: int, he
         hearsay.heard([Said(0.0, signed(one, KEYS[owner]))])
     hearsay.tell()
     assert MOST_BODY / 2 < len(ear.bodies[-1]) <= MOST_BODY
+
+
+def test_what_could_not_be_sent_counts_as_not_told(heard: Built) -> None:
+    hearsay, _, ear = heard
+    hearsay.heard([said(3)])
+    ear.is_busy = True
+    for _ in range(50):
+        hearsay.tell()
+    assert hearsay.counters["messages refused"] == 50
+    ear.is_busy = False
+    hearsay.tell()
+    assert [octets for _, octets in ear.said()] == [said(3).signed]
 
 
 def test_what_everybody_must_have_is_told_no_more(heard: Built) -> None:
