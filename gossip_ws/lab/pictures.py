@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from gossip_ws.grid import population
 from gossip_ws.grid.what_if import GRID, SAMPLE_DAY, what_if
 from gossip_ws.kernel.terms import Variant
-from gossip_ws.lab import engine, routing_pictures, tariff_picture, worlds
+from gossip_ws.lab import congestion_picture, engine, routing_pictures, tariff_picture, worlds
 from gossip_ws.lab.drawing import BLACK, COLOURS, MARKERS, ORANGE, SKY, canvas, series, thousands
 from gossip_ws.lab.sweep import TARGET, seed_of, trial_of
 from gossip_ws.lab.trial import Trial, summarise
@@ -225,6 +225,11 @@ def tariff(scale: Scale) -> Figure:
     return tariff_picture.draw(plans, prices, tariff_picture.caption(some, SAMPLE_DAY, scale.seed, scale.repeat))
 
 
+def congestion(scale: Scale) -> Figure:
+    """What peers chosen by price are worth where links congest."""
+    return congestion_picture.draw(scale.nodes, scale.repeat, scale.seed)
+
+
 def _routed(draw: Callable[[int, int], Figure]) -> Callable[[Scale], Figure]:
     """Those of the routing papers have their numbers of devices fixed."""
     return lambda scale: draw(scale.repeat, scale.seed)
@@ -236,6 +241,7 @@ PICTURES: Final[Mapping[str, Picture]] = {
     "redundancy": Picture("Payloads and messages a delivery takes, by variant.", redundancy, 1_000, 200),
     "load": Picture("What the initiator sends, by gossip and one by one, as the devices grow.", load, 1_000_000, 100),
     "tariff": Picture("A grid's day before and after a tariff, and the peak that comes back.", tariff, 5_367, 5),
+    "gradient-choice": Picture("A push over links that congest, peers by chance or by price.", congestion, 60, 2),
     **{
         name: Picture(shows, _routed(draw), nodes, repeat)
         for name, (shows, draw, nodes, repeat) in routing_pictures.ROUTING.items()
