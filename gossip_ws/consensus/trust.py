@@ -91,13 +91,13 @@ class Roll:
 
 def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
     """May one who stands where `sender` does say this? Only a device of a cluster speaks for it, only one of the
-    cluster above shares out to it, who seeks is of the cluster in which both met, and an agreement bears its seller's
-    name."""
+    cluster above shares out to it, who seeks is of the cluster in which both met, an agreement bears its seller's
+    name, and two meet at a level that there is."""
     if sender not in hierarchy.home:
         return False
     match message:
         case Propose():
-            return message.agreement.startswith(f"{sender}/")
+            return message.agreement.startswith(f"{sender}/") and 0 < message.level <= hierarchy.depth
         case Moved():
             return hierarchy.is_below(sender, message.child)
         case Report():
@@ -110,7 +110,8 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
             return hierarchy.is_below(sender, message.cluster)
         case Supply():
             above = hierarchy.parent(message.child)
-            return hierarchy.is_below(sender, above) and _speak(hierarchy, message)
+            meets = hierarchy.level(message.child) < message.level <= hierarchy.depth
+            return meets and hierarchy.is_below(sender, above) and _speak(hierarchy, message)
         case Found():
             return _speak(hierarchy, message)
         case _:

@@ -178,7 +178,7 @@ def test_what_is_made_up_neither_stops_a_device_nor_makes_it_promise_what_it_has
         gossips, one = Gossips(dice, DEVICE), Member(DEVICE, HIERARCHY, Pace(wait=0.0))
         due, log, time = [], [], 0.0
         effects = one.start(0, watts, Instant(0.0, 0.0), ability)
-        for step in range(1000):
+        for step in range(1500):
             for effect in effects:
                 if isinstance(effect, Persist):
                     log.append(effect.record)
@@ -199,7 +199,6 @@ def test_what_is_made_up_neither_stops_a_device_nor_makes_it_promise_what_it_has
             acted[type(message)] += not any(isinstance(effect, Dropped) for effect in effects)
         assert [found for found in violations({DEVICE: tuple(log)}) if found.rule in ("log", "over-commitment")] == []
         promised += sum(bool(record.agreement) for record in log)
-    assert promised > 10
-    # Where nobody signs nothing is shown, and who has nothing to give or to need ends nothing.
-    ends = {Decline, Confirm, Release}
-    assert {kind for kind in KINDS if not acted[kind]} - ends == {messages.Shown}
+    assert promised
+    # Of all kinds that need no question before them.
+    assert all(acted[kind] > 9 for kind in (Propose, Report, Seek, messages.Board, messages.Supply, messages.Moved))

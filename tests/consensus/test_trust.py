@@ -96,6 +96,11 @@ def test_only_who_stands_there_may_say_so(message, fits, does_not):
         Supply(1, NANO, 0, (Target("d20", "d21", (1,)),), 3),
         Found(1, (Target(NANO, "d1", (1,)),)),
         Found(1, (Target("no such", "d1", (1,)),)),
+        # Two meet in a cluster that there is.
+        Propose("d1/1.0", 0, (1,), 0),
+        Propose("d1/1.0", 0, (1,), HIERARCHY.depth + 1),
+        Supply(1, NANO, 0, (Target("d20", "d20", (1,)),), HIERARCHY.level(NANO)),
+        Supply(1, NANO, 0, (Target("d20", "d20", (1,)),), HIERARCHY.depth + 1),
     ],
 )
 def test_nobody_is_said_to_speak_for_what_it_is_not_in(message):
