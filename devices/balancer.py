@@ -17,18 +17,19 @@ from gossip_ws.consensus.card import Card, card_statement
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.door import AGAIN, Door, Stamps
-from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
+from gossip_ws.consensus.effects import Effect, Persist, Spread, Tell, Timer
 from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.member import Member
-from gossip_ws.consensus.messages import Board, Found, Message, Supply
+from gossip_ws.consensus.messages import Announce, Board, Found, Message, Supply
 from gossip_ws.consensus.trust import Roll, Sealed, Sign, seal
 from gossip_ws.consensus.vector import Vector, minus, plus, shortage, surplus, zero
+from gossip_ws.devices.announcer import Announcer
 from gossip_ws.devices.ledger import Ledger
 from gossip_ws.devices.whereabouts import Whereabouts
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError, sender_fault
-from gossip_ws.kernel.names import BALANCE
+from gossip_ws.kernel.names import BALANCE, QName
 from gossip_ws.kernel.scopes import covers
 from gossip_ws.ports import Clock, Gossip, HostedService
 from gossip_ws.services.balance_messages import sealed_element
@@ -61,31 +62,38 @@ class Balancer:
         *,
         clock: Clock,
         place: Callable[[str], str] = _nowhere,
+        types: tuple[QName, ...] = (),
         sign: Sign | None = None,
         roll: Roll | None = None,
     ) -> None:
         """`device`: its urn:uuid, the name that the hierarchy has for it. `place`: each device's scope in the grid, by
-        which one that nobody has named is found. `sign` and `roll`: None where everybody is believed, as in the
-        gossip of development mode. Raises LocalError when the ledger is not that of one device."""
+        which one that nobody has named is found. `types`: those that all devices have that balance. `sign` and `roll`:
+        None where everybody is believed, as in the gossip of development mode. Raises LocalError when the ledger is not
+        that of one device."""
         self.device = device
         self.counters: Counter[str] = Counter()
         """Messages by kind, sent and received; drops by reason."""
         self._ledger = ledger
         self._clock = clock
         self._place = place
+        self._types = types
         self._sign = sign
         self._roll = roll
-        self._door = Door(device, roll, hierarchy, clock.now().wall) if roll is not None else None
         self._stamps = Stamps()
         self._pace = pace
         self._hierarchy = hierarchy
         self._member = self._recovered()
         self._past = self._member.party.book.past
+        # What was announced before it came up for the first time cannot have been let in before.
+        since = clock.now().wall if self._member.party.book.starts else 0.0
+        self._door = Door(device, roll, hierarchy, since) if roll is not None else None
         self._gossip: Gossip | None = None
         self._whereabouts: Whereabouts | None = None
+        self._announcer: Announcer | None = None
+        self._early: dict[str, Sealed] = {}
         self._card: Card | None = None
         self._unwritten: list[Record] = []
-        self._unsaid: list[tuple[str, Message]] = []
+        self._unsaid: list[Tell | Spread] = []
         self._is_gathering = False
         self._running = False
         self._was_running = False
@@ -94,6 +102,7 @@ class Balancer:
         """The device's Balance service: what `Host` is given to make."""
         self._gossip = gossip
         self._whereabouts = Whereabouts(gossip, self._clock, self._place, 4 * self._pace.round, self.counters)
+        self._announcer = Announcer(gossip, self._whereabouts, self._place, self._types, self.counters)
         return balance_service(self)
 
     # -- what the device's owner does ----------------------------------------------------------
@@ -111,6 +120,9 @@ class Balancer:
         effects = self._member.start(day, watts, self._clock.now(), ability)
         self._running = True
         self._carry_out(effects)
+        early, self._early = self._early, {}
+        for sealed in early.values():
+            self._carry_out(self._member.receive(sealed.message, sealed.sender, self._clock.now(), sealed))
 
     def change(self, day: int, watts: Vector, ability: Ability = RIGID) -> None:
         """From now on it can do this. Raises LocalError when it is not running, and for a schedule that cannot be
@@ -159,7 +171,11 @@ class Balancer:
     # -- services.balancing.BalancingState -----------------------------------------------------
 
     def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
-        if sealed.to != self.device:
+        is_announced = isinstance(sealed.message, Announce) and sealed.to == self._hierarchy.home.get(self.device)
+        if is_announced and sealed.sender == self.device:
+            # Its own, that names a place which it stands in itself.
+            return
+        if sealed.to != self.device and not is_announced:
             raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
         opened = self._door.opened(sealed, self._clock.now().wall) if self._door is not None else sealed.message
         if opened == AGAIN:
@@ -170,11 +186,15 @@ class Balancer:
             raise sender_fault("NotBelieved", opened.reason, namespace=BALANCE)
         if not self._running or self._whereabouts is None:
             self.counters["not balancing"] += 1
+            if is_announced and sealed.sender in self._hierarchy.clusters[sealed.to].children:
+                # In force, so it will not come again: what its neighbours have said last is there when it starts.
+                self._early[sealed.sender] = sealed
             return
         self.counters[f"received {type(sealed.message).__name__}"] += 1
         for card in cards:
             self._take(card)
-        self._whereabouts.heard(sealed.sender)
+        if not is_announced:
+            self._whereabouts.heard(sealed.sender)
         self._carry_out(self._member.receive(sealed.message, sealed.sender, self._clock.now(), sealed))
 
     def residual(self, day: int | None) -> Residual | None:
@@ -191,8 +211,8 @@ class Balancer:
             match effect:
                 case Persist():
                     self._unwritten.append(effect.record)
-                case Tell():
-                    self._unsaid += [(to, effect.message) for to in effect.to]
+                case Tell() | Spread():
+                    self._unsaid.append(effect)
                 case SetTimer():
                     self._wait(effect.timer, effect.delay)
                 case Dropped():
@@ -222,8 +242,12 @@ class Balancer:
                 self.counters["not written down"] += 1
                 self._running = False
                 return
-        for to, message in said:
-            self._tell(to, message)
+        for effect in said:
+            if isinstance(effect, Spread):
+                self._spread(effect)
+                continue
+            for to in effect.to:
+                self._tell(to, effect.message)
 
     def _recovered(self) -> Member:
         """As after a crash."""
@@ -254,16 +278,23 @@ class Balancer:
         gossip, whereabouts = self._gossip, self._whereabouts
         if gossip is None or whereabouts is None:
             return
-        sealed = (
-            seal(self.device, to, message, self._sign, self._stamps.next(self._clock.now().wall))
-            if self._sign is not None
-            else Sealed(self.device, to, message, b"")
-        )
+        sealed = self._sealed(to, message)
         known = (whereabouts.card(device) for device in sorted(_named(message) - {to, self.device}))
         body = sealed_element(sealed, [self._own_card(gossip), *(card for card in known if card is not None)])
         self.counters[f"sent {type(message).__name__}"] += 1
         name = action(message)
         whereabouts.reach(to, lambda addresses: gossip.tell(name, body, addresses))
+
+    def _spread(self, effect: Spread) -> None:
+        if self._gossip is None or self._announcer is None:
+            return
+        body = sealed_element(self._sealed(effect.cluster, effect.message), [self._own_card(self._gossip)])
+        self._announcer.say(action(effect.message), body, effect.to)
+
+    def _sealed(self, to: str, message: Message) -> Sealed:
+        if self._sign is None:
+            return Sealed(self.device, to, message, b"")
+        return seal(self.device, to, message, self._sign, self._stamps.next(self._clock.now().wall))
 
     # -- cards ---------------------------------------------------------------------------------
 

@@ -182,7 +182,8 @@ class BalanceTrial:
             broken(self._plan, logs, self._cuts, areas, settled=whole),
             REACHED if self._plan.movables is not None else 1.0,
         )
-        self._counted, self._decided = counted, decisions
+        # What was asked of the areas meanwhile is no part of it.
+        self._counted, self._decided = await self._count(), decisions
         self._logs = logs
         return phase
 

@@ -17,19 +17,23 @@ from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.log import Log
 from gossip_ws.consensus.trust import Roll, Sealed
 from gossip_ws.consensus.vector import plus, zero
+from gossip_ws.core.peers import Role
 from gossip_ws.devices.balancer import Balancer
 from gossip_ws.devices.city_balance import BalancePlan
 from gossip_ws.devices.city_standing import as_told, standing
-from gossip_ws.devices.host import ServiceFactory
+from gossip_ws.devices.host import ServiceFactory, role_type
 from gossip_ws.devices.ledger import Ledger, read
 from gossip_ws.kernel.errors import sender_fault
 from gossip_ws.kernel.names import BALANCE
 from gossip_ws.ports import Clock, Gossip, HostedService
+from gossip_ws.security.authority import Originator
 from gossip_ws.security.enrolment import Enrolments, enrol, load, save
 from gossip_ws.security.keys import PrivateKey, PublicKey
+from gossip_ws.security.verifier import TrustVerifier
 from gossip_ws.services.balancing import Residual, balance_service
 
 ENROLMENTS: Final = "enrolments"
+ANNOUNCED: Final = frozenset({f"{BALANCE}:Announce"})
 DAY: Final = 86_400
 """Seconds for which the city's devices are enrolled."""
 PATIENCE: Final = 100
@@ -91,6 +95,8 @@ class Balancers:
             {device: enrolment.key.verifies for device, enrolment in enrolled.items()},
             {device: enrolment.bus for device, enrolment in enrolled.items() if enrolment.bus is not None},
         )
+        self.announcers = tuple(Originator(enrolment.key, ANNOUNCED) for enrolment in enrolled.values())
+        """Every device that is enrolled may announce by gossip."""
         self._balancers: dict[str, Balancer] = {}
         self._ledgers: list[Ledger] = []
         self._day = 0
@@ -109,11 +115,16 @@ class Balancers:
             ledger,
             clock=self._clock,
             place=lambda other: self._plan.places.get(other, ""),
-            sign=PrivateKey.load(_file(self._folder, device, "pem")).sign,
+            types=() if any(device.ability for device in self._plan.instance.devices) else (role_type(Role.METER),),
+            sign=self._key(device).sign,
             roll=self._roll,
         )
         self._balancers[device] = balancer
         return balancer.service
+
+    def verifier(self, device: str, common: TrustVerifier) -> TrustVerifier:
+        """A device that agrees signs what it announces by gossip with its own key."""
+        return common.of(self._key(device)) if device in self._plan.offers else common
 
     def start(self, day: str) -> None:
         """All of them offer their schedule for a day, whatever they have agreed for another."""
@@ -165,7 +176,6 @@ class Balancers:
             "regroup": self.regroup,
             "join": self.join,
             "standing": self.standing,
-            "counted": self.counted,
         }
 
     def standing(self) -> tuple[int, dict[str, Any]]:
@@ -181,6 +191,9 @@ class Balancers:
             total.update(balancer.counters)
         return total
 
+    def _key(self, device: str) -> PrivateKey:
+        return PrivateKey.load(_file(self._folder, device, "pem"))
+
     def close(self) -> None:
         for balancer in self._balancers.values():
             balancer.stop()
@@ -189,5 +202,5 @@ class Balancers:
 
 
 def sent(counted: Iterable[tuple[str, int]]) -> int:
-    """Messages from device to device, of all kinds."""
+    """Messages of all kinds: from device to device, and every envelope by which an announcement spreads."""
     return sum(count for name, count in counted if name.startswith("sent "))

@@ -47,7 +47,7 @@ from gossip_ws.net.clock import LoopClock
 from gossip_ws.net.limits import raise_open_files
 from gossip_ws.net.loss import Lossy
 from gossip_ws.net.multicast import Group, Multicast
-from gossip_ws.ports import Network, Verifier
+from gossip_ws.ports import Network
 from gossip_ws.security.authority import CallerRule, Originator, Trust
 from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.passwords import PasswordHash
@@ -101,7 +101,6 @@ class Worker:
         self._codec = XmlCodec()
         self._runner = AsyncRunner()
         self._combiner = FilterCombiner(self._runner)
-        self._verifier = self._verifier_of(assignment)
         self._hosts: list[Host] = []
         self._crashed: list[Host] = []
         self._accepted: dict[DeviceId, float] = {}
@@ -119,6 +118,7 @@ class Worker:
             )
             operator = PublicKey.from_pem(assignment.public_key.encode())
             self.balancers = Balancers(plan, Path(assignment.folder), operator, self._clock)
+        self._verifier = self._verifier_of(assignment)
         self._cut: frozenset[str] = frozenset()
 
     async def open(self) -> None:
@@ -230,6 +230,15 @@ class Worker:
                 total["devices"] += 1
         return dict(total)
 
+    def counted(self) -> dict[str, int]:
+        """What the devices here counted that balance, and the envelopes by which announcements spread. Nothing else is
+        gossiped while they balance, but for what an operator asks."""
+        total = self.balancers.counted() if self.balancers is not None else Counter()
+        for host in self._hosts:
+            for kind in ("sent Gossip", "sent Receipt", "sent Fetch"):
+                total[kind] += host.endpoint.counters[kind]
+        return dict(total)
+
     def _tellers(self) -> list[Router | Relay]:
         return [*self._routers.values(), *self._relays]
 
@@ -248,7 +257,7 @@ class Worker:
 
     # -- building ------------------------------------------------------------------------------
 
-    def _verifier_of(self, assignment: Assignment) -> Verifier:
+    def _verifier_of(self, assignment: Assignment) -> TrustVerifier:
         key = PrivateKey.load(Path(assignment.key_file)) if assignment.key_file else None
         top = PublicKey.from_pem(assignment.public_key.encode())
         originators: tuple[Originator, ...] = (Originator(top, ACTIONS),)
@@ -259,6 +268,8 @@ class Worker:
                 Originator(tellers.public, frozenset({GRADIENTS})),
             )
             key = key or tellers
+        if self.balancers is not None:
+            originators += self.balancers.announcers
         callers: tuple[CallerRule, ...] = ()
         if assignment.user:
             callers = (CallerRule(ACTIONS, assignment.user, PasswordHash.parse(assignment.password_hash)),)
@@ -292,8 +303,10 @@ class Worker:
         assignment = self._assignment
         scopes: tuple[str, ...] = (scope,)
         services: tuple[ServiceFactory, ...] = ()
+        verifier = self._verifier
         if self.balancers is not None:
             services = (self.balancers.service(device),)
+            verifier = self.balancers.verifier(device, verifier)
         if self._energy is not None:
             scopes, services = self._routing(self._energy, role, device, scope)
         settings = HostSettings(
@@ -314,7 +327,7 @@ class Worker:
         host = Host(
             settings,
             load,
-            self._verifier,
+            verifier,
             self._combiner,
             listener=self._listener,
             codec=self._codec,
@@ -403,7 +416,7 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> N
         "heal": worker.heal,
     }
     if worker.balancers is not None:
-        commands |= worker.balancers.commands
+        commands |= {**worker.balancers.commands, "counted": worker.counted}
     try:
         await worker.open()
         say("open")

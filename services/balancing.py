@@ -1,5 +1,6 @@
 """The Balance service: what devices that agree tell one another, one one-way operation for each kind of message.
 
+Announce is made to be gossiped: to a device's nano grid, once for all of it. All others are said to one device.
 GetResidual is made to be aggregated: summed over an area it is what the area's devices can still give and still need,
 and what they have sold and bought, period by period. Knows no protocol: a BalancingState does.
 """
@@ -12,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from gossip_ws.consensus import messages
 from gossip_ws.consensus.card import Card
+from gossip_ws.consensus.door import FRESH
 from gossip_ws.consensus.trust import Sealed
 from gossip_ws.consensus.vector import Vector
 from gossip_ws.kernel.address import Binding
@@ -20,7 +22,7 @@ from gossip_ws.kernel.terms import Priority
 from gossip_ws.services import _spyne as spyne
 from gossip_ws.services.balance_messages import MAX_PERIODS, MAX_WATTS, PARTS, parts, read_sealed
 from gossip_ws.services.contract import call
-from gossip_ws.services.gossip import aggregate, gossip_enabled
+from gossip_ws.services.gossip import aggregate, gossip_enabled, push
 from gossip_ws.services.hosting import SpyneHosted
 from gossip_ws.services.shape import reading
 
@@ -88,8 +90,12 @@ def _told(kind: type) -> Any:
     return spyne.rpc(*parts(kind), _args=PARTS)(operation)
 
 
-# By HTTP: eight schedules of a day in quarters of an hour are no datagram.
-@gossip_enabled(GetResidual=aggregate("sum", priority=Priority.STATUS, binding=Binding.HTTP))
+@gossip_enabled(
+    # The last of a device is in force, for as long as its seal lets it in.
+    Announce=push(priority=Priority.STATUS, lifetime=FRESH, latest=True),
+    # By HTTP: eight schedules of a day in quarters of an hour are no datagram.
+    GetResidual=aggregate("sum", priority=Priority.STATUS, binding=Binding.HTTP),
+)
 class BalanceService(spyne.Service):
     """Takes the messages by which devices agree, and says what is left. State: a BalancingState."""
 

@@ -68,26 +68,27 @@ class Attackers:
         self._names = sorted(keyring.signs)
         self._clusters = sorted(hierarchy.clusters)
 
-    def meddle(self, sealed: Sealed, periods: int) -> Meddled | None:
-        """One message was sent. periods: how many a schedule has."""
+    def meddle(self, to: str, sealed: Sealed, periods: int) -> Meddled | None:
+        """One message was sent `to` a device. periods: how many a schedule has."""
         if self._dice.random() >= self._share:
             return None
         attack = self._dice.sample(tuple(Attack), 1)[0]
         insider = self._another(sealed.sender)
         stamp = sealed.stamp + 1 + int(self._dice.random() * 1000)
-        to, delay = sealed.to, self._dice.uniform(0.3, 1.0)
+        delay = self._dice.uniform(0.3, 1.0)
         match attack:
             case Attack.FORGED:
-                made = seal(sealed.sender, to, sealed.message, self._stranger, stamp)
+                made = seal(sealed.sender, sealed.to, sealed.message, self._stranger, stamp)
             case Attack.STRANGER:
-                made = seal("stranger", to, sealed.message, self._stranger, stamp)
+                made = seal("stranger", sealed.to, sealed.message, self._stranger, stamp)
             case Attack.STOLEN:
-                made = seal(sealed.sender, to, sealed.message, self._signs[insider], stamp)
+                made = seal(sealed.sender, sealed.to, sealed.message, self._signs[insider], stamp)
             case Attack.CHANGED:
                 made = replace(sealed, message=_changed(sealed.message, stamp), stamp=stamp)
             case Attack.TURNED:
-                to = self._another(sealed.to)
-                made = sealed if self._dice.random() < 0.5 else replace(sealed, to=to)
+                to = self._another(to)
+                is_said = self._hierarchy.home.get(to) == sealed.to
+                made = sealed if self._dice.random() < 0.5 and not is_said else replace(sealed, to=to)
             case Attack.REPLAYED:
                 made, delay = sealed, self._dice.uniform(1.0, LATEST)
             case Attack.WRONG_PLACE:

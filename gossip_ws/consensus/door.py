@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gossip_ws.consensus.clusters import Hierarchy
-from gossip_ws.consensus.messages import Message
+from gossip_ws.consensus.messages import Announce, Message
 from gossip_ws.consensus.trust import Roll, Sealed, Sign
 from gossip_ws.kernel.effects import Dropped
 
@@ -81,7 +81,7 @@ class Door:
 
     def opened(self, sealed: Sealed, wall: float) -> Message | Dropped:
         """The message; or why it does not count. The cheap questions come first, the signature last."""
-        if sealed.to != self._device:
+        if not self._is_meant(sealed):
             return Dropped("said to another")
         if sealed.sender == self._device:
             # It does not come this way. Others see what a device has signed for itself, and could bring it back.
@@ -93,11 +93,16 @@ class Door:
             return AGAIN
         if not self._roll.is_placed(self._hierarchy, sealed.sender):
             return Dropped("not where it is enrolled")
-        message = self._roll.opened(sealed, self._device)
+        message = self._roll.opened(sealed, sealed.to)
         if message is None:
             return Dropped("not signed by who is enrolled")
         self._remember(sealed, wall)
         return message
+
+    def _is_meant(self, sealed: Sealed) -> bool:
+        """Is it said to this device, or announced to its nano grid? Nothing else is said to more than one."""
+        is_announced = isinstance(sealed.message, Announce) and sealed.to == self._hierarchy.home.get(self._device)
+        return sealed.to == self._device or is_announced
 
     def _remember(self, sealed: Sealed, wall: float) -> None:
         if sealed.sender not in self._said and len(self._said) >= SENDERS:

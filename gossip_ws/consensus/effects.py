@@ -25,6 +25,16 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Send a message to all others of a nano grid, best effort: it is said once, for the whole cluster. to: the
+    others."""
+
+    cluster: str
+    to: tuple[str, ...]
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
 class AskAgain:
     """Timer: has the buyer of a proposal answered?"""
 
@@ -94,4 +104,4 @@ def copies(tell: Tell, tries: int) -> tuple[Tell, ...]:
 
 
 Timer = AskAgain | AcceptAgain | PlanDue | MovesDue | ReportDue | ReportAgain | GatherDue | ErrandAgain
-Effect = Persist | Tell | SetTimer | Dropped
+Effect = Persist | Tell | Spread | SetTimer | Dropped

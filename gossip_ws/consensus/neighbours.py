@@ -8,7 +8,7 @@ from __future__ import annotations
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import flows_of
-from gossip_ws.consensus.effects import Effect, PlanDue, Tell
+from gossip_ws.consensus.effects import Effect, PlanDue, Spread
 from gossip_ws.consensus.messages import Announce, Line
 from gossip_ws.consensus.party import Party
 from gossip_ws.kernel.effects import Dropped, SetTimer
@@ -40,7 +40,8 @@ class Neighbours:
         """Tell them what this device has left."""
         book, left = self._party.book, self._party.told
         message = Announce(book.day, book.length, left.rest, book.served, left.loose)
-        effects: list[Effect] = [Tell(self._peers, message)] if self._peers else []
+        cluster = self._hierarchy.home[self._device]
+        effects: list[Effect] = [Spread(cluster, self._peers, message)] if self._peers else []
         return [*effects, *self._plan_later()]
 
     def announced(self, announce: Announce, sender: str) -> list[Effect]:

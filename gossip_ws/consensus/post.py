@@ -48,7 +48,7 @@ class Post:
         self._doors[device].regroup(hierarchy)
 
     def sealed(self, source: str, to: str, message: Message, now: float) -> Sealed:
-        """As it leaves its sender."""
+        """As it leaves its sender, said to a device or to a nano grid."""
         if source in self._liars:
             lie = told_falsely(self._liars[source], message, source)
             self.lies[source] += lie != message

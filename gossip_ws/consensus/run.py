@@ -15,7 +15,7 @@ from math import inf
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import Effect, Persist, Tell, Timer
+from gossip_ws.consensus.effects import Effect, Persist, Spread, Tell, Timer
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.loose import Left, could_agree
@@ -250,15 +250,22 @@ class Run:
             case Tell():
                 self.trace.messages[type(effect.message).__name__] += len(effect.to)
                 for to in effect.to:
-                    self._send(device, to, effect.message)
+                    self._send(device, to, effect.message, self._sealed(device, to, effect.message))
+            case Spread():
+                # Copies are counted, whoever passes them on.
+                self.trace.messages[type(effect.message).__name__] += len(effect.to)
+                sealed = self._sealed(device, effect.cluster, effect.message)
+                for to in effect.to:
+                    self._send(device, to, effect.message, sealed)
             case SetTimer():
                 self._push(effect.delay, device, self._boots[device], effect.timer)
             case Dropped():
                 self.trace.dropped[effect.reason] += 1
 
-    def _send(self, source: str, to: str, message: Message) -> None:
+    def _send(self, source: str, to: str, message: Message, sealed: Sealed | None = None) -> None:
         there = self._conditions
-        sealed = self._sealed(self._post, source, to, message) if self._post is not None else None
+        if self._post is not None and sealed is not None:
+            self._meddle(self._post, to, sealed)
         if self._are_apart(source, to) or self._happens(there.loss):
             return
         arrival = _Arrival(message, source, sealed)
@@ -268,14 +275,15 @@ class Run:
                 delay += self._dice.uniform(0.0, there.hold)
             self._push(delay, to, 0, arrival)
 
-    def _sealed(self, post: Post, source: str, to: str, message: Message) -> Sealed:
-        sealed = post.sealed(source, to, message, self.time)
-        meddled = post.attackers.meddle(sealed, self.instance.periods) if post.attackers is not None else None
+    def _sealed(self, source: str, to: str, message: Message) -> Sealed | None:
+        return self._post.sealed(source, to, message, self.time) if self._post is not None else None
+
+    def _meddle(self, post: Post, to: str, sealed: Sealed) -> None:
+        meddled = post.attackers.meddle(to, sealed, self.instance.periods) if post.attackers is not None else None
         if meddled is not None:
             post.meddled[meddled.attack] += 1
             arrival = _Arrival(meddled.sealed.message, meddled.sealed.sender, meddled.sealed, meddled.attack)
             self._push(meddled.delay, meddled.to, 0, arrival)
-        return sealed
 
     # -- days ----------------------------------------------------------------------------------
 

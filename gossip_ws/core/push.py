@@ -12,7 +12,7 @@ from gossip_ws.core.messages import Advert, Content, Gossip, Hop, Prune, Receipt
 from gossip_ws.core.overlay import Overlay
 from gossip_ws.core.peers import Peer, PeerTable, overlaps
 from gossip_ws.core.seen import Recent
-from gossip_ws.core.spread import binding_for, plan, some_of_all
+from gossip_ws.core.spread import binding_for, is_in_vain, plan, some_of_all
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -53,9 +53,12 @@ class Push:
         effects = self._to_equals(content, hop, header, legs.sampled.peers)
         waiting: dict[DeviceId, tuple[Peer, Hop]] = {}
         for leg in legs.served:
+            peers = tuple([peer for peer in leg.peers if not is_in_vain(terms, peer)]) if terms.types else leg.peers
+            if not peers:
+                continue
             header = Hop(config.device, leg.tier, leg.rounds, hops, age, receipt=True)
-            effects.append(send(content, header, leg.peers))
-            waiting.update({peer.device: (peer, header) for peer in leg.peers})
+            effects.append(send(content, header, peers))
+            waiting.update({peer.device: (peer, header) for peer in peers})
         if waiting:
             if len(self._served) >= config.store_limit:
                 unserved = self._served.pop(next(iter(self._served)))

@@ -17,6 +17,7 @@ from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, overlaps
 from gossip_ws.core.push import send
 from gossip_ws.core.requests import Requests
 from gossip_ws.core.seen import Kept, Recent, Seen
+from gossip_ws.core.spread import is_in_vain
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
@@ -101,7 +102,7 @@ class Repair:
         # The urgent first, and of a class the newest.
         for kept in sorted(reversed(self._recent.unexpired(now.wall)), key=lambda kept: kept.content.terms.priority):
             content = kept.content
-            if content.id[:8] in held or not overlaps(content.terms.scopes, peer):
+            if content.id[:8] in held or not overlaps(content.terms.scopes, peer) or is_in_vain(content.terms, peer):
                 continue
             pushed = content.terms.variant not in _PULLED
             if pushed and not started and now.monotonic - kept.since < SPREADING:

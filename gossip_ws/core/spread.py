@@ -9,12 +9,12 @@ from typing import NamedTuple
 from gossip_ws.core.choice import Choice
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.messages import Hop
-from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation
+from gossip_ws.core.peers import LOWER_TIER, Peer, PeerTable, Relation, Role
 from gossip_ws.kernel.address import Binding
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.kernel.names import DeviceId
 from gossip_ws.kernel.scopes import covers
-from gossip_ws.kernel.terms import Terms, Tier
+from gossip_ws.kernel.terms import Style, Terms, Tier
 
 
 class Leg(NamedTuple):
@@ -100,6 +100,12 @@ def may_ask(table: PeerTable, kind: Relation, terms: Terms) -> bool:
     is then exactly the registered one, and no child can claim more than its registered subtree.
     """
     return kind is not Relation.EQUAL or not (terms.makes_tree and table.related(Relation.PARENT))
+
+
+def is_in_vain(terms: Terms, peer: Peer) -> bool:
+    """Would a one-way message be for nobody there? An appliance that has not the types that are asked for has nobody
+    below it who might."""
+    return peer.role is Role.APPLIANCE and terms.style is Style.ONE_WAY and not set(terms.types).issubset(peer.types)
 
 
 def _inside(config: NodeConfig, scope: str) -> bool:

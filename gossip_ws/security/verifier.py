@@ -32,6 +32,10 @@ class TrustVerifier:
         for originator in trust.originators:
             self._originators.setdefault(originator.key.id, []).append(originator)
 
+    def of(self, key: PrivateKey) -> TrustVerifier:
+        """That of another device, which trusts the same and signs with `key`."""
+        return TrustVerifier(self._trust, key, self._clock)
+
     @property
     def originator(self) -> str:
         """The device's own key id, or `unsigned`, which no TrustVerifier accepts."""

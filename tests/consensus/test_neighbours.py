@@ -9,7 +9,7 @@ from grids import grid
 
 from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import PlanDue, ReportDue, Tell
+from gossip_ws.consensus.effects import PlanDue, ReportDue, Spread, Tell
 from gossip_ws.consensus.member import Member
 from gossip_ws.consensus.messages import NEVER, Announce, Propose, Report
 from gossip_ws.kernel.effects import SetTimer
@@ -39,6 +39,12 @@ def announce(one, others):
     """They tell that they need 100 W each. What the device does thereupon."""
     now = Instant(1.0, 1.0)
     return [effect for other in others for effect in one.receive(Announce(0, 2, (-100,), NEVER), other, now)]
+
+
+def test_what_it_has_is_said_once_to_the_whole_nano_grid():
+    effects = Member("d9", HIERARCHY, Pace()).start(0, (500,), Instant(0.0, 0.0))
+    (said,) = [effect for effect in effects if isinstance(effect, Spread)]
+    assert (said.cluster, said.to, said.message.rest) == (NANO.id, tuple(OTHERS), (500,))
 
 
 def test_who_has_heard_all_proposes_at_once():

@@ -19,7 +19,7 @@ from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.door import FRESH, HELD, SENDERS, Door, Stamps
 from gossip_ws.consensus.log import agreements
-from gossip_ws.consensus.messages import NEVER, Announce
+from gossip_ws.consensus.messages import NEVER, Announce, Propose
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.post import Post
 from gossip_ws.consensus.run import Run
@@ -85,6 +85,23 @@ def test_what_is_said_again_is_not_let_in_again():
     assert door.opened(sealed(1_000_000), 2.0) == Dropped("said before")
     assert door.opened(sealed(1_000_000), 1.5 + FRESH) == Dropped("not of now")
     assert door.opened(sealed(1_000_001), 1.0) == ANNOUNCE
+
+
+def test_what_is_announced_to_a_nano_grid_is_let_in_by_its_members_once():
+    told = sealed(1_000_000, HIERARCHY.home["d9"])
+    members = [one for one in HIERARCHY.clusters[HIERARCHY.home["d9"]].children if one != "d8"]
+    for name in members:
+        door = Door(name, KEYS.roll, HIERARCHY)
+        assert door.opened(told, 1.0) == ANNOUNCE
+        assert door.opened(told, 1.0) == Dropped("said before")
+    elsewhere = next(name for name in HIERARCHY.home if HIERARCHY.home[name] != told.to)
+    assert Door(elsewhere, KEYS.roll, HIERARCHY).opened(told, 1.0) == Dropped("said to another")
+
+
+def test_nothing_else_is_said_to_more_than_one():
+    """Else one promise would be everybody's."""
+    told = seal("d8", HIERARCHY.home["d9"], Propose("d8/1.0", 0, (5,), 1), KEYS.signs["d8"], 1_000_000)
+    assert Door("d9", KEYS.roll, HIERARCHY).opened(told, 1.0) == Dropped("said to another")
 
 
 def test_a_stamp_of_much_later_is_not_of_now_either():

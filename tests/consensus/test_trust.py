@@ -192,8 +192,8 @@ def test_whoever_throws_made_up_messages_in_moves_no_watt():
     names = sorted(run.hierarchy.home)
     honest = run._send
 
-    def send(source, to, message):
-        honest(source, to, message)
+    def send(source, to, message, sealed):
+        honest(source, to, message, sealed)
         if dice.random() < 0.3:
             made_up = Report(STREET, NANO, 0, 1 << 60, (10**6,), NEVER)
             honest(dice.choice(["stranger", "d60"]), dice.choice(names), made_up)

@@ -8,7 +8,7 @@ from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import MovesDue, ReportDue, Tell
+from gossip_ws.consensus.effects import MovesDue, ReportDue, Spread, Tell
 from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.loose import WAITS, Loose
@@ -42,7 +42,7 @@ def timers(effects):
 
 
 def told(effects, kind):
-    return [e.message for e in effects if isinstance(e, Tell) and isinstance(e.message, kind)]
+    return [e.message for e in effects if isinstance(e, Tell | Spread) and isinstance(e.message, kind)]
 
 
 @pytest.mark.parametrize(("ability", "times"), [(CAR, 1), (Ability((), Storage(5, 5, 5, 5)), 2)])

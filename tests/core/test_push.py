@@ -3,7 +3,7 @@
 from builders import ACTION, NOW, address, at, content, device, gossip, node, peer
 
 from gossip_ws.core.effects import Invoke, ServeAgain
-from gossip_ws.core.messages import Gossip, Hop, Receipt, Standing
+from gossip_ws.core.messages import Digest, Gossip, Hop, Receipt, Standing
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.names import DeviceId
 from gossip_ws.kernel.terms import Tier
@@ -97,6 +97,18 @@ def test_a_device_outside_the_types_asked_for_relays_but_does_not_deliver():
     tariff = content(types=("{urn:test}Meter",))
     effects = ssc.receive(gossip("is0", tariff, rounds=0), address("is0"), NOW)
     assert [type(effect) for effect in effects] == [Send, SetTimer]
+
+
+def test_an_appliance_outside_the_types_asked_for_is_not_sent_what_it_would_only_drop():
+    """Not by its meter, nor when it asks for news. It has nobody below it."""
+    meter = node("sm1", peer("ssc1"), peer("ied1"))
+    for kind, served in (((), True), (("{urn:test}Meter",), False)):
+        tariff = content(f"{kind}", types=kind)
+        effects = meter.receive(gossip("ssc1", tariff, Tier.FAN, 0), address("ssc1"), NOW)
+        assert [effect.to for effect in effects if isinstance(effect, Send)] == [(address("ied1"),)] * served
+        started = Digest(device("ied1"), ())
+        sent = [effect.message for effect in meter.receive(started, address("ied1"), at(5))]
+        assert (tariff in [message.content for message in sent if isinstance(message, Gossip)]) is served
 
 
 def test_rounds_above_the_signed_budget_buy_nothing():

@@ -51,7 +51,7 @@ async def measured(devices: int, loss: float, is_signed: bool, seed: int, folder
         return (
             len(made),
             messages / len(made),
-            octets / messages,
+            octets / neighbours.calls(),
             last,
             last / PACE.round,
             1000 * busy / messages,
@@ -62,7 +62,7 @@ async def measured(devices: int, loss: float, is_signed: bool, seed: int, folder
 
 
 def main() -> None:
-    names = ("decisions", "messages each", "octets", "s", "rounds", "CPU ms each", "KiB a device")
+    names = ("decisions", "messages each", "octets a call", "s", "rounds", "CPU ms each", "KiB a device")
     sys.stdout.write(f"{'devices':>7} {'loss':>5} {'signed':>6} " + " ".join(f"{name:>13}" for name in names) + "\n")
     for devices, loss, is_signed in CASES:
         found = []

@@ -229,14 +229,15 @@ class Neighbours:
             found[name] = (*found.get(name, ()), int(one.text or ""))
         return found
 
+    def calls(self) -> int:
+        """Messages of consensus that all devices have sent to another one."""
+        told = (one for balancer in self.balancers.values() for one in balancer.counters.items())
+        return sum(count for name, count in told if name.startswith("sent "))
+
     def messages(self) -> int:
-        """Messages of consensus that all devices have sent."""
-        return sum(
-            count
-            for balancer in self.balancers.values()
-            for name, count in balancer.counters.items()
-            if name.startswith("sent ")
-        )
+        """These, and all envelopes by which announcements have spread: all that is gossiped until an area is asked."""
+        kinds = ("sent Gossip", "sent Receipt", "sent Fetch")
+        return self.calls() + sum(host.endpoint.counters[kind] for host in self.hosts.values() for kind in kinds)
 
 
 async def _process(folder: str, network: str, seed: str, *numbers: str) -> None:
