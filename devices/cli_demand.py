@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from lxml import etree
 
-from gossip_ws.client import GossipClient, Report, Unanswered, wanted
+from gossip_ws.client import GossipClient, Unanswered, wanted
 from gossip_ws.devices import cli_output as output
+from gossip_ws.devices.cli_demand_table import Pull, Row, Shown
 from gossip_ws.devices.cli_entry import client_for, report_client
-from gossip_ws.devices.cli_estimate import say_worth, worth_object
-from gossip_ws.devices.cli_receipt import names_object, reporting, say_names
-from gossip_ws.devices.cli_replies import TALLY, print_replies, report_of, told_in_words
-from gossip_ws.devices.doubt import Doubt, Range
+from gossip_ws.devices.cli_receipt import reporting
+from gossip_ws.devices.cli_replies import print_replies, report_of
+from gossip_ws.devices.doubt import Doubt
 from gossip_ws.devices.reports import Names, names
 from gossip_ws.filters.estimates import ESTIMATE
 from gossip_ws.filters.report import REQUEST
@@ -30,53 +29,7 @@ from gossip_ws.kernel.names import METERING, qname
 from gossip_ws.kernel.terms import Gathering, Wanted
 from gossip_ws.net.multicast import Group
 
-PERIODS: Final = ("00-08", "08-16", "16-24")
 _MAX_FILTER: Final = 8_192
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One category, and its value in each period as the filter made it."""
-
-    category: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """What one pull gave. `error`: why there are no rows."""
-
-    at: datetime
-    seconds: float
-    rows: tuple[Row, ...]
-    report: Report | None
-    error: str = ""
-    names: Names | None = None
-    """Whom it left out, if that was asked."""
-    doubt: Doubt | None = None
-    """What they could change."""
-
-    @property
-    def lacking(self) -> int:
-        """Devices that were expected and are not counted."""
-        return self.report.expected - self.report.contributors if self.report is not None else 0
-
-    @property
-    def no_doubt(self) -> str:
-        """Why it is not known what they could change; empty when it is."""
-        return self.doubt.why if self.doubt is not None else ""
-
-    @property
-    def is_good(self) -> bool:
-        """Did anybody contribute? By exchange nobody counts, but then an answer has somebody's value in it."""
-        if self.error or self.report is None:
-            return False
-        return self.report.contributors > 0 or self.is_spread
-
-    @property
-    def is_spread(self) -> bool:
-        """Was it gathered by exchange, and is not exact?"""
-        return self.report is not None and self.report.gathering is Gathering.SPREAD
 
 
 @click.command(
@@ -170,7 +123,7 @@ def pull_demand(
         gathering=Gathering(gathering) if gathering is not None else None,
     )
     chosen = _day(day) if day is not None else None
-    show = _Show(_periods(periods), as_json, csv_file)
+    show = Shown(_periods(periods), as_json, csv_file)
     secret = output.password(password_file, user)
     client = client_for(
         url,
@@ -204,7 +157,7 @@ def pull_demand(
 
 
 def _repeat(
-    pull: Callable[[date], Pull], day: date | None, show: _Show, every: float | None, times: int | None
+    pull: Callable[[date], Pull], day: date | None, show: Shown, every: float | None, times: int | None
 ) -> bool:
     """Pull `times` times, None for ever; was each answered? An interruption ends it like any other end."""
     good, number, due = True, 0, time.monotonic()
@@ -260,119 +213,6 @@ def _rows(payload: etree._Element) -> tuple[Row, ...]:
         )
         for row in payload.iter(qname(METERING, "Demand"))
     )
-
-
-class _Show:
-    """Prints pulls: as a table, as a line of JSON each, and into a CSV file beside."""
-
-    def __init__(self, periods: tuple[int, ...], as_json: bool, csv_file: Path | None) -> None:
-        self.periods = periods
-        self._as_json = as_json
-        self._csv = csv_file
-        if csv_file is not None:
-            # A file that cannot be written is told before anybody is asked.
-            self._append(csv_file, [])
-
-    def __call__(self, day: date, pull: Pull) -> None:
-        if self._csv is not None:
-            self._append(self._csv, self._lines(day, pull))
-        if self._as_json:
-            output.say_json(self._object(day, pull))
-            return
-        if pull.error:
-            click.echo(f"gossip-ws: {' '.join(pull.error.split())}", err=True)
-        elif pull.rows:
-            width = max(12, *(len(row.category) + 2 for row in pull.rows))
-            head = "".join(f"{PERIODS[number]:>16}" for number in self.periods)
-            click.echo(f"{day}  {'Wh':{width}}{head}")
-            for row in pull.rows:
-                click.echo(f"{'':12}{row.category:{width}}{''.join(f'{value:>16}' for value in self._chosen(row))}")
-                self._say_doubt(pull, row, width)
-        if pull.report is not None and pull.is_spread:
-            say_worth(pull.report, self.periods, pull.seconds)
-        elif pull.report is not None:
-            click.echo(f"{told_in_words(pull.report)}; {pull.seconds:.2f} s")
-        if pull.rows and pull.lacking and pull.no_doubt:
-            click.echo(f"what the {pull.lacking} not counted could change is not known: {pull.no_doubt}")
-        if pull.names is not None:
-            say_names("not counted", pull.names)
-
-    def _say_doubt(self, pull: Pull, row: Row, width: int) -> None:
-        found = self._ranges(pull, row)
-        if pull.lacking and found is not None:
-            for word, side in (("at least", 0), ("at most", 1)):
-                click.echo(f"{'':12}{word:>{width}}{''.join(f'{one[side] if one else str():>16}' for one in found)}")
-
-    def _ranges(self, pull: Pull, row: Row) -> list[Range | None] | None:
-        """Of the periods that are shown."""
-        if pull.report is None or pull.doubt is None:
-            return None
-        found = pull.doubt.ranges(pull.report, row.values)
-        return None if found is None else [found[n] if n < len(found) else None for n in self.periods]
-
-    def _chosen(self, row: Row) -> list[str]:
-        return [row.values[number] if number < len(row.values) else "" for number in self.periods]
-
-    def _object(self, day: date, pull: Pull) -> dict[str, Any]:
-        report = pull.report
-        return {
-            "at": pull.at.isoformat(timespec="milliseconds"),
-            "day": day.isoformat(),
-            "periods": [number + 1 for number in self.periods],
-            "rows": [
-                {
-                    "category": row.category,
-                    "value_wh": [_number(value) for value in self._chosen(row)],
-                    **self._bounds_object(pull, row),
-                }
-                for row in pull.rows
-            ],
-            **({"no_bounds": pull.no_doubt} if pull.no_doubt and pull.lacking else {}),
-            **({"not_counted": names_object(pull.names)} if pull.names is not None else {}),
-            **({name: getattr(report, name) for name in TALLY} if report is not None else {}),
-            **(worth_object(report, self.periods) if report is not None else {}),
-            "seconds": round(pull.seconds, 3),
-            **({"error": pull.error} if pull.error else {}),
-        }
-
-    def _bounds_object(self, pull: Pull, row: Row) -> dict[str, Any]:
-        """Nothing where nobody is left out: then the value is what it is. Nor where nobody is counted."""
-        if not pull.lacking or pull.is_spread:
-            return {}
-        found = self._ranges(pull, row)
-        return {"bounds_wh": None if found is None else [one and [*map(_number, one)] for one in found]}
-
-    def _lines(self, day: date, pull: Pull) -> list[list[Any]]:
-        told = [getattr(pull.report, name) if pull.report is not None else "" for name in TALLY]
-        start = [pull.at.isoformat(timespec="milliseconds"), day.isoformat()]
-        rows = pull.rows or (Row("", ()),)
-        end = [f"{pull.seconds:.3f}", pull.error, pull.report.gathering.value if pull.report is not None else ""]
-        estimate = pull.report.estimate if pull.report is not None else None
-        end.append(f"{estimate.error:.4f}" if estimate is not None else "")
-        return [[*start, row.category, *self._chosen(row), *told, *end] for row in rows]
-
-    def _append(self, file: Path, lines: list[list[Any]]) -> None:
-        """A head where the file is new. Raises LocalError when it cannot be written."""
-        head = ["at", "day", "category", *(f"wh_{PERIODS[number]}" for number in self.periods)]
-        head += [*TALLY, "seconds", "error", "gathering", "relative_deviation"]
-        try:
-            with file.open("a", newline="", encoding="utf-8") as stream:
-                writer = csv.writer(stream)
-                if stream.tell() == 0:
-                    writer.writerow(head)
-                writer.writerows(lines)
-        except OSError as error:
-            raise LocalError(f"{file}: {error.strerror}") from None
-
-
-def _number(value: str) -> int | float | str:
-    """As JSON has it; what a filter made that is no number stays text."""
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
 
 
 def _filter(written: str) -> str:
