@@ -20,6 +20,11 @@ from gossip_ws.routing.rumours import FANOUT
 from gossip_ws.routing.run import ASYNC_MAX, Algorithm, Change, Outcome, Point, Terms, run
 
 _BAD_ANSWER = 1
+_FITS = {
+    True: "yes, the demands fit what the links carry",
+    False: "no routing fits the demands into what the links carry now",
+    None: "not decided: nothing was found that fits, nor a proof that nothing does",
+}
 _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
 
 
@@ -91,13 +96,20 @@ def route(
         fanout,
     )
     problem = _read(instance)
+    fits = feasible(problem)
+    if fits is False:
+        raise LocalError(f"{instance}: infeasible: no routing fits the demands into the capacities")
     progress = Progress()
     outcome = run(problem, terms, Random(seed), lambda done: progress.say(f"tick {done} of {ticks}"))
+    if outcome.fits is not None:
+        fits = outcome.fits
+    elif outcome.instance != problem:
+        fits = feasible(outcome.instance)
     progress.clear()
     if as_json:
-        say_json(_object(problem, terms, seed, outcome))
+        say_json(_object(terms, seed, outcome, fits))
     else:
-        _say(problem, outcome)
+        _say(outcome, fits)
     return 0 if outcome.usable else _BAD_ANSWER
 
 
@@ -111,12 +123,9 @@ def _read(file: Path) -> Instance:
     except OSError as error:
         raise LocalError(f"{file}: {error.strerror}") from None
     try:
-        problem = parse(text)
+        return parse(text)
     except LocalError as error:
         raise LocalError(f"{file}: {error}") from None
-    if feasible(problem) is False:
-        raise LocalError(f"{file}: infeasible: no routing fits the demands into the capacities")
-    return problem
 
 
 def _change(text: str, option: str) -> Change:
@@ -130,8 +139,9 @@ def _change(text: str, option: str) -> Change:
     return Change((int(found[1]), int(found[2])), int(found[3]), capacity)
 
 
-def _object(problem: Instance, terms: Terms, seed: int, outcome: Outcome) -> dict[str, Any]:
+def _object(terms: Terms, seed: int, outcome: Outcome, fits: bool | None) -> dict[str, Any]:
     last = outcome.last
+    problem = outcome.instance
     told: dict[str, Any] = {
         "name": problem.name,
         "kind": problem.kind.value,
@@ -142,7 +152,7 @@ def _object(problem: Instance, terms: Terms, seed: int, outcome: Outcome) -> dic
         "lower_bound": last.certificate.lower_bound,
         "max_utilisation": last.certificate.max_utilisation,
         "usable": outcome.usable,
-        "infeasible": last.certificate.infeasible,
+        "feasible": fits,
         "overload": last.certificate.overload,
         "imbalance": last.imbalance,
         "messages": outcome.messages,
@@ -164,8 +174,9 @@ def _point(point: Point) -> dict[str, Any]:
     }
 
 
-def _say(problem: Instance, outcome: Outcome) -> None:
+def _say(outcome: Outcome, fits: bool | None) -> None:
     last = outcome.last
+    problem = outcome.instance
     worth = last.certificate
     what = "bandwidth cost" if problem.kind is Kind.LP else "delay cost"
     first = outcome.trace[0].certificate.cost
@@ -176,7 +187,6 @@ def _say(problem: Instance, outcome: Outcome) -> None:
     click.echo(f"{'messages':16}{outcome.messages:.2f} reports a node and tick")
     if last.imbalance > 1e-9 * problem.demand:
         click.echo(f"{'imbalance':16}{last.imbalance:.4g} kb of {problem.demand:.4g} missing or too much")
-    if worth.infeasible:
-        click.echo(f"{'infeasible':16}no routing fits the demands into what the links carry now")
+    click.echo(f"{'feasible':16}{_FITS[fits]}")
     for path, kb in sorted(outcome.flows.items()):
         click.echo(f"{kb:12.4f} kb  {' - '.join(str(node) for node in path)}")

@@ -8,7 +8,7 @@ every tick, and so waits between its moves only. One seed gives one run. Reads n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -108,12 +108,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run. nodes: how many. demand: kb, of all. flows: kb on each path at the end. trace: all ticks, the
-    start as 0."""
+    """What came of a run. instance: as it was at the end, when links may have changed; one that has failed has 0 kb.
+    flows: kb on each path then. trace: all ticks, the start as 0."""
 
-    kind: Kind
-    nodes: int
-    demand: float
+    instance: Instance
     flows: Mapping[Path, float]
     trace: tuple[Point, ...]
 
@@ -124,13 +122,24 @@ class Outcome:
     @property
     def messages(self) -> float:
         """Reports that a node sent in a tick, in the mean: of one link each; by gossip, messages of many statements."""
-        return self.last.sent / (self.nodes * max(1, self.last.tick))
+        return self.last.sent / (self.instance.nodes * max(1, self.last.tick))
 
     @property
     def usable(self) -> bool:
         """What arrives is what was demanded, and over no link goes more than it carries."""
-        over = OVER if self.kind is Kind.LP else ROUNDING
-        return self.last.imbalance <= ROUNDING * self.demand and self.last.certificate.overload <= over
+        return self._serves(OVER if self.instance.kind is Kind.LP else ROUNDING)
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the demands fit what the links carry at the end, as far as the flows show it: True if these do, False
+        if it is proven that none do, None if that is left open."""
+        if self.last.certificate.infeasible:
+            return False
+        return True if self._serves(ROUNDING) else None
+
+    def _serves(self, over: float) -> bool:
+        last = self.last
+        return last.imbalance <= ROUNDING * self.instance.demand and last.certificate.overload <= over
 
 
 def run(instance: Instance, terms: Terms, dice: Dice, told: Callable[[int], None] | None = None) -> Outcome:
@@ -159,7 +168,7 @@ def run(instance: Instance, terms: Terms, dice: Dice, told: Callable[[int], None
             due[node] = now + 1 + _wait(idle, dice)
         if told is not None:
             told(now + 1)
-    return Outcome(instance.kind, instance.nodes, instance.demand, dict(method.flows), tuple(trace))
+    return Outcome(replace(instance, capacity=capacity), dict(method.flows), tuple(trace))
 
 
 def _wait(most: int, dice: Dice) -> int:

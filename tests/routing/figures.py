@@ -49,7 +49,7 @@ def settled(outcome: Outcome, least: float, share: float) -> int:
     for point in reversed(outcome.trace):
         if point.certificate.cost > least * (1 + share):
             break
-        if outcome.kind is Kind.LP and (
+        if outcome.instance.kind is Kind.LP and (
             point.certificate.cost < least * (1 - share) or point.certificate.overload > share
         ):
             break
@@ -71,7 +71,7 @@ def judge(name: str, outcomes: Sequence[Outcome], least: float, bars: dict[float
         reached = sorted(settled(one, least, share) for one in outcomes)
         p95 = reached[ceil(0.95 * seeds) - 1]
         # A bandwidth cost is approached from above the capacity.
-        clean = outcomes[0].kind is Kind.LP or overloaded <= 30
+        clean = outcomes[0].instance.kind is Kind.LP or overloaded <= 30
         rows.append(Row(name, share, p95, bar, reached[seeds // 2], reached[-1], overloaded, p95 <= bar and clean))
     return rows
 
