@@ -59,6 +59,9 @@ _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
     help="DAP's nodes ask when they wake, or tell; gossip: as devices do.",
 )
 @click.option("--fanout", type=int, default=FANOUT, show_default=True, help="By gossip: others told in a tick.")
+@click.option(
+    "--lag", type=float, default=0.0, show_default=True, help="By gossip: ticks that a message takes at most."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the waits and the losses.")
 @click.option("--fail", "fails", multiple=True, metavar="U-V@TICK", help="The link from U to V fails at this tick.")
 @click.option(
@@ -74,6 +77,7 @@ def route(
     start: str,
     reports: str,
     fanout: int,
+    lag: float,
     seed: int,
     fails: tuple[str, ...],
     changes: tuple[str, ...],
@@ -94,6 +98,7 @@ def route(
         tuple([_change(one, "--fail") for one in fails] + [_change(one, "--change") for one in changes]),
         Reports(reports),
         fanout,
+        lag=lag,
     )
     problem = _read(instance)
     fits = feasible(problem)

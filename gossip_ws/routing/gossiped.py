@@ -3,11 +3,13 @@
 What `run` drives for the distributed adaptive primal where reports are gossiped. What is told, how often and how long
 nodes wait between two moves is what devices do, by the same `rumours` and `prosumer`. In a tick all nodes take their
 turns, one after the other in an order drawn anew: each measures, tells, and moves its flow if it does not wait. What is
-told arrives at once, or is lost; it goes on in the receiver's own next turn.
+told is lost, or arrives within `lag` ticks; it goes on in the receiver's own next turn. As on devices a statement comes
+with its age, and who takes it does not know how long the message took: it is taken to be younger by that.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 
 from gossip_ws.kernel.dice import Dice
@@ -21,7 +23,8 @@ from gossip_ws.routing.statement import LinkState, Statement
 
 
 class Gossiped:
-    """`fanout`: others that a message goes to. `room`: octets of statements in it. `most_wait`: as of `Prosumer`."""
+    """`fanout`: others that a message goes to. `room`: octets of statements in it. `lag`: ticks that it takes at most,
+    as long as chance will. `most_wait`: as of `Prosumer`."""
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Gossiped:
         *,
         fanout: int,
         room: int,
+        lag: float,
         most_wait: int | None,
     ) -> None:
         """Raises LocalError: a node with more links than it can speak for."""
@@ -46,6 +50,10 @@ class Gossiped:
         self._each = [one.peer.loads for one in self._prosumers]
         """Of each node the kb on each link, as they are now."""
         self._fanout = min(fanout, instance.nodes - 1)
+        self._lag = lag
+        self._under_way: list[tuple[float, int, int, Sequence[tuple[Statement, float]]]] = []
+        """When it arrives, its number, to whom, what it says, dated as by the receiver: what arrives first comes first.
+        """
         self._signals = signals
         self._dice = dice
 
@@ -77,6 +85,9 @@ class Gossiped:
             self._turn(node, now + place / len(awake))
 
     def _turn(self, node: int, now: float) -> None:
+        while self._under_way and self._under_way[0][0] <= now:
+            _, _, other, heard = heapq.heappop(self._under_way)
+            self._hear(other, heard)
         prosumer, rumours = self._prosumers[node], self._rumours[node]
         said = prosumer.measured([self._measured(link) for link in prosumer.links], now)
         if said is not None:
@@ -85,7 +96,9 @@ class Gossiped:
         if told:
             for other in self._dice.sample(self._others[node], self._fanout):
                 if self._signals.arrives():
-                    self._hear(other, told)
+                    taken = self._lag * self._dice.random()
+                    dated = [(statement, at + taken) for statement, at in told]
+                    heapq.heappush(self._under_way, (now + taken, self._signals.sent, other, dated))
         prosumer.turn(now)
         self._each[node] = prosumer.peer.loads
 

@@ -9,7 +9,8 @@ the same: of a link's cost phi(y + sum of changes) it answers for w phi(y + chan
 sources sum to 1 the sum of their answers is no less than the cost (Jensen). So with current reports no tick raises the
 cost, and no link is filled above nine tenths of what was free. Reports that are late say less, and waiting for the
 others costs time: then a link's weight begins larger, grows while the own moves keep their direction, and shrinks when
-they turn.
+they turn. Where reports are gossiped it is also the smaller the more own moves no report has counted yet, since the
+others may have made as many, and it does not grow before the last one is counted.
 
 Knows no clock, no network and no other peer. `now` and the `at` of a report are one scale, ticks or seconds. A report
 tells the load from before whatever moves at the same `at`.
@@ -112,12 +113,15 @@ class Peer:
         capacity: Mapping[Link, float],
         demands: Mapping[int, float],
         start: Start = Start.MINIMUM_HOP,
+        gossiped: bool = False,
     ) -> None:
-        """capacity: kb of every link as planned, until a report says otherwise. demands: kb for each target.
+        """capacity: kb of every link as planned, until a report says otherwise. demands: kb for each target. gossiped:
+        reports come by way of others, so that there may be several own moves before one tells of the first.
 
         Raises LocalError: a target that cannot be reached.
         """
         self.node = node
+        self._gossiped = gossiped
         self._links = list(capacity)
         self._number = {link: number for number, link in enumerate(self._links)}
         self._planned = [capacity[link] for link in self._links]
@@ -224,6 +228,7 @@ class Peer:
             if old == new:
                 continue
             moves = self._moves[number]
+            seen = not moves
             moves.append((now, old))
             # The second is what the first becomes a part of: only what the report at hand counted is needed exactly.
             if len(moves) > MOST_MOVES:
@@ -231,7 +236,9 @@ class Peer:
             if abs(new - old) > 1e-4 * model.capacity[number]:
                 heading = 1 if new > old else -1
                 if heading == self._heading[number]:
-                    self._crowd[number] = max(BOLDEST, self._crowd[number] * BOLDER)
+                    # That others leave it room shows only after a report has counted the move before.
+                    if seen or not self._gossiped:
+                        self._crowd[number] = max(BOLDEST, self._crowd[number] * BOLDER)
                 elif self._heading[number]:
                     self._crowd[number] = min(1.0, self._crowd[number] * SHYER)
                 self._heading[number] = heading
@@ -264,7 +271,9 @@ class Peer:
             counted = self._reported(number) > 0
             on = min(report.sources, self._nodes)
             if not current:
-                crowds.append(max(1.0, self._crowd[number] * (on if counted else on + 1) ** CROWD))
+                # As often as this one has moved since the report was made, others have too.
+                unseen = 1 + len(self._moves[number]) if self._gossiped else 1
+                crowds.append(max(1.0, unseen * self._crowd[number] * (on if counted else on + 1) ** CROWD))
             elif 0 < on < self._nodes:
                 crowds.append(on / (1 - NEWCOMERS) if counted else (self._nodes - on) / NEWCOMERS)
             else:

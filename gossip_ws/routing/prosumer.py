@@ -41,7 +41,7 @@ class Prosumer:
 
         Raises LocalError: more than `MOST_LINKS` of its own, or a target that cannot be reached.
         """
-        self.peer = Peer(node, capacity, demands, start)
+        self.peer = Peer(node, capacity, demands, start, gossiped=True)
         self.links = sorted(link for link in capacity if link[0] == node)
         if len(self.links) > MOST_LINKS:
             raise LocalError(f"a node speaks for at most {MOST_LINKS} links, not {len(self.links)}")

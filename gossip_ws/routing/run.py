@@ -67,7 +67,7 @@ class Terms:
     """async_max: most ticks that a node waits between two of its actions, by gossip between two moves; 0: all act in
     every tick; None: `ASYNC_MAX`, by gossip what devices wait (`prosumer`). loss: of a signal. The defaults are those
     of seed 001 table 2. reports: of DAP's links; all other algorithms push. fanout: others that a message of gossip
-    goes to. room: octets of statements in it."""
+    goes to. room: octets of statements in it. lag: ticks that it takes at most."""
 
     algorithm: Algorithm = Algorithm.DAP
     async_max: int | None = None
@@ -78,12 +78,15 @@ class Terms:
     reports: Reports = Reports.ASK
     fanout: int = FANOUT
     room: int = ROOM
+    lag: float = 0.0
 
     def __post_init__(self) -> None:
         if self.reports is Reports.GOSSIP and self.algorithm is not Algorithm.DAP:
             raise LocalError(f"only {Algorithm.DAP.value} gossips its reports, not {self.algorithm.value}")
         if not 1 <= self.fanout <= MOST_NODES:
             raise LocalError(f"fanout is 1 to {MOST_NODES}, not {self.fanout}")
+        if not 0 <= self.lag <= MOST_WAIT:
+            raise LocalError(f"a message takes 0 to {MOST_WAIT} ticks, not {self.lag}")
         if not 0 <= self.ticks <= MOST_TICKS or not 0 <= (self.async_max or 0) <= MOST_WAIT:
             raise LocalError(f"0 to {MOST_TICKS} ticks and 0 to {MOST_WAIT} ticks between two wake-ups")
         if not 0 <= self.loss < 1:
@@ -185,6 +188,7 @@ def _method(instance: Instance, terms: Terms, signals: Signals, dice: Dice) -> M
                 dice,
                 fanout=terms.fanout,
                 room=terms.room,
+                lag=terms.lag,
                 most_wait=terms.async_max,
             )
         case Algorithm.DAP:

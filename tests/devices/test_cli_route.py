@@ -24,6 +24,7 @@ def test_reports_are_asked_for_pushed_or_gossiped(capsys: pytest.CaptureFixture[
     asked, pushed, gossiped, less = (
         answer(capsys, "--reports", *how) for how in (["ask"], ["push"], ["gossip"], ["gossip", "--fanout", "1"])
     )
+    assert answer(capsys, "--reports", "gossip", "--lag", "3")["trace"] != gossiped["trace"]
     for one in (asked, pushed, gossiped, less):
         assert one["usable"]
         assert one["gap"] < 0.05 * one["cost"]
@@ -45,6 +46,8 @@ def test_the_text_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("--reports", "gossip", "--algorithm", "halo"),
         ("--reports", "gossip", "--fanout", "0"),
+        ("--reports", "gossip", "--lag", "-1"),
+        ("--reports", "gossip", "--lag", "nan"),
         ("--reports", "pull"),
         ("--reports", "gossip", "--async-max", "-1"),
     ],

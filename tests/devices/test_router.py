@@ -249,9 +249,11 @@ def test_a_path_that_is_left_is_told_to_carry_nothing() -> None:
 
 
 def test_with_late_reports_they_do_not_swing() -> None:
-    """Sixteen that all moved in every tick, on what they heard one to three ticks late, would fill links in turn."""
+    """Sixteen that all moved in every tick, on what they heard one to three ticks late, would fill links in turn (27 %
+    between the least cost and the most); who waits, but is no more careful after moves that nobody has seen yet, still
+    swings, by 7 %. tests/routing/test_gossiped.py has more such draws."""
     clock = Clock()
-    instance, wires, air = built(16, 0.17, clock, lag=1.5, seed=13)
+    instance, wires, air = built(16, 0.17, clock, lag=1.5, seed=30)
     costs, fullest = [], []
     for tick in range(20, 46):
         clock.run(float(tick))

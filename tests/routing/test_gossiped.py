@@ -49,8 +49,8 @@ def test_a_node_sends_one_message_a_tick_to_as_many_as_the_fanout() -> None:
 
 def test_once_all_is_known_little_is_told() -> None:
     """What has not changed is told ln 8 + 2 times at most, by each, after each tenth tick."""
-    outcome = run(eight(), replace(BY_GOSSIP, ticks=400, loss=0.0, fanout=1), Random(1))
-    late = outcome.trace[200:]
+    outcome = run(eight(), replace(BY_GOSSIP, ticks=200, loss=0.0, fanout=1), Random(1))
+    late = outcome.trace[100:]
     told = (late[-1].sent - late[0].sent) / (8 * (len(late) - 1))
     assert 1 / KEEP < told < 5 / KEEP * 2
 
@@ -59,11 +59,22 @@ def test_with_little_room_or_fanout_it_takes_longer() -> None:
     instance = overlay(16, Pattern.ALL_TO_ALL, Random(16))
 
     def cost(terms: Terms) -> float:
-        return sum(sum(one.certificate.cost for one in run(instance, terms, Random(seed)).trace) for seed in range(2))
+        return sum(one.certificate.cost for one in run(instance, replace(terms, ticks=20), Random(1)).trace)
 
     usual = cost(BY_GOSSIP)
     assert cost(replace(BY_GOSSIP, fanout=1)) > 1.01 * usual
     assert cost(replace(BY_GOSSIP, room=1)) > 1.01 * usual
+
+
+@pytest.mark.parametrize("seed", [7, 13, 30])
+def test_with_late_messages_they_do_not_swing(seed: int) -> None:
+    """Sixteen, whose messages take up to four ticks. Without the wait 7 and 13 swing, where who has moved unseen is no
+    more careful 30 does; all three fill links or come near it."""
+    instance = overlay(16, Pattern.ALL_TO_ALL, Random(seed))
+    outcome = run(instance, Terms(loss=0.17, ticks=60, reports=Reports.GOSSIP, lag=4.0), Random(seed))
+    late = [point.certificate for point in outcome.trace[31:]]
+    assert max(one.cost for one in late) < 1.05 * min(one.cost for one in late)
+    assert max(one.max_utilisation for one in late) < 0.9
 
 
 def test_flow_leaves_a_link_that_fails() -> None:
@@ -100,7 +111,16 @@ def test_only_adaptive_peers_gossip() -> None:
 def test_more_links_than_a_statement_has_room_for_are_refused() -> None:
     instance = made(Topology.MESH, Pattern.CYCLIC, [1.0] * 66, 1e6)
     with pytest.raises(LocalError, match="at most 64"):
-        Gossiped(instance, Start.MINIMUM_HOP, Signals(0.0, Random(1)), Random(1), fanout=4, room=ROOM, most_wait=None)
+        Gossiped(
+            instance,
+            Start.MINIMUM_HOP,
+            Signals(0.0, Random(1)),
+            Random(1),
+            fanout=4,
+            room=ROOM,
+            lag=0.0,
+            most_wait=None,
+        )
 
 
 RING: dict[Link, float] = {(0, 1): 10.0, (1, 2): 10.0, (0, 3): 10.0, (3, 2): 10.0}
