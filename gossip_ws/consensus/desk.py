@@ -6,7 +6,7 @@ never a promise. Knows no log and no handshake.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -52,11 +52,15 @@ class _Row:
 class Desk:
     """One cluster's, at the device that speaks for it."""
 
-    def __init__(self, cluster: Cluster, pace: Pace, number: int, is_first: bool, below: frozenset[str]) -> None:
-        """below: the children that are clusters; seldom has one of them nothing left."""
+    def __init__(
+        self, cluster: Cluster, pace: Pace, number: Callable[[], int], is_first: bool, below: frozenset[str]
+    ) -> None:
+        """number: the next one, that no timer of the device has had. below: the children that are clusters; seldom has
+        one of them nothing left."""
         self.day = -1
         self._due = inf
-        self._timers = number
+        self._next = number
+        self._timer = 0
         self._since = inf
         self.is_open = False
         """Has what it knows been shared out once?"""
@@ -132,12 +136,12 @@ class Desk:
         if self._due <= now + wait:
             return []
         self._due = now + wait
-        self._timers += 1
-        return [SetTimer(GatherDue(self._cluster, self._timers), wait)]
+        self._timer = self._next()
+        return [SetTimer(GatherDue(self._cluster, self._timer), wait)]
 
     def is_due(self, timer: GatherDue) -> bool:
         """Is it the timer that is waited for?"""
-        if timer.number != self._timers:
+        if timer.number != self._timer:
             return False
         self._due = inf
         return True

@@ -6,6 +6,7 @@ A report that is not answered is repeated, then goes to the next candidate. Know
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -34,8 +35,9 @@ class Account:
 class Reporter:
     """One child's way up: a device's, or a cluster's at the device that speaks for it."""
 
-    def __init__(self, child: str, above: str, pace: Pace, number: int) -> None:
-        """`number`: larger than that of any report before the last crash."""
+    def __init__(self, child: str, above: str, pace: Pace, number: Callable[[], int]) -> None:
+        """`number`: the next one, larger than any that the device has given to a report or a timer, of this reporter or
+        of one before it: who has heard a later one takes no earlier one in."""
         self.child = child
         self.above = above
         self.told: Left | None = None
@@ -45,12 +47,14 @@ class Reporter:
         self.is_owed = False
         """Has the one above to be told even that nothing is left?"""
         self._pace = pace
-        self._number = number
+        self._next = number
+        self._number = number()
+        self._turn = 0
         self._choice = 0
         self.is_asking = False
         """Is there a report that nobody has answered yet?"""
         self._reminders = 0
-        self._timers = number
+        self._timer = 0
         self._due = inf
 
     def regroup(self, before: Hierarchy, after: Hierarchy) -> None:
@@ -64,8 +68,8 @@ class Reporter:
         if self._due <= due:
             return []
         self._due = due
-        self._timers += 1
-        return [SetTimer(ReportDue(self.child, self._timers), rounds * self._pace.round)]
+        self._timer = self._next()
+        return [SetTimer(ReportDue(self.child, self._timer), rounds * self._pace.round)]
 
     def owe(self, now: float, rounds: float | None = None) -> list[Effect]:
         """Something went otherwise than the one above reckons: it is told soon, even that nothing is left."""
@@ -74,7 +78,7 @@ class Reporter:
 
     def is_due(self, timer: ReportDue) -> bool:
         """Is it the timer that is waited for?"""
-        if timer.number != self._timers:
+        if timer.number != self._timer:
             return False
         self._due = inf
         return True
@@ -84,15 +88,16 @@ class Reporter:
         self._reminders = self._reminders + 1 if account.left == self.told else 0
         self._tell(account.left)
         self.is_owed = False
-        self._number += 1
+        self._number = self._next()
+        self._turn += 1
         self.is_asking = True
         message = self._message(account)
         candidates = hierarchy.candidates(self.above)
         # The first of all is asked each time, and those between it and the one that answers in turn.
-        between = 1 + self._number % (self._choice - 1) if self._choice > 1 else 0
+        between = 1 + self._turn % (self._choice - 1) if self._choice > 1 else 0
         to = dict.fromkeys((self.speaker(hierarchy), candidates[0], candidates[between]))
         self._due = inf
-        self._timers += 1
+        self._timer = 0
         effects: list[Effect] = [Tell(tuple(to), message), self._again(message, 1)]
         return effects + self.later(now, self._patience()) if account.left else effects
 

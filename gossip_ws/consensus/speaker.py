@@ -75,7 +75,7 @@ class Speaker:
                 return [Dropped("not to speak for that")]
             is_first = self._hierarchy.candidates(cluster.id)[0] == self._device
             below = frozenset(child for child in cluster.children if child in self._hierarchy.clusters)
-            self._desks[report.cluster] = Desk(cluster, self._pace, self._number(), is_first, below)
+            self._desks[report.cluster] = Desk(cluster, self._pace, self._number, is_first, below)
         desk = self._desks[report.cluster]
         effects: list[Effect] = [Tell((sender,), Heard(report.cluster, report.number))]
         rank = 0

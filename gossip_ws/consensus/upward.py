@@ -167,7 +167,7 @@ class Upward:
 
     def _reporter(self, child: str) -> Reporter:
         if child not in self._reporters:
-            self._reporters[child] = Reporter(child, self._hierarchy.parent(child), self._pace, self._number())
+            self._reporters[child] = Reporter(child, self._hierarchy.parent(child), self._pace, self._number)
         return self._reporters[child]
 
     def _skipped(self, child: str) -> float:

@@ -1,6 +1,7 @@
 """What a speaker makes of reports that do not know yet what was arranged: nothing is shared out twice, none is lost."""
 
 import sys
+from itertools import count
 from math import inf
 from pathlib import Path
 
@@ -21,7 +22,7 @@ PACE = Pace()
 
 
 def desk(*, is_first=True):
-    return Desk(STREET, PACE, 0, is_first, frozenset({STREET.children[-1]}))
+    return Desk(STREET, PACE, count(1).__next__, is_first, frozenset({STREET.children[-1]}))
 
 
 def told(one, child, watts, at, number=1, speaker="", missed=0, rank=0):
