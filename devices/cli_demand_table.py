@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from datetime import date, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -175,10 +176,13 @@ class Shown:
 
 
 def _number(value: str) -> int | float | str:
-    """As JSON has it; what a filter made that is no number stays text."""
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
+    """As JSON has it; what a filter made that is no number stays text, and so do NaN and what is infinite."""
+    try:
+        return int(value)
+    except ValueError:
+        pass
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return number if isfinite(number) else value
