@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.gradient", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each town (default: %(default)s)")
     parser.add_argument("--devices", type=int, default=60, help="in each (default: %(default)s)")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of all datagrams (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     sys.stdout.write(
         "place share busy selection | deliveries s: p50 p99 | to all s: p50 p99 | within 2 s | "
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     for place in Place:
         for share in SHARES:
             for busy in BUSY:
-                town = Town(chosen.devices, place=place, share=share, busy=busy)
+                town = Town(chosen.devices, place=place, share=share, busy=busy, loss=chosen.loss)
                 for selection in PeerSelection:
                     cell = row(town, selection, range(chosen.seeds))
                     sys.stdout.write(f"{place:8} {share:.2f} {busy:.1f} {selection:8} | {cell}\n")
