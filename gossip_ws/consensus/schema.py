@@ -51,6 +51,9 @@ def check(value: Any, schema: Mapping[str, Any], where: str = "") -> None:
                 check(item, schema["items"], f"{where}[{number}]")
     elif isinstance(value, str):
         _size(len(value), schema, "Length", "characters", where)
+        if any("\ud800" <= one <= "\udfff" for one in value):
+            # JSON can write it; nothing else can.
+            raise _wrong(where, "has half a character")
     elif isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         raise _wrong(where, f"lies outside {schema.get('minimum')} to {schema.get('maximum')}")
 

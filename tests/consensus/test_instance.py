@@ -48,6 +48,7 @@ def with_device(**changes):
         (with_device(bus=4), r"devices\[0\].bus is none of the tree's"),
         (with_device(id="car"), r"devices\[1\].id is there twice"),
         (with_device(id=""), r"devices\[0\].id has 0 characters"),
+        (with_device(id="\ud800"), r"devices\[0\].id has half a character"),
         (told(tree={"parent": [0, 1], "micro_ohm": [0, 5]}), "no earlier bus"),
         (told(tree={"parent": [0, 0], "micro_ohm": [0]}), "differ in length"),
         (told(tree={"parent": [0], "micro_ohm": [7]}), "root"),
