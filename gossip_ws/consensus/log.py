@@ -17,6 +17,11 @@ AgreementId = NewType("AgreementId", str)
 """`seller/start.number`: the seller counts its starts in its log, and its proposals since, so no id comes twice."""
 
 
+def seller_of(agreement: AgreementId) -> str:
+    """Whose name it bears, which may have slashes in it."""
+    return agreement.rpartition("/")[0]
+
+
 class Kind(StrEnum):
     """What happened."""
 

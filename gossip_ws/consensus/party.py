@@ -15,7 +15,7 @@ from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.book import NOTHING, Book
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import AcceptAgain, AskAgain, Effect, Persist, Tell, copies
-from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
+from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record, seller_of
 from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.messages import Accept, Confirm, Decline, Message, Propose, Release
 from gossip_ws.consensus.past import Past
@@ -85,7 +85,7 @@ class Party:
         """Does it end what the two have begun? Who has left the clusters since still has to say so, and be told."""
         match message:
             case Accept() | Decline():
-                return message.agreement.startswith(f"{self.device}/")
+                return seller_of(message.agreement) == self.device
             case Confirm() | Release():
                 doubt = self.book.doubts.get(message.agreement)
                 return doubt is not None and doubt.peer == sender

@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.log import seller_of
 from gossip_ws.consensus.messages import Board, Found, Inquire, Line, Message, Moved, Propose, Report, Seek, Supply
 
 Verify = Callable[[bytes, bytes], bool]
@@ -97,7 +98,7 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
         return False
     match message:
         case Propose():
-            return message.agreement.startswith(f"{sender}/") and 0 < message.level <= hierarchy.depth
+            return seller_of(message.agreement) == sender and 0 < message.level <= hierarchy.depth
         case Moved():
             return hierarchy.is_below(sender, message.child)
         case Report():

@@ -96,6 +96,8 @@ def test_only_who_stands_there_may_say_so(message, fits, does_not):
         Supply(1, NANO, 0, (Target("d20", "d21", (1,)),), 3),
         Found(1, (Target(NANO, "d1", (1,)),)),
         Found(1, (Target("no such", "d1", (1,)),)),
+        # It bears the name of another, which begins with the same letters.
+        Propose("d1/2/1.0", 0, (1,), 1),
         # Two meet in a cluster that there is.
         Propose("d1/1.0", 0, (1,), 0),
         Propose("d1/1.0", 0, (1,), HIERARCHY.depth + 1),
