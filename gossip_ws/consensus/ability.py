@@ -125,10 +125,15 @@ class Store:
         low = accumulate(minus(settled, promised), initial=storage.initial)
         high = accumulate(minus(taken, given), initial=storage.initial)
         self._held = _from_here(list(low)[1:])
-        self._room = _from_here([storage.capacity - level for level in list(high)[1:]])
+        room = _from_here([storage.capacity - level for level in list(high)[1:]])
+        self._end = room[-1]
+        # What could not come out afterwards, beside what is there and promised to nobody, would only be in the way.
+        later = list(accumulate(self._discharge[:0:-1], initial=0))[::-1]
+        useful = [max(0, most - held) for most, held in zip(later, self._held, strict=True)]
+        self._room = tuple(map(min, room, useful))
 
     def charged(self, offered: Vector) -> Vector:
-        """As much of `offered` as finds room, from that period to the end."""
+        """As much of `offered` as finds room, from that period to the end, and could come out again."""
         return _drawn(offered, self._charge, self._room)
 
     def discharged(self, wanted: Vector) -> Vector:
@@ -141,7 +146,7 @@ class Store:
         gives = tuple(map(min, self._discharge, self._held))
         # What goes in or comes out at any time is there, or missing, at the end.
         returns = Loose(RETURNS, self._discharge, sum(self._discharge))
-        return movable(Loose(STORES, takes, self._room[-1]), Loose(HOLDS, gives, self._held[-1]), returns)
+        return movable(Loose(STORES, takes, self._end), Loose(HOLDS, gives, self._held[-1]), returns)
 
 
 def _only(period: int, watts: int, periods: int) -> Vector:

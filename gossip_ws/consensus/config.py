@@ -43,9 +43,9 @@ class Pace:
     forget: float = 72.0
     """Rounds after which what was reported and not renewed is no longer believed."""
     wait: float = 1.5
-    """How long needs that can wait do so before anybody is told of them: so many times what it takes to report up to
-    the top. By then what is on schedule has been served, in whatever part of the grid can be heard. Storage waits twice
-    as long. Without, more is served nearby, and less in all; docs/nano-grids.md has both."""
+    """How long needs that can wait, and storage, do so before anybody is told of them: so many times what it takes to
+    report up to the top. By then what is on schedule has been served, in whatever part of the grid can be heard.
+    Without, more is served nearby, and less in all; docs/nano-grids.md has both."""
     open: int = 64
     """Proposals that a device has open."""
     a_day: int = 4_096

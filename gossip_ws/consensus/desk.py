@@ -13,7 +13,7 @@ from math import inf
 from gossip_ws.consensus.clusters import Cluster, Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, GatherDue
-from gossip_ws.consensus.loose import HOLDS, STORES, WAITS, Left, together
+from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left, together
 from gossip_ws.consensus.messages import NEVER, Line, Report, Served, Signed, Target
 from gossip_ws.consensus.plan import Flow, Standing, plan
 from gossip_ws.consensus.share import assign
@@ -224,6 +224,10 @@ class Desk:
             shares.append(share)
         for use in (WAITS, STORES):
             open_ = [(number, one) for number, row in enumerate(order) if (one := row.line.left.of(use)) is not None]
+            if use == STORES:
+                # When it will be needed is not known here: who could return it at any time afterwards comes first.
+                first = next((period for period, some in enumerate(left) if some), 0)
+                open_.sort(key=lambda one: -_sure(order[one[0]].line.left, first))
             for (number, _), more in zip(open_, assign(left, [one for _, one in open_]), strict=True):
                 left = minus(left, tuple(more))
                 shares[number] = plus(shares[number], tuple(more))
@@ -275,6 +279,12 @@ def flows_of(hierarchy: Hierarchy, lines: tuple[Line, ...], day: int) -> tuple[F
         if line.child in hierarchy.bus or line.child in hierarchy.clusters
     ]
     return plan(hierarchy.feeder, standings, day)
+
+
+def _sure(left: Left, period: int) -> int:
+    """What storage could return in each of the periods after that one, whichever it is."""
+    returns = left.of(RETURNS)
+    return min(returns.watts[period + 1 :], default=0) if returns is not None else 0
 
 
 def _outstanding(arranged: Iterable[_Arranged], done: Vector) -> list[_Arranged]:

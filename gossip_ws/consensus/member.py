@@ -152,8 +152,7 @@ class Member:
         self.party.is_patient = bool(ability) and rounds > 0
         if not self.party.is_patient:
             return []
-        times = 1 if ability.needs else 2
-        return [SetTimer(MovesDue(self.party.book.day), times * rounds * self._pace.round)]
+        return [SetTimer(MovesDue(self.party.book.day), rounds * self._pace.round)]
 
     def _moves_due(self, timer: MovesDue, now: Instant) -> list[Effect]:
         if timer.day != self.party.book.day or not self.party.is_patient:

@@ -20,6 +20,15 @@ def assign(supply: Sequence[int], wants: Sequence[Loose]) -> list[list[int]]:
     return found
 
 
+def assign_in_turn(supply: Sequence[int], wants: Sequence[Loose], turns: Sequence[int]) -> list[list[int]]:
+    """As much in all as `assign`; of the period that comes first in `turns` as much as can be, then of the next."""
+    found = [[0] * len(supply) for _ in wants]
+    for period in turns:
+        if supply[period]:
+            fill([some if number == period else 0 for number, some in enumerate(supply)], wants, found)
+    return found
+
+
 def fill(left: list[int], wants: Sequence[Loose], found: list[list[int]]) -> None:
     """Share out `left`, which is what remains afterwards, beside what was `found` before. What a period has given
     stays given."""

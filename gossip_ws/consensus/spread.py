@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left, Loose
-from gossip_ws.consensus.share import assign
+from gossip_ws.consensus.share import assign, assign_in_turn
 from gossip_ws.consensus.vector import total
 
 
@@ -57,8 +57,10 @@ def spread(lefts: Sequence[Left], order: Sequence[int]) -> Spread:
     found = Spread([list(left.rest) for left in lefts], [[0] * periods for _ in lefts])
     over = total((left.rest for left in lefts), periods)
     supply, short = [max(0, watts) for watts in over], [max(0, -watts) for watts in over]
-    waiting = _assigned(WAITS, lefts, order, supply, found.rests, -1)
-    holding = _assigned(HOLDS, lefts, order, short, found.rests, 1)
+    # Who waits takes what comes late, as what comes early can be stored; what is held goes out early, to make room.
+    late = range(periods)[::-1] if any(left.of(STORES) for left in lefts) else ()
+    waiting = _assigned(WAITS, lefts, order, supply, late, found.rests, -1)
+    holding = _assigned(HOLDS, lefts, order, short, range(periods), found.rests, 1)
     for period in range(periods):
         for holder in holding:
             for need in waiting:
@@ -85,11 +87,19 @@ def spread(lefts: Sequence[Left], order: Sequence[int]) -> Spread:
 
 
 def _assigned(
-    use: str, lefts: Sequence[Left], order: Sequence[int], there: list[int], rests: list[list[int]], sign: int
+    use: str,
+    lefts: Sequence[Left],
+    order: Sequence[int],
+    there: list[int],
+    turns: Sequence[int],
+    rests: list[list[int]],
+    sign: int,
 ) -> list[_Open]:
-    """Share out what is `there`, and take it out of that. What each of them can move besides."""
+    """Share out what is `there`, by the period in `turns` if there are any, and take it out of that. What each of them
+    can move besides."""
     ones = [(number, one) for number in order if (one := lefts[number].of(use)) is not None]
-    found = assign(there, [one for _, one in ones])
+    wants = [one for _, one in ones]
+    found = assign_in_turn(there, wants, turns) if turns else assign(there, wants)
     open_ = []
     for (number, one), watts in zip(ones, found, strict=True):
         left = _Open(number, one)

@@ -59,11 +59,21 @@ def test_needs_never_take_what_does_not_fit_and_always_what_does(wanted, offered
 def test_storage_gives_only_what_it_holds_from_then_to_the_end():
     full = store(10, 5, 4, 6)
     assert full.discharged((9, 9, 9)) == (4, 2, 0)
-    assert full.charged((9, 9, 9)) == (4, 0, 0)
+    assert store(10, 5, 9, 6).charged((9, 9, 9)) == (4, 0, 0)
     # Promised for the last period: it is not there in any before.
     assert store(10, 5, 4, 6, promised=(0, 0, 4)).discharged((9, 9, 9)) == (2, 0, 0)
     # Taken in the second period: it is there from then on.
     assert store(10, 5, 4, settled=(0, 5, 0), taken=(0, 5, 0)).discharged((9, 9, 9)) == (0, 4, 1)
+
+
+def test_storage_takes_no_more_than_could_come_out_again():
+    # 4 W in each of two periods that are left, and 6 W are there: the room is larger.
+    assert store(10, 5, 4, 6).charged((9, 9, 9)) == (2, 0, 0)
+    assert store(10, 5, 4, 6).left()[0] == Loose(STORES, (2, 0, 0), 2)
+    # What is there and promised comes out anyway.
+    assert store(20, 5, 4, 4, promised=(0, 0, 4)).charged((9, 0, 0)) == (4, 0, 0)
+    # Nothing goes in last.
+    assert store(10, 5, 4).charged((0, 0, 9)) == NOTHING
 
 
 def test_what_is_in_doubt_is_reckoned_both_ways():
@@ -78,8 +88,8 @@ def test_what_is_in_doubt_is_reckoned_both_ways():
 
 def test_what_storage_says_of_itself():
     returns = Loose(RETURNS, (4, 4, 4), 12)
-    assert store(10, 5, 4, 6).left() == (Loose(STORES, (4, 4, 4), 4), Loose(HOLDS, (4, 4, 4), 6), returns)
-    assert store(10, 5, 4).left() == (Loose(STORES, (5, 5, 5), 10), returns)
+    assert store(10, 5, 4, 3).left() == (Loose(STORES, (5, 1, 0), 6), Loose(HOLDS, (3, 3, 3), 3), returns)
+    assert store(10, 5, 4).left() == (Loose(STORES, (5, 4, 0), 9), returns)
 
 
 def test_what_is_traded_is_taken_off_what_is_on_schedule_first():

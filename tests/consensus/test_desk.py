@@ -14,6 +14,7 @@ from grids import grid
 from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import Desk
+from gossip_ws.consensus.loose import RETURNS, STORES, Loose
 from gossip_ws.consensus.messages import NEVER, Report
 
 HIERARCHY = build(grid(64, 1))
@@ -127,3 +128,14 @@ def test_reports_are_gathered_longer_where_messages_are_lost_but_once_only(own, 
     shared(later, 6.0)
     told(later, "d2", 500, 7.0, missed=of_a_child)
     assert waits(later, 7.0, own) == 7.0 + PACE.gather
+
+
+def test_what_is_stored_goes_first_to_whom_can_return_it_whenever_it_is_needed():
+    one = desk()
+    for child, returns in (("d1", (9, 9, 0)), ("d2", (9, 2, 2)), ("d3", (9, 0, 9))):
+        loose = (Loose(STORES, (5, 5, 0), 5), Loose(RETURNS, returns, sum(returns)))
+        one.report(Report(STREET.id, child, 0, 1, (0, 0, 0), NEVER, loose), child, 1.0)
+    assert [(target.child, target.watts) for target in one.buyers((7, 0, 0), 2.0)] == [
+        ("d1", (2, 0, 0)),
+        ("d2", (5, 0, 0)),
+    ]

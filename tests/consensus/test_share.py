@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from gossip_ws.consensus.flow import Network
 from gossip_ws.consensus.loose import WAITS, Loose
-from gossip_ws.consensus.share import assign, fill
+from gossip_ws.consensus.share import assign, assign_in_turn, fill
 
 PERIODS = 4
 watts = st.tuples(*[st.integers(0, 6)] * PERIODS)
@@ -60,3 +60,11 @@ def test_more_later_is_as_good_as_all_at_once(early, late, wanted):
 
 def test_the_period_in_which_most_is_left_is_taken_first():
     assert assign((3, 9, 5), [Loose(WAITS, (4, 4, 4), 6)]) == [[0, 4, 2]]
+
+
+@given(watts, wants)
+def test_the_period_whose_turn_it_is_first_gives_as_much_as_if_it_were_alone_and_no_less_is_shared_out(supply, wanted):
+    found = assign_in_turn(supply, wanted, range(PERIODS)[::-1])
+    assert sum(map(sum, found)) == largest(supply, wanted)
+    last = (0,) * (PERIODS - 1) + supply[-1:]
+    assert sum(row[-1] for row in found) == largest(last, wanted)
