@@ -30,6 +30,8 @@ from gossip_ws.routing.rumours import FANOUT, ROOM
 MOST_TICKS: Final = 100_000
 MOST_WAIT: Final = 1_000
 MOST_CHANGES: Final = 10_000
+MOST_LAG: Final = 100.0
+"""Ticks; what is under way is held in memory."""
 ASYNC_MAX: Final = 5
 """Of seed 001 table 2."""
 ROUNDING: Final = 1e-9
@@ -85,8 +87,8 @@ class Terms:
             raise LocalError(f"only {Algorithm.DAP.value} gossips its reports, not {self.algorithm.value}")
         if not 1 <= self.fanout <= MOST_NODES:
             raise LocalError(f"fanout is 1 to {MOST_NODES}, not {self.fanout}")
-        if not 0 <= self.lag <= MOST_WAIT:
-            raise LocalError(f"a message takes 0 to {MOST_WAIT} ticks, not {self.lag}")
+        if not 0 <= self.lag <= MOST_LAG:
+            raise LocalError(f"a message takes 0 to {MOST_LAG:g} ticks, not {self.lag}")
         if not 0 <= self.ticks <= MOST_TICKS or not 0 <= (self.async_max or 0) <= MOST_WAIT:
             raise LocalError(f"0 to {MOST_TICKS} ticks and 0 to {MOST_WAIT} ticks between two wake-ups")
         if not 0 <= self.loss < 1:
