@@ -38,6 +38,7 @@ ROWS: Final[Mapping[str, Terms]] = {
     "room for six": replace(USUAL, room=ROOM * 6 // 12),
     "no wait": replace(USUAL, async_max=0),
     "late": LATE,
+    "late, fanout 2": replace(LATE, fanout=2),
     "late, no wait": replace(LATE, async_max=0),
 }
 STEADY: Final = 30
