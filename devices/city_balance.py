@@ -23,7 +23,7 @@ from gossip_ws.consensus.log import Agreement, Kind, Log, agreements
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.outcome import delivered
 from gossip_ws.consensus.vector import Vector, minus, plus, shortage, surplus, total, zero
-from gossip_ws.devices.city_moved import Movables, Moved, movables, moved
+from gossip_ws.devices.city_moved import Extent, Movables, Moved, extent, movables, moved
 from gossip_ws.grid.offers import offers
 from gossip_ws.grid.population import Population, choose, device_id, load
 from gossip_ws.grid.profiles import Jitter
@@ -104,7 +104,7 @@ def draw(city: Population, day: str, seed: int, round_: float = ROUND, *, flexib
     by_scope = offers(city, day, jitter=lambda scope: Jitter.draw(seed, scope))
     apart = None
     if flexible:
-        apart = movables(city, day, seed, matched(by_scope))
+        apart = movables(city, day, seed, by_scope)
         by_scope = offers(city, day, jitter=lambda scope: Jitter.draw(seed, scope), flexible=True)
     devices = tuple(replace(device, id=device_id(device.id)) for device in by_scope.devices)
     instance = replace(by_scope, devices=devices)
@@ -151,8 +151,8 @@ class Pulled:
 @dataclass(frozen=True, slots=True)
 class AreaReport:
     """One substation's. `exchange`: from the ledgers of all its devices. `pulled`: from its meters; None where nobody
-    was asked. Where something can be moved: `moved`, from the ledgers; `appliances`, all there are in the area; and
-    `pulled_moved`, from these."""
+    was asked. Where something can be moved: `moved`, from the ledgers; `appliances`, all there are in the area
+    if one of them can; and `pulled_moved`, from these."""
 
     area: str
     meters: int
@@ -218,9 +218,9 @@ class BalancePhase:
 
 @dataclass(slots=True)
 class BalanceReport:
-    """`clusters`: by what they are called. `round`: s. `movable`: the appliances that agree beside the meters, how many
-    of each kind; `fixed_optimum`: the most that could be matched with these on schedule, W summed over hours, as the
-    optimum of the first phase is with what they can move. None where nothing is to be moved."""
+    """`clusters`: by what they are called. `round`: s. Where something is to be moved, else None: `movable`, the
+    appliances that agree beside the meters, how many of each kind; `moving`, what there is to match with that, before
+    anybody leaves or changes; `fixed`, what there were with everything on schedule."""
 
     meters: int
     kinds: dict[str, int]
@@ -229,7 +229,8 @@ class BalanceReport:
     round: float
     phases: list[BalancePhase]
     movable: dict[str, int] | None = None
-    fixed_optimum: int | None = None
+    moving: Extent | None = None
+    fixed: Extent | None = None
 
     @property
     def is_good(self) -> bool:
@@ -248,7 +249,8 @@ def report(plan: BalancePlan, phases: list[BalancePhase]) -> BalanceReport:
         plan.pace.round,
         phases,
         dict(Counter(of.kinds.values())) if of is not None else None,
-        of.fixed_optimum if of is not None else None,
+        extent(plan.instance) if of is not None else None,
+        of.fixed if of is not None else None,
     )
 
 

@@ -24,10 +24,14 @@ def lines(report: BalanceReport) -> Iterable[str]:
     clusters = ", ".join(f"{count} {kind}" for kind, count in report.clusters.items())
     yield f"balance    {report.meters} meters agree hour by hour who gives what to whom; behind them {kinds}"
     yield f"           clusters: {clusters}, in {report.depth} levels; a round is {report.round:g} s"
-    if report.movable is not None and report.fixed_optimum is not None:
+    if report.movable is not None and report.fixed is not None and report.moving is not None:
         apart = ", ".join(f"{count} {kind}" for kind, count in sorted(report.movable.items()))
         yield f"           devices of their own, that wait or store: {apart}"
-        yield f"           with all of them on schedule {_kwh(report.fixed_optimum)} kWh could be matched at most"
+        for which, of in (("with all of them on schedule", report.fixed), ("as they can move it", report.moving)):
+            yield (
+                f"           {which}: of {_kwh(of.needed)} kWh that are needed {_kwh(of.optimum)} can be matched at"
+                f" most, and the grid brings {_kwh(of.needed - of.optimum)}"
+            )
     yield (
         f"           {'matched kWh':>12} {'of':>9} {'decisions':>10} {'messages each':>14} {'last after':>11}"
         f" {'CPU s':>7}"

@@ -36,7 +36,9 @@ from gossip_ws.devices.host import role_type
 from gossip_ws.services.balancing import Residual
 
 LIMIT: Final = 400
-"""Rounds that are waited for until nothing is left to do."""
+"""Rounds that are waited for until nothing is left to do, and"""
+SECONDS: Final = 100.0
+"""seconds at least: where rounds are short it is the machine that takes its time."""
 KILL_AFTER: Final = 3
 """Rounds after which something is killed: in the middle of the first agreements."""
 PULLS: Final = 5
@@ -197,7 +199,7 @@ class BalanceTrial:
 
     async def _settled(self, what: str, cut_off: str) -> bool:
         pace = self._plan.pace
-        deadline = time.monotonic() + LIMIT * pace.round
+        deadline = time.monotonic() + max(SECONDS, LIMIT * pace.round)
         while time.monotonic() < deadline:
             standings = await self._ask("standing")
             busy = sum(one for one, _ in standings)

@@ -13,7 +13,8 @@ from typing import Final
 
 from gossip_ws.consensus.instance import Device, Instance
 from gossip_ws.consensus.log import Agreement
-from gossip_ws.consensus.vector import Vector, minus, plus, total, zero
+from gossip_ws.consensus.optimum import matched
+from gossip_ws.consensus.vector import Vector, minus, plus, shortage, total, zero
 from gossip_ws.grid.offers import waiting
 from gossip_ws.grid.population import Population, device_id
 from gossip_ws.grid.profiles import Jitter
@@ -26,13 +27,23 @@ what others could have used it for, and what is agreed stands."""
 @dataclass(frozen=True, slots=True)
 class Movables:
     """The appliances that can move something, each a device of its own. `kinds`: what each is. `planned`: when the
-    profile of each draws what can wait, W by hour. `appliances`: how many of any sort each area has. `fixed_optimum`:
-    the most that could be matched with everything on schedule, W summed over hours."""
+    profile of each draws what can wait, W by hour. `appliances`: how many of any sort each area has, where one of them
+    can move something, else 0: there is nobody to ask. `fixed`: the same city with everything on schedule."""
 
     kinds: Mapping[str, str]
     planned: Mapping[str, Vector]
     appliances: Mapping[str, int]
-    fixed_optimum: int
+    fixed: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What there is to match, W summed over hours. `needed`: on schedule or at any time, each device for itself, so
+    that a house needs less of others where its appliances are no devices of their own. `optimum`: the most of that
+    which devices can give one another; the rest is the grid's to bring."""
+
+    needed: int
+    optimum: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +66,22 @@ class Moved:
         return total((self.charged, *self.served.values()), len(self.charged))
 
 
-def movables(city: Population, day: str, seed: int, fixed_optimum: int) -> Movables:
+def extent(instance: Instance) -> Extent:
+    """Of all devices together."""
+    on_schedule = sum(sum(shortage(device.watts)) for device in instance.devices)
+    waits = sum(need.energy for device in instance.devices for need in device.ability.needs)
+    return Extent(on_schedule + waits, matched(instance))
+
+
+def movables(city: Population, day: str, seed: int, fixed: Instance) -> Movables:
     """Those of a city. Raises LocalError when there are no profiles for the day."""
     planned = waiting(city, day, jitter=lambda scope: Jitter.draw(seed, scope))
+    appliances = {area.scope: [one for meter in area.meters for one in meter.appliances] for area in city.substations}
     return Movables(
         {one.device: one.kind.value for one in city.appliances() if one.scope in planned},
         {device_id(scope): watts for scope, watts in planned.items()},
-        {area.scope: sum(len(meter.appliances) for meter in area.meters) for area in city.substations},
-        fixed_optimum,
+        {area: len(here) if any(one.scope in planned for one in here) else 0 for area, here in appliances.items()},
+        extent(fixed),
     )
 
 

@@ -162,7 +162,9 @@ def test_what_can_be_moved_agrees_beside_the_meters_through_all_of_that():
     assert report["meters"] == 12
     assert {"heat-pump", "home-charger", "storage"} == report["movable"].keys()
     calm, apart, together, *_ = report["phases"]
-    assert calm["optimum"] > report["fixed_optimum"] > 0
+    moving, fixed = report["moving"], report["fixed"]
+    assert calm["optimum"] == moving["optimum"] > fixed["optimum"] > 0
+    assert moving["needed"] - moving["optimum"] < fixed["needed"] - fixed["optimum"]
     for phase in report["phases"]:
         assert phase["settled"]
         assert (phase["violations"], phase["revoked"]) == ([], [])
