@@ -9,12 +9,16 @@ bare number.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import sqrt
 from typing import Final
 
 KNEE: Final = 0.99
 """Share of the capacity above which the parabola stands for y / (c - y)."""
 FAILED: Final = 1e-3
 """kb. Capacity that a failed link is priced with: high enough to stay a number, too low to carry anything."""
+_ROUNDS: Final = 50
+_NEAR: Final = 1e-6
+"""Newton's method for `compromise`: at most so often, until it moves less than this share of the capacity."""
 
 
 def delay(load: float, capacity: float) -> float:
@@ -44,6 +48,23 @@ def curvature(load: float, capacity: float) -> float:
     capacity = max(capacity, FAILED)
     room = capacity - min(load, KNEE * capacity)
     return 2 * capacity / (room * room * room)
+
+
+def compromise(load: float, capacity: float, price: float, stiffness: float) -> float:
+    """kb: the load z that least phi(z) - price z + stiffness (z - load)^2 / 2 has; there g(z) = price + stiffness
+    (load - z). Between the load and the one whose marginal cost is `price` (the proximal point). price: not negative;
+    stiffness: positive, per kb squared."""
+    capacity = max(capacity, FAILED)
+    reached = capacity - sqrt(capacity / price) if price * capacity > 1 else 0.0
+    reached = min(reached, KNEE * capacity)
+    for _ in range(_ROUNDS):
+        step = (marginal(reached, capacity) - price - stiffness * (load - reached)) / (
+            curvature(reached, capacity) + stiffness
+        )
+        reached = max(0.0, reached - step)
+        if abs(step) <= _NEAR * capacity:
+            break
+    return reached
 
 
 def saturated(load: float, capacity: float) -> bool:

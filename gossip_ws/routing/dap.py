@@ -11,15 +11,24 @@ from collections.abc import Mapping, Sequence
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
 from gossip_ws.routing.method import Reports, Signals
-from gossip_ws.routing.peer import Owner, Peer, Start
+from gossip_ws.routing.owner import Owner
+from gossip_ws.routing.peer import Peer, Start
 
 
 class Adaptive:
     """Nodes own the links that leave them. In a tick links are measured and reports arrive, then the awake move."""
 
-    def __init__(self, instance: Instance, start: Start, reports: Reports, signals: Signals) -> None:
-        self._peers = [Peer(node, instance.capacity, wanted, start) for node, wanted in enumerate(instance.demands)]
-        self._owners = {link: Owner(link, kb) for link, kb in instance.capacity.items()}
+    def __init__(
+        self, instance: Instance, start: Start, reports: Reports, signals: Signals, all_awake: bool = False
+    ) -> None:
+        """all_awake: everybody acts in every tick."""
+        # Who asks hears what is; who is told, only if the others are awake whenever it is.
+        punctual = signals.lossless and (all_awake or reports is Reports.ASK)
+        self._peers = [
+            Peer(node, instance.capacity, wanted, start, punctual=punctual)
+            for node, wanted in enumerate(instance.demands)
+        ]
+        self._owners = {link: Owner(link, kb, asks=reports is Reports.ASK) for link, kb in instance.capacity.items()}
         self._reports = reports
         self._signals = signals
 

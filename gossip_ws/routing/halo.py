@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gossip_ws.routing.arriving import arriving
+from gossip_ws.routing.charges import DOWN
 from gossip_ws.routing.cost import marginal
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
 from gossip_ws.routing.method import Signals
 from gossip_ws.routing.paths import distances, path_to, shortest
-from gossip_ws.routing.peer import DOWN
 
 STEP: Final = 0.02
 """Share of the split that leaves each next hop that is not on the shortest path, at most, at each wake-up."""

@@ -32,6 +32,10 @@ class Signals:
         self._dice = dice
         self.sent = 0
 
+    @property
+    def lossless(self) -> bool:
+        return not self._loss
+
     def arrives(self) -> bool:
         """Send one, and draw whether it arrives."""
         self.sent += 1

@@ -4,13 +4,12 @@ Seed 001's idea, as it can be made to work: the owner of a link publishes what i
 moves its own flow from dear paths to cheap ones, with a limiter on each link. It moves by Newton steps, so there is no
 step size to choose, and flow is only ever moved, so each demand stays met.
 
-Sources act at once and do not know of one another. What a source adds to a link it therefore prices as if others did
-the same: of a link's cost phi(y + sum of changes) it answers for w phi(y + change / w), and where the weights w of all
-sources sum to 1 the sum of their answers is no less than the cost (Jensen). So with current reports no tick raises the
-cost, and no link is filled above nine tenths of what was free. Reports that are late say less, and waiting for the
-others costs time: then a link's weight begins larger, grows while the own moves keep their direction, and shrinks when
-they turn. Where reports are gossiped it is also the smaller the more own moves no report has counted yet, since the
-others may have made as many, and it does not grow before the last one is counted.
+Sources act at once and do not know of one another. Where all reports are always current, each answers for its share of
+a link, and no tick raises the cost (`charges.Shared`). Reports that are late promise nothing. Then a peer goes by the
+prices that owners ask, and expects them to grow slowly with what it does itself (`charges.Asked`); or, where an owner
+asks none, by marginal cost as before, but with a share that begins larger, grows while the own moves keep their
+direction, and shrinks when they turn. Where reports are gossiped that share is also the smaller the more own moves no
+report has counted yet, since the others may have made as many, and it does not grow before the last one is counted.
 
 Knows no clock, no network and no other peer. `now` and the `at` of a report are one scale, ticks or seconds. A report
 tells the load from before whatever moves at the same `at`.
@@ -18,22 +17,23 @@ tells the load from before whatever moves at the same `at`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from gossip_ws.routing.candidates import Candidates
-from gossip_ws.routing.cost import KNEE, curvature, marginal
+from gossip_ws.routing.charges import DOWN, Asked, Charges, Shared
+from gossip_ws.routing.cost import marginal
 from gossip_ws.routing.graph import Graph, Link, Path
 from gossip_ws.routing.paths import distances, path_to
+from gossip_ws.routing.pricing import rise, slope
 
 SWEEPS: Final = 3
-"""Times a step goes over the own commodities; more change nothing that late reports would not change again."""
+"""Times a step looks for cheaper paths and goes over the own commodities; more change nothing that late reports would
+not change again."""
 SETTLED: Final = 1e-4
 """Share of the own demand; a sweep that moves less is the last."""
-LIMIT: Final = 0.9
-"""Share of its part of the free capacity that a source fills in one step (the limiter)."""
 NEWCOMERS: Final = 0.2
 """Weight that a link keeps for the sources that are not yet on it, together, while reports are current."""
 CROWD: Final = 0.6
@@ -42,12 +42,17 @@ BOLDER: Final = 0.7
 SHYER: Final = 2.0
 BOLDEST: Final = 0.1
 """Factors on the number of sources taken to move: after a move the same way, after one the other way, and the least."""
-DUST: Final = 1e-3
-"""A rest below this share of the demand moves as a whole: links are counted by those who are really on them."""
+LEAD: Final = 1.6
+"""How far ahead of an asked price a source goes, in times that it will rise: the others see the same load."""
+STALE: Final = 2.0
+"""Moves of each other source that a report may lack at most, as far as this is counted."""
+USUAL_PACE: Final = 3.0
+LEAST_PACE: Final = 1e-3
+LEARNING: Final = 0.3
+"""Time between two own steps: what it is taken to be at first and at least, and how much of each new one is believed.
+"""
 MOST_MOVES: Final = 32
 """Own moves that are remembered for each link, until a report tells of them; the oldest goes first."""
-DOWN: Final = 1e18
-"""The price of a link that has failed."""
 
 
 class Start(StrEnum):
@@ -64,7 +69,7 @@ class GradientReport:
     """What the owner of a link says of it. Marginal cost and curvature follow from load and capacity (`cost`).
 
     seq: rises by one with each report of this link. at: when the load was measured. capacity: kb; 0 if the link has
-    failed. load: kb. sources: how many sources have flow on it.
+    failed. load: kb. sources: how many sources have flow on it. price: what the owner asks per kb (`pricing`), or None.
     """
 
     link: Link
@@ -73,6 +78,7 @@ class GradientReport:
     capacity: float
     load: float
     sources: int
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +88,6 @@ class Shift:
     origin: Path
     to: Path
     kb: float
-
-
-class Owner:
-    """Who measures one link and speaks for it."""
-
-    __slots__ = ("_link", "_seq", "capacity")
-
-    def __init__(self, link: Link, capacity: float) -> None:
-        self._link = link
-        self._seq = 0
-        self.capacity = capacity
-
-    def report(self, now: float, load: float, sources: int) -> GradientReport:
-        """What to publish. load: kb, of `sources` sources."""
-        self._seq += 1
-        return GradientReport(self._link, self._seq, now, self.capacity, load, sources)
 
 
 class Peer:
@@ -114,14 +104,17 @@ class Peer:
         demands: Mapping[int, float],
         start: Start = Start.MINIMUM_HOP,
         gossiped: bool = False,
+        punctual: bool = False,
     ) -> None:
         """capacity: kb of every link as planned, until a report says otherwise. demands: kb for each target. gossiped:
-        reports come by way of others, so that there may be several own moves before one tells of the first.
+        reports come by way of others, so that there may be several own moves before one tells of the first. punctual:
+        reports of all links are current at each step of every peer, so that no step need raise the cost.
 
         Raises LocalError: a target that cannot be reached.
         """
         self.node = node
         self._gossiped = gossiped
+        self._punctual = punctual
         self._links = list(capacity)
         self._number = {link: number for number, link in enumerate(self._links)}
         self._planned = [capacity[link] for link in self._links]
@@ -133,6 +126,8 @@ class Peer:
         """For each link when the own load changed, and what it was before."""
         self._crowd = [1.0] * len(self._links)
         self._heading = [0] * len(self._links)
+        self._stepped: float | None = None
+        self._pace = USUAL_PACE
         self._commodities = [
             Candidates(self._graph, self._number, node, target, demands[target]) for target in sorted(demands)
         ]
@@ -208,21 +203,23 @@ class Peer:
 
     def step(self, now: float) -> tuple[Shift, ...]:
         """Move own flow where it costs less. What was moved is remembered until reports tell of it."""
-        model = _Model(self, now)
-        self._look_around(model.asked)
+        if self._stepped is not None:
+            self._pace += LEARNING * (max(LEAST_PACE, now - self._stepped) - self._pace)
+        self._stepped = now
+        charges = self._charges(now)
         shifts: list[Shift] = []
         trifle = SETTLED * sum(one.demand for one in self._commodities)
         for _ in range(SWEEPS):
-            before = len(shifts)
-            for one in self._commodities:
-                shifts += model.relieve(one)
-            if sum(shift.kb for shift in shifts[before:]) <= trifle:
+            self._look_around(charges.asked)
+            moves = [move for one in self._commodities for move in charges.relieve(one)]
+            shifts += [Shift(*move) for move in moves]
+            if sum(kb for _, _, kb in moves) <= trifle:
                 break
         if shifts:
-            self._remember(now, model)
+            self._remember(now)
         return tuple(shifts)
 
-    def _remember(self, now: float, model: _Model) -> None:
+    def _remember(self, now: float) -> None:
         own = self._sum()
         for number, (old, new) in enumerate(zip(self._own, own, strict=True)):
             if old == new:
@@ -233,7 +230,7 @@ class Peer:
             # The second is what the first becomes a part of: only what the report at hand counted is needed exactly.
             if len(moves) > MOST_MOVES:
                 del moves[1]
-            if abs(new - old) > 1e-4 * model.capacity[number]:
+            if abs(new - old) > 1e-4 * self._capacity(number):
                 heading = 1 if new > old else -1
                 if heading == self._heading[number]:
                     # That others leave it room shows only after a report has counted the move before.
@@ -259,9 +256,36 @@ class Peer:
         for one in self._commodities:
             one.take_in(price, costs[one.target], path_to(before, self.node, one.target))
 
-    def crowds(self, now: float) -> list[float]:
+    def _charges(self, now: float) -> Charges:
+        numbers = range(len(self._links))
+        capacity = [self._capacity(number) for number in numbers]
+        load = [self._heard(number) for number in numbers]
+        price = [self._price(number, kb) for number, kb in enumerate(load)]
+        reports = self._reports
+        current = len(reports) == len(self._links) and all(one.at >= now for one in reports.values())
+        if self._punctual or any(one.price is None and one.capacity > 0 for one in reports.values()):
+            return Shared(capacity, load, self._crowds(current), price, reports)
+        crowd = [1.0] * len(self._links)
+        slopes = [0.0] * len(self._links)
+        for number, report in reports.items():
+            if report.price is not None and report.capacity > 0:
+                crowd[number] = self._movers(report, number, now)
+                slopes[number] = slope(report.price, report.capacity, crowd[number])
+                ahead = LEAD * rise(report.price, report.load, report.capacity, report.sources)
+                # What was moved at this price is answered already.
+                moved = self._own[number] - self._reported(number)
+                price[number] = max(0.0, report.price + ahead + slopes[number] * moved)
+        return Asked(capacity, load, crowd, price, reports, slopes)
+
+    def _movers(self, report: GradientReport, number: int, now: float) -> float:
+        """How many sources change the load of a link between its report and the next look, this one among them: the
+        others are taken to step as often as this one does, and a tick is 1, or the own pace if that is less."""
+        others = min(report.sources, self._nodes) - (1 if self._reported(number) > 0 else 0)
+        at_once = min(1.0, self._pace)
+        return 1.0 + max(0, others) * min(STALE, (max(0.0, now - report.at) + at_once) / self._pace)
+
+    def _crowds(self, current: bool) -> list[float]:
         """For each link how many sources are taken to move as this one does: one over its weight, not below 1."""
-        current = len(self._reports) == len(self._links) and all(one.at >= now for one in self._reports.values())
         crowds: list[float] = []
         for number in range(len(self._links)):
             report = self._reports.get(number)
@@ -279,92 +303,3 @@ class Peer:
             else:
                 crowds.append(float(self._nodes))
         return crowds
-
-
-class _Model:
-    """What one step takes the links to be, as its own changes go on."""
-
-    __slots__ = ("_change", "_crowd", "_heard", "_load", "asked", "capacity", "price")
-
-    def __init__(self, peer: Peer, now: float) -> None:
-        numbers = range(len(peer._links))
-        self.capacity = [peer._capacity(number) for number in numbers]
-        self._load = [peer._heard(number) for number in numbers]
-        self._heard = [number in peer._reports for number in numbers]
-        self._crowd = peer.crowds(now)
-        self._change = [0.0] * len(self.capacity)
-        self.price = [peer._price(number, self._load[number]) for number in numbers]
-        self.asked = [price if heard else DOWN for price, heard in zip(self.price, self._heard, strict=True)]
-        """What flow would be charged that is new on each link: nobody moves to where nothing has been heard from."""
-
-    def _expected(self, number: int, change: float = 0.0) -> float:
-        """kb on the link if the crowd moves as this peer does, and `change` more."""
-        load = self._load[number] + self._crowd[number] * (self._change[number] + change)
-        return load if load > 0 else 0.0
-
-    def relieve(self, one: Candidates) -> list[Shift]:
-        """Move flow of one commodity from its dear paths to its cheapest."""
-        costs = one.costs(self.asked)
-        best = min(range(len(costs)), key=costs.__getitem__)
-        shifts: list[Shift] = []
-        if costs[best] >= DOWN:
-            return shifts
-        for place, kb in enumerate(one.kb):
-            if kb <= 0 or place == best:
-                continue
-            # Links in both do not change, and a failed one would drown all differences.
-            left = [number for number in one.over[place] if number not in one.over[best]]
-            taken = [number for number in one.over[best] if number not in one.over[place]]
-            moved = self._fitting(left, taken, kb, DUST * one.demand)
-            if moved <= 1e-12 * one.demand:
-                continue
-            one.kb[place] = kb - moved if moved < kb else 0.0
-            one.kb[best] += moved
-            shifts.append(Shift(one.routes[place], one.routes[best], moved))
-            self._apply(left, -moved)
-            self._apply(taken, moved)
-        return shifts
-
-    def _fitting(self, left: list[int], taken: list[int], kb: float, dust: float) -> float:
-        """How much of `kb` to move from the links `left` to the links `taken`: a Newton step, shortened until it does
-        not go past the minimum, within the limiter."""
-        gain = self._gain(left, taken, 0.0)
-        if gain <= 0:
-            return 0.0
-        slope = sum([self._steepness(number) for number in left]) + sum([self._steepness(number) for number in taken])
-        moved = min(kb, gain / slope) if slope > 0 else kb
-        if kb - moved < dust:
-            moved = kb
-        if not any(self._expected(number) > KNEE * self.capacity[number] for number in left):
-            for number in taken:
-                room = LIMIT * (self.capacity[number] - self._expected(number)) / self._crowd[number]
-                moved = min(moved, max(0.0, room))
-        for _ in range(6):
-            past = self._gain(left, taken, moved)
-            if past >= 0:
-                return moved
-            moved *= max(0.1, gain / (gain - past))
-        return 0.0
-
-    def _steepness(self, number: int) -> float:
-        if self.capacity[number] <= 0:
-            return 0.0
-        return self._crowd[number] * curvature(self._expected(number), self.capacity[number])
-
-    def _gain(self, left: list[int], taken: list[int], moved: float) -> float:
-        """What the next kb saves after `moved` kb, per kb."""
-        return sum([self._at(number, -moved) for number in left]) - sum([self._at(number, moved) for number in taken])
-
-    def _at(self, number: int, change: float) -> float:
-        if not change:
-            return self.price[number]
-        capacity = self.capacity[number]
-        return marginal(self._expected(number, change), capacity) if capacity > 0 else DOWN
-
-    def _apply(self, numbers: Iterable[int], change: float) -> None:
-        for number in numbers:
-            self._change[number] += change
-            if self.capacity[number] > 0:
-                self.price[number] = marginal(self._expected(number), self.capacity[number])
-                if self._heard[number]:
-                    self.asked[number] = self.price[number]

@@ -194,7 +194,7 @@ def _method(instance: Instance, terms: Terms, signals: Signals, dice: Dice) -> M
                 most_wait=terms.async_max,
             )
         case Algorithm.DAP:
-            return Adaptive(instance, terms.start, terms.reports, signals)
+            return Adaptive(instance, terms.start, terms.reports, signals, terms.async_max == 0)
         case Algorithm.DUAL:
             return Dual(instance, signals)
         case Algorithm.HALO:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossip_ws.routing.cost import KNEE, curvature, delay, marginal, saturated, utilisation
+from gossip_ws.routing.cost import KNEE, compromise, curvature, delay, marginal, saturated, utilisation
 
 capacities = st.floats(1.0, 1e4)
 
@@ -46,3 +46,14 @@ def test_a_failed_link_has_a_cost() -> None:
 def test_the_indicators_are_those_of_the_paper() -> None:
     assert [saturated(load, 10.0) for load in (9.9, 10.0, 10.1)] == [False, True, True]
     assert [utilisation([3.0, 4.0], [leaving]) for leaving in (7.0, 6.0, 8.0)] == [0, 1, -1]
+
+
+@given(capacities, st.floats(0.0, 2.0), st.floats(0.0, 50.0), st.floats(0.1, 100.0))
+def test_a_compromise_is_where_both_pull_alike(capacity: float, share: float, price: float, stiffness: float) -> None:
+    load, price, stiffness = share * capacity, price / capacity, stiffness / capacity**2
+    found = compromise(load, capacity, price, stiffness)
+    pull = price + stiffness * (load - found)
+    if found > 0:
+        assert marginal(found, capacity) == pytest.approx(pull, rel=1e-3)
+    else:
+        assert marginal(0.0, capacity) >= pull * (1 - 1e-9)

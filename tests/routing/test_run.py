@@ -70,6 +70,16 @@ def test_drawn_overlays_are_solved(pattern: Pattern) -> None:
     assert outcome.last.certificate.lower_bound <= least * (1 + 1e-6)
 
 
+def test_thirty_who_send_to_one_other_each_are_soon_near_the_best_of_all_paths() -> None:
+    """By marginal costs alone it takes 80 ticks (a held-out overlay: nothing was chosen by it)."""
+    instance = overlay(30, Pattern.UNICAST, Random(35))
+    outcome = run(instance, Terms(ticks=50), Random(0))
+    delivered(instance, outcome)
+    least = optimum(instance)
+    assert all(cost <= 1.01 * least for cost in costs(outcome)[40:])
+    assert all(point.certificate.overload == 0 for point in outcome.trace[30:])
+
+
 @pytest.mark.parametrize(("wait", "loss"), [(0, 0.0), (0, 0.1), (1, 0.1), (0, 0.5)])
 def test_flows_do_not_swing_when_many_move_at_once(wait: int, loss: float) -> None:
     """The less a node waits, the more of the others move in the same tick, unseen."""

@@ -8,8 +8,11 @@ import pytest
 
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.routing.candidates import MOST_ROUTES
+from gossip_ws.routing.charges import CEILING
+from gossip_ws.routing.cost import marginal
 from gossip_ws.routing.kinds import Pattern, overlay
-from gossip_ws.routing.peer import MOST_MOVES, GradientReport, Owner, Peer, Shift
+from gossip_ws.routing.owner import Owner
+from gossip_ws.routing.peer import MOST_MOVES, GradientReport, Peer, Shift
 
 TRIANGLE = {(0, 1): 10.0, (0, 2): 10.0, (2, 1): 10.0}
 
@@ -69,10 +72,48 @@ def test_flow_leaves_a_link_that_has_failed() -> None:
     assert peer.flows == {(0, 2, 1): pytest.approx(5.0)}
 
 
-def test_an_owner_numbers_its_reports() -> None:
+def test_an_owner_numbers_its_reports_and_asks_first_what_an_empty_link_costs() -> None:
     owner = Owner((0, 1), 10.0)
-    assert owner.report(3, 4.5, 2) == GradientReport((0, 1), 1, 3, 10.0, 4.5, 2)
+    assert owner.report(3, 4.5, 2) == GradientReport((0, 1), 1, 3, 10.0, 4.5, 2, 0.1)
     assert owner.report(4, 4.5, 2).seq == 2
+
+
+@pytest.mark.parametrize("load", [0.0, 2.0, 8.0, 9.5])
+def test_an_asked_price_comes_to_the_marginal_cost_of_a_load_that_stays(load: float) -> None:
+    owner = Owner((0, 1), 10.0)
+    prices = [owner.report(now, load, 2).price or 0.0 for now in range(600)]
+    assert prices == sorted(prices)
+    assert prices[-1] == pytest.approx(marginal(load, 10.0), rel=0.02)
+
+
+def test_a_price_moves_by_the_time_that_has_passed_not_by_how_often_somebody_asks() -> None:
+    often, seldom = Owner((0, 1), 10.0), Owner((0, 1), 10.0)
+    for now in (0, 0, 0, 2, 2, 2):
+        price = often.report(now, 8.0, 2).price
+    assert [seldom.report(now, 8.0, 2).price for now in (0, 2)][-1] == price
+    assert price is not None
+    assert price > 0.1
+
+
+def test_a_link_that_has_failed_asks_nothing_and_begins_anew() -> None:
+    owner = Owner((0, 1), 10.0)
+    asked = [owner.report(now, 9.0, 2).price for now in range(20)]
+    owner.capacity = 0.0
+    assert owner.report(20, 9.0, 2).price is None
+    owner.capacity = 10.0
+    assert owner.report(21, 9.0, 2).price == asked[0] == 0.1
+
+
+def test_a_source_fills_no_link_above_its_ceiling_however_little_is_asked() -> None:
+    peer = Peer(0, TRIANGLE, {1: 9.0})
+    loads = {(0, 1): 9.0, (0, 2): 9.0, (2, 1): 0.0}
+    for link, kb in TRIANGLE.items():
+        # Of one link the report is old: prices count, not shares.
+        at = 0 if link == (2, 1) else 1
+        peer.receive(GradientReport(link, 1, at, kb, loads[link], 1, 9.0 if link == (0, 1) else 0.1))
+    moved = peer.step(1)
+    assert sum(shift.kb for shift in moved) == pytest.approx(0.7 / 2, rel=0.9)
+    assert 9.0 + sum(shift.kb for shift in moved) <= CEILING * 10.0
 
 
 def test_a_target_needs_a_path() -> None:
