@@ -44,9 +44,10 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True)
 class AcceptAgain:
-    """Timer: has the seller told what became of a promise?"""
+    """Timer: has the seller told what became of a promise? tries: how often it was asked."""
 
     agreement: AgreementId
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)

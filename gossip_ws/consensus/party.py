@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.book import NOTHING, Book
@@ -23,6 +24,11 @@ from gossip_ws.consensus.vector import Vector, minus, plus, zero
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.instant import Instant
+
+EAGER: Final = 8
+"""Questions about a promise before the waits between them grow, in proportion to their number."""
+SELDOMEST: Final = 30.0
+"""Times the usual wait for an answer: the longest between two such questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ class Party:
         """The device comes up: after this nothing of before is open at it as a seller."""
         effects: list[Effect] = [Persist(self.book.write(Kind.STARTED, now.monotonic))]
         for record in self.book.doubts.values():
-            effects += self._accept(record)
+            effects += self._accept(record, 1)
         return effects
 
     def check(self, day: int, watts: Vector) -> None:
@@ -214,12 +220,12 @@ class Party:
             watts=taken,
         )
         self._free = None
-        return [Persist(promise), *self._accept(promise)]
+        return [Persist(promise), *self._accept(promise, 1)]
 
     def accept_again(self, timer: AcceptAgain) -> list[Effect]:
         """Still in doubt: ask until the seller answers, be it for days. It may have written that it is made."""
         doubt = self.book.doubts.get(timer.agreement)
-        return self._accept(doubt) if doubt is not None else []
+        return self._accept(doubt, timer.tries + 1) if doubt is not None else []
 
     def confirmed(self, confirm: Confirm, sender: str, now: Instant) -> list[Effect]:
         """It is made."""
@@ -244,10 +250,13 @@ class Party:
         self._kept = minus(self._kept, proposal.watts)
         self._free = None
 
-    def _accept(self, record: Record) -> list[Effect]:
+    def _accept(self, record: Record, tries: int) -> list[Effect]:
+        # The longer it takes the seldomer, so that a seller which is gone for days is no flood; but one that comes back
+        # is asked soon, by how long it was away.
+        seldomer = min(max(1.0, tries / EAGER), SELDOMEST)
         return [
             Tell((record.peer,), self._acceptance(record)),
-            SetTimer(AcceptAgain(record.agreement), self._pace.answer * self._pace.round),
+            SetTimer(AcceptAgain(record.agreement, tries), seldomer * self._pace.answer * self._pace.round),
         ]
 
     def _acceptance(self, record: Record) -> Accept:

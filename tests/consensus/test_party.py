@@ -23,7 +23,7 @@ DECISION = Record("pv", 2, 5.0, Kind.COMMITTED, 0, ID, "car", 1, (4, 0), Cause("
 SETTLED = Record("car", 3, 5.0, Kind.SETTLED, 0, ID, "pv", 1, (4, 0), Cause("pv", 2))
 RELEASED = Record("car", 3, 5.0, Kind.RELEASED, 0, ID, "pv", 1, (4, 0))
 ASKED = [Tell(("car",), PROPOSE), SetTimer(AskAgain(ID, 1), PACE.answer)]
-ACCEPTED = [Tell(("pv",), ACCEPT), SetTimer(AcceptAgain(ID), PACE.answer)]
+ACCEPTED = [Tell(("pv",), ACCEPT), SetTimer(AcceptAgain(ID, 1), PACE.answer)]
 
 
 def party(device, *watts):
@@ -115,10 +115,25 @@ def test_a_proposal_that_is_lost_is_repeated_and_given_up():
 def test_a_confirmation_that_is_lost_is_asked_for():
     pv, car = seller(), buyer()
     pv.accepted(ACCEPT, "car", NOW)
-    assert car.accept_again(AcceptAgain(ID)) == ACCEPTED
+    again = SetTimer(AcceptAgain(ID, 2), PACE.answer)
+    assert car.accept_again(AcceptAgain(ID, 1)) == [Tell(("pv",), ACCEPT), again]
     assert pv.accepted(ACCEPT, "car", NOW) == [Tell(("car",), CONFIRM)]
     car.confirmed(CONFIRM, "pv", NOW)
-    assert car.accept_again(AcceptAgain(ID)) == []
+    assert car.accept_again(AcceptAgain(ID, 2)) == []
+
+
+def test_a_seller_that_is_gone_is_asked_seldomer_and_for_ever():
+    car = buyer()
+    waits = []
+    timer = AcceptAgain(ID, 1)
+    for _ in range(1000):
+        (_, waiting) = car.accept_again(timer)
+        timer = waiting.timer
+        waits.append(waiting.delay)
+    # As often as ever for as long as messages may only be lost; in all that time, a tenth of it or less.
+    assert waits[:7] == [PACE.answer] * 7
+    assert all(wait <= PACE.answer + sum(waits[:number]) / 10 for number, wait in enumerate(waits))
+    assert waits[-1] == max(waits) == 30 * PACE.answer
 
 
 def test_a_buyer_that_is_released_needs_it_again():
