@@ -90,7 +90,7 @@ class Listening:
         async def main() -> None:
             (source,) = await find_events(peer.url, (REPORT,))
             assert source.events == {REPORT: ACTION}
-            subscriber = Subscriber(LOOPBACK, self.events.append, self.lines.append, expires=1.0)
+            subscriber = Subscriber(LOOPBACK, self.events.append, self.lines.append, expires=2.0)
             await subscriber.open()
             try:
                 await story(subscriber, source.address)
@@ -114,7 +114,7 @@ def test_ours_subscribes_renews_and_unsubscribes(peer: Provider) -> None:
 
     async def story(subscriber: Subscriber, source: str) -> None:
         held = await subscriber.subscribe(source, (ACTION,))
-        assert held.granted.expires == 1.0
+        assert held.granted.expires == 2.0
         peer.publish(bed="8")
         await until(lambda: len(told.events) == 1, "the first event")
         await until(lambda: held.renewals >= 3, "three renewals")
