@@ -6,16 +6,16 @@ peer of it sees only the reports that reached it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
-from gossip_ws.routing.method import Reports, Signals
+from gossip_ws.routing.method import Method, Reports, Signals
 from gossip_ws.routing.owner import Owner
 from gossip_ws.routing.peer import Peer, Start
 
 
-class Adaptive:
+class Adaptive(Method):
     """Nodes own the links that leave them. In a tick links are measured and reports arrive, then the awake move."""
 
     def __init__(
@@ -43,14 +43,6 @@ class Adaptive:
     @property
     def flows(self) -> dict[Path, float]:
         return {path: kb for peer in self._peers for path, kb in peer.flows.items()}
-
-    @property
-    def prices(self) -> Mapping[Link, float] | None:
-        return None
-
-    @property
-    def imbalance(self) -> float:
-        return 0.0
 
     def change(self, link: Link, capacity: float) -> None:
         self._owners[link].capacity = capacity

@@ -14,7 +14,7 @@ from gossip_ws.routing.candidates import Candidates
 from gossip_ws.routing.certificate import load_of
 from gossip_ws.routing.graph import Graph, Link, Path
 from gossip_ws.routing.instance import Instance
-from gossip_ws.routing.method import Signals
+from gossip_ws.routing.method import Method, Signals
 from gossip_ws.routing.paths import distances, path_to
 
 STEP: Final = 0.625
@@ -68,7 +68,7 @@ class Source:
             one.kb = on_simplex([-cost / (2 * self._evenness) for cost in one.costs(price)], one.demand)
 
 
-class Dual:
+class Dual(Method):
     """All sources and links of one instance. In a tick the links of the awake measure, move their price and publish it,
     then the awake split their demands."""
 
@@ -93,10 +93,6 @@ class Dual:
     @property
     def prices(self) -> Mapping[Link, float] | None:
         return self._price
-
-    @property
-    def imbalance(self) -> float:
-        return 0.0
 
     def change(self, link: Link, capacity: float) -> None:
         self._capacity[link] = capacity

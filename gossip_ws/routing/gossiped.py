@@ -10,19 +10,19 @@ with its age, and who takes it does not know how long the message took: it is ta
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gossip_ws.kernel.dice import Dice
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
-from gossip_ws.routing.method import Signals
+from gossip_ws.routing.method import Method, Signals
 from gossip_ws.routing.peer import Start
 from gossip_ws.routing.prosumer import Prosumer
 from gossip_ws.routing.rumours import Rumours
 from gossip_ws.routing.statement import LinkState, Statement
 
 
-class Gossiped:
+class Gossiped(Method):
     """`fanout`: others that a message goes to. `room`: octets of statements in it. `lag`: ticks that it takes at most,
     as long as chance will. `most_wait`: as of `Prosumer`."""
 
@@ -68,14 +68,6 @@ class Gossiped:
     @property
     def flows(self) -> dict[Path, float]:
         return {path: kb for one in self._prosumers for path, kb in one.peer.flows.items()}
-
-    @property
-    def prices(self) -> Mapping[Link, float] | None:
-        return None
-
-    @property
-    def imbalance(self) -> float:
-        return 0.0
 
     def change(self, link: Link, capacity: float) -> None:
         self._capacity[link] = capacity

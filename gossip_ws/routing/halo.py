@@ -7,7 +7,7 @@ HALO's time is continuous. Here a node moves `STEP` of the split of a target eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from gossip_ws.routing.arriving import arriving
@@ -15,7 +15,7 @@ from gossip_ws.routing.charges import DOWN
 from gossip_ws.routing.cost import marginal
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
-from gossip_ws.routing.method import Signals
+from gossip_ws.routing.method import Method, Signals
 from gossip_ws.routing.paths import distances, path_to, shortest
 
 STEP: Final = 0.02
@@ -26,7 +26,7 @@ LOOPS: Final = 8
 """Times the number of nodes that flow is followed; what has not arrived then goes in circles."""
 
 
-class Halo:
+class Halo(Method):
     """All nodes of one instance. In a tick the awake publish the load of their links, then shift their splits."""
 
     def __init__(self, instance: Instance, signals: Signals) -> None:
@@ -83,10 +83,6 @@ class Halo:
             for target, flow in self._flow.items()
             for path, kb in arriving(flow, self._wanted[target], target).items()
         }
-
-    @property
-    def prices(self) -> Mapping[Link, float] | None:
-        return None
 
     @property
     def imbalance(self) -> float:

@@ -58,12 +58,12 @@ class Method(Protocol):
     @property
     def prices(self) -> Mapping[Link, float] | None:
         """Of each link, where the algorithm has dual prices."""
-        ...
+        return None
 
     @property
     def imbalance(self) -> float:
-        """kb by which what arrives differs from the demands, each apart."""
-        ...
+        """kb by which what arrives differs from the demands, each apart; 0 where paths carry just what is demanded."""
+        return 0.0
 
     def change(self, link: Link, capacity: float) -> None:
         """A link has another capacity from now on, kb; 0 if it fails."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from gossip_ws.routing.certificate import load_of
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
+from gossip_ws.routing.method import Method
 from gossip_ws.routing.paths import CANDIDATES, k_shortest
 from gossip_ws.routing.peer import Start
 
 
-class MinimumHop:
+class MinimumHop(Method):
     """Never moves. With `Start.EVEN` it stays at the even split of the shortest paths."""
 
     def __init__(self, instance: Instance, start: Start) -> None:
@@ -29,14 +30,6 @@ class MinimumHop:
     @property
     def flows(self) -> Mapping[Path, float]:
         return self._flows
-
-    @property
-    def prices(self) -> Mapping[Link, float] | None:
-        return None
-
-    @property
-    def imbalance(self) -> float:
-        return 0.0
 
     def change(self, link: Link, capacity: float) -> None:
         """Nothing here follows a capacity."""

@@ -7,7 +7,7 @@ lambda rewards a path, overload lowers it, and the box of (5) does not hold the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from gossip_ws.routing.arriving import arriving
@@ -16,7 +16,7 @@ from gossip_ws.routing.cost import saturated, utilisation
 from gossip_ws.routing.dual import EVENNESS
 from gossip_ws.routing.graph import Link, Path, links_of
 from gossip_ws.routing.instance import Commodity, Instance
-from gossip_ws.routing.method import Signals
+from gossip_ws.routing.method import Method, Signals
 from gossip_ws.routing.paths import k_shortest
 
 STEP: Final = 1.0
@@ -25,7 +25,7 @@ FIRST_PRICE: Final = 1.0
 """lambda at the start (seed 003 algorithm 1)."""
 
 
-class PrimalPrinted:
+class PrimalPrinted(Method):
     """Seed 001 eq. (4) to (6). Each prosumer updates the flow of its own messages on all links, from all loads as they
     are. The paper names no start; here it is minimum hop."""
 
@@ -49,10 +49,6 @@ class PrimalPrinted:
             for one, flow in self._flow.items()
             for path, kb in arriving(flow, {one.source: one.demand}, one.target).items()
         }
-
-    @property
-    def prices(self) -> Mapping[Link, float] | None:
-        return None
 
     @property
     def imbalance(self) -> float:
@@ -89,7 +85,7 @@ class PrimalPrinted:
                 flow[link] = max(0.0, flow[link] - self._step * change)
 
 
-class DualPrinted:
+class DualPrinted(Method):
     """Seed 003 eq. (5) and (10), over the shortest paths. A price that is lost is not heard of until the next."""
 
     def __init__(self, instance: Instance, signals: Signals, step: float = STEP) -> None:
@@ -113,10 +109,6 @@ class DualPrinted:
     @property
     def flows(self) -> dict[Path, float]:
         return {path: kb for flow in self._flow.values() for path, kb in flow.items() if kb > 0}
-
-    @property
-    def prices(self) -> Mapping[Link, float] | None:
-        return None
 
     @property
     def imbalance(self) -> float:

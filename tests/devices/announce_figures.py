@@ -1,6 +1,6 @@
 """What one announcement costs in a nano grid of eight, and when all members have it, by gossip and directly.
 
-`python tests/devices/announce_figures.py`, for docs/nano-grids.md.
+`python tests/devices/announce_figures.py`, for docs/nano-grids.md. A program, not a test: it waits where it measures.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ async def played(loss: float, folder: Path) -> None:
         await grid.until(lambda: all(len(node.peers.related(Relation.EQUAL)) == DEVICES - 1 for node in nodes), "known")
         grid.start()
         await grid.until(grid.is_done, "all matched")
+        # What was matched last is still being told: what is counted afterwards is of announcements alone.
         await asyncio.sleep(1)
         for budget in (None, *FANOUTS):
             sys.stdout.write(f"{loss:5} {await measured(grid, budget)}\n")
