@@ -149,20 +149,9 @@ class Speaker:
             return [Dropped("found too late")]
         given = total((target.watts for target in found.targets), len(seek.watts))
         if child == self._device:
-            effects = [effect for target in found.targets for effect in self._give(child, target, seek.level, now)]
+            effects = self._give(child, found.targets, seek.level, now)
             return effects + (self.upward.owe(child, now) if given != seek.watts else [])
-        desk = self._desks.get(child)
-        if desk is None:
-            return [Dropped("found too late")]
-        effects = []
-        shared = desk.sellers(found.targets, now.monotonic)
-        for seller, targets in shared:
-            supply = Supply(self._number(), seller.child, desk.day, targets, seek.level)
-            effects += self._errands.send(seller.speaker, supply, seller.child)
-        effects += self.upward.reckon(child, now)
-        if given != seek.watts or total((seller.watts for seller, _ in shared), len(given)) != given:
-            effects += self.upward.owe(child, now)
-        return effects
+        return self._share(child, found.targets, seek.watts, seek.level, now)
 
     # -- small steps ---------------------------------------------------------------------------
 
@@ -186,24 +175,49 @@ class Speaker:
         if any(self.upward.is_belied(line) for line in board.lines):
             return [Dropped("a board that lies")]
         speakers = {line.child: line.speaker for line in board.lines}
-        effects: list[Effect] = []
+        given: dict[str, list[Target]] = {}
         for flow in flows_of(self._hierarchy, board.lines, board.day):
-            if speakers[flow.seller] != self._device:
-                continue
-            target = Target(flow.buyer, speakers[flow.buyer], flow.watts)
-            effects += self._give(flow.seller, target, cluster.level, now)
-        return effects
+            if speakers[flow.seller] == self._device:
+                given.setdefault(flow.seller, []).append(Target(flow.buyer, speakers[flow.buyer], flow.watts))
+        return [
+            effect
+            for child, targets in given.items()
+            for effect in self._give(child, tuple(targets), cluster.level, now)
+        ]
 
-    def _give(self, child: str, target: Target, level: int, now: Instant) -> list[Effect]:
-        """`child`, for which this device speaks, is to give to `target`, a child of the same kind elsewhere."""
-        if child == self._device and target.child in self._hierarchy.bus:
-            return self._short(child, self._party.could_give(target.watts), target.watts, now) + self._party.propose(
-                target.child, target.watts, level
-            )
+    def _give(self, child: str, targets: tuple[Target, ...], level: int, now: Instant) -> list[Effect]:
+        """`child`, for which this device speaks, is to give to `targets`, children elsewhere. Of a cluster it is asked
+        who there needs it; who is a device is known, and can be told to the children that give."""
         if child != self._device and child not in self._desks:
             return [Dropped("nothing to give")]
-        seek = Seek(self._number(), target.child, self._party.book.day, target.watts, level)
-        return self._errands.send(target.speaker, seek, child)
+        effects: list[Effect] = []
+        known = tuple(target for target in targets if target.child in self._hierarchy.bus)
+        if child == self._device:
+            for target in known:
+                effects += self._short(child, self._party.could_give(target.watts), target.watts, now)
+                effects += self._party.propose(target.child, target.watts, level)
+        elif known:
+            effects += self._share(child, known, total((one.watts for one in known), len(known[0].watts)), level, now)
+        for target in targets:
+            if target not in known:
+                seek = Seek(self._number(), target.child, self._party.book.day, target.watts, level)
+                effects += self._errands.send(target.speaker, seek, child)
+        return effects
+
+    def _share(self, child: str, targets: tuple[Target, ...], wanted: Vector, level: int, now: Instant) -> list[Effect]:
+        """The children of `child` are told to give to `targets`; wanted: what was to be given."""
+        desk = self._desks.get(child)
+        if desk is None:
+            return [Dropped("nothing to give")]
+        effects: list[Effect] = []
+        shared = desk.sellers(targets, now.monotonic)
+        for seller, share in shared:
+            supply = Supply(self._number(), seller.child, desk.day, share, level)
+            effects += self._errands.send(seller.speaker, supply, seller.child)
+        effects += self.upward.reckon(child, now)
+        if total((seller.watts for seller, _ in shared), len(wanted)) != wanted:
+            effects += self.upward.owe(child, now)
+        return effects
 
     def _short(self, child: str, has: Vector, wanted: Vector, now: Instant) -> list[Effect]:
         """Does the one above reckon with more than there is?"""
@@ -228,4 +242,4 @@ class Speaker:
     def _supply(self, supply: Supply, now: Instant) -> list[Effect]:
         if supply.day != self._party.book.day:
             return [Dropped("of another day")]
-        return [effect for target in supply.targets for effect in self._give(supply.child, target, supply.level, now)]
+        return self._give(supply.child, supply.targets, supply.level, now)
