@@ -175,7 +175,8 @@ class EnergyPlane(asyncio.DatagramProtocol):
         if passing is None:
             self.counters["no such link"] += 1
             return
-        self._remember(passing, path, kb)
+        if not self._remember(passing, path, kb):
+            return
         capacity, load = self.capacity[link], passing.load
         if capacity <= 0 or (load > capacity and self._dice.random() * load > capacity):
             self.counters["lost on a full link"] += 1
@@ -183,9 +184,11 @@ class EnergyPlane(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.sendto(encode(path, hop + 1, kb), self._hosts[path[hop + 1]])
 
-    def _remember(self, flows: Flows, path: Path, kb: float) -> None:
-        if not flows.put(path, kb, self._now()):
+    def _remember(self, flows: Flows, path: Path, kb: float) -> bool:
+        is_counted = flows.put(path, kb, self._now())
+        if not is_counted:
             self.counters["too many flows"] += 1
+        return is_counted
 
     # -- what is measured ----------------------------------------------------------------------
 

@@ -40,32 +40,35 @@ class Moved:
 
     def waited(self) -> Vector:
         """What was taken beyond the schedule: what is on schedule is served first."""
-        return tuple([max(0, taken - max(0, -watts)) for taken, watts in zip(self.most_taken, self.offer, strict=True)])
+        return self._off_schedule(self.most_taken)
+
+    def _off_schedule(self, taken: Vector) -> Vector:
+        return tuple([max(0, some - max(0, -watts)) for some, watts in zip(taken, self.offer, strict=True)])
 
     def wrong(self, record: Record) -> str:
         """What is wrong with a promise that has just been made; empty when nothing is. What a smaller offer no longer
         covers of earlier ones is no fault of this one."""
         first = next((period for period, watts in enumerate(record.watts) if watts), 0)
         if self.ability.storage is not None:
-            return self._wrong_storage(self.ability.storage, first, record.kind is Kind.COMMITTED)
+            return self._wrong_storage(self.ability.storage, first, record)
         if record.kind is Kind.COMMITTED:
             tops = zip(record.watts, self.given, self.offer, strict=True)
             return "gives more than it has" if any(some and all_ > max(0, top) for some, all_, top in tops) else ""
         waited = self.waited()
-        waits = any(some and watts for some, watts in zip(waited, record.watts, strict=True))
-        return f"lets {waited} wait" if waits and served(self.ability, waited) < sum(waited) else ""
+        before = self._off_schedule(minus(self.most_taken, record.watts))
+        more = sum(waited) - sum(before)
+        is_over = more and served(self.ability, waited) - served(self.ability, before) < more
+        return f"lets {waited} wait" if is_over else ""
 
-    def _wrong_storage(self, storage: Storage, first: int, gives: bool) -> str:
-        """Whatever becomes of the doubts: is it within its power, and its level within bounds from a period on?"""
-        if gives:
+    def _wrong_storage(self, storage: Storage, first: int, record: Record) -> str:
+        """Whatever becomes of the doubts: is it within its power where it says so, and its level within bounds from a
+        period on?"""
+        if record.kind is Kind.COMMITTED:
             low = list(accumulate(minus(self.taken, self.given), initial=storage.initial))
-            return (
-                "gives what it does not hold"
-                if max(self.given) > storage.discharge or min(low[first + 1 :]) < 0
-                else ""
-            )
+            is_over = _beyond(storage.discharge, self.given, record) or min(low[first + 1 :]) < 0
+            return "gives what it does not hold" if is_over else ""
         high = list(accumulate(minus(self.most_taken, self.given), initial=storage.initial))
-        is_over = max(self.most_taken) > storage.charge or max(high[first + 1 :]) > storage.capacity
+        is_over = _beyond(storage.charge, self.most_taken, record) or max(high[first + 1 :]) > storage.capacity
         return "takes more than it has room for" if is_over else ""
 
     def is_kept(self, kind: Kind, watts: Vector) -> bool:
@@ -86,6 +89,11 @@ class Moved:
                 self.taken = plus(self.taken, record.watts)
             case Kind.RELEASED:
                 self.doubts.pop(record.agreement, None)
+
+
+def _beyond(power: int, watts: Vector, record: Record) -> bool:
+    """Is it more than its power in a period that this promise is about?"""
+    return any(some and all_ > power for some, all_ in zip(record.watts, watts, strict=True))
 
 
 def days(log: Log) -> dict[int, Moved]:

@@ -45,8 +45,10 @@ HALF_FULL: Final = 4.0
 """How much dearer than an idle link one is that is half full: c / (c - y)^2 over 1 / c."""
 PATIENCE: Final = 1.0
 """s after which a Ping counts as lost; if it is answered later, that counts too."""
+SHORTEST: Final = 1e-6
 LONGEST: Final = 8.0
-"""s: the longest round trip that is believed."""
+"""s: the shortest and the longest round trip that are believed. A coarse clock measures none at all, and a price is
+over the least one."""
 OPEN: Final = 64
 """Pings whose answers are waited for; the oldest makes room."""
 _FORGIVEN: Final = 1 / 32
@@ -67,7 +69,7 @@ class _Way:
 
     def measured(self, round_trip: float) -> None:
         """Half of what was known goes: measurements are rare, and congestion comes and goes between them."""
-        self.now += (min(round_trip, LONGEST) - self.now) / 2
+        self.now += (round_trip - self.now) / 2
         self.least = min(self.least + _FORGIVEN * (self.now - self.least), self.now)
 
     def missed(self) -> None:
@@ -139,7 +141,7 @@ class Prices(Choice):
         if open_ is None or open_.device != ack.sender or peer is None or not speaks_from(peer, source):
             return None
         del self._open[ack.nonce]
-        took = now.monotonic - open_.since
+        took = min(max(now.monotonic - open_.since, SHORTEST), LONGEST)
         way = self._ways.setdefault(ack.sender, _Way(took, took))
         way.measured(took)
         self._reference = None

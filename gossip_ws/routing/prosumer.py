@@ -53,8 +53,7 @@ class Prosumer:
     def measured(self, links: Sequence[LinkState], now: float) -> Statement | None:
         """Once a tick: how the own links stand, in their order. What is to be said of them, if anything is."""
         statement = self._speaker.measured(links)
-        for report in statement.reports(now):
-            self.peer.receive(report)
+        self._take(statement, now)
         return statement if self._speaker.is_due(statement) else None
 
     def heard(self, statement: Statement, at: float) -> None:
@@ -62,10 +61,7 @@ class Prosumer:
         if statement.owner == self.peer.node:
             self._speaker.surpass(statement.seq)
             return
-        for report in statement.reports(at):
-            if self.peer.receive(report) and not report.capacity and report.link in self.peer.loads:
-                # What goes over a link that has failed is lost: that cannot wait.
-                self._wait = 0
+        self._take(statement, at)
 
     def turn(self, now: float) -> None:
         """Once a tick: move the own flow, or wait."""
@@ -74,6 +70,12 @@ class Prosumer:
             return
         self.peer.step(now)
         self._wait = int((self._most_wait + 1) * self._dice.random())
+
+    def _take(self, statement: Statement, at: float) -> None:
+        for report in statement.reports(at):
+            if self.peer.receive(report) and not report.capacity and report.link in self.peer.loads:
+                # What goes over a link that has failed is lost, its own as another's: that cannot wait.
+                self._wait = 0
 
 
 def spreading(capacity: Mapping[Link, float]) -> int:

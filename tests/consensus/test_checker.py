@@ -186,6 +186,33 @@ def test_the_level_of_a_storage_is_within_bounds_at_every_time(steps, is_wrong):
     assert overcommitted(log) == is_wrong
 
 
+def offered_again(ability, log):
+    log.append(Record(CAR, len(log), 3.0, Kind.OFFERED, watts=(0, 0, 0), ability=ability))
+
+
+def test_what_a_weaker_storage_no_longer_bears_is_no_fault_of_a_later_promise():
+    log = with_ability((0, 0, 0), STORAGE)
+    promised = {"agreement": "x/0.0", "peer": "x", "level": 1, "watts": (5, 0, 0)}
+    log += [Record(CAR, 1, 1.0, Kind.PREPARED, **promised), Record(CAR, 2, 2.0, IN, **promised)]
+    given = promised | {"agreement": "x/0.1", "watts": (0, 4, 0)}
+    log.append(Record(CAR, 3, 2.0, OUT, **given))
+    offered_again(Ability((), Storage(10, 2, 1, 2)), log)
+    more = promised | {"agreement": "x/0.2"}
+    assert not overcommitted([*log, Record(CAR, 5, 4.0, OUT, **more | {"watts": (0, 0, 1)})])
+    assert overcommitted([*log, Record(CAR, 5, 4.0, OUT, **more | {"watts": (0, 0, 2)})])
+    assert not overcommitted([*log, Record(CAR, 5, 4.0, Kind.PREPARED, **more | {"watts": (0, 0, 2)})])
+    assert overcommitted([*log, Record(CAR, 5, 4.0, Kind.PREPARED, **more | {"watts": (0, 0, 3)})])
+
+
+def test_what_one_need_no_longer_takes_is_no_fault_of_a_promise_to_another():
+    one, other = Need(4, 4, 0, 1), Need(4, 4, 1, 2)
+    log = with_ability((0, 0, 0), Ability((one, other)), (4, 0, 0))
+    offered_again(Ability((replace(one, energy=1), other)), log)
+    more = {"agreement": "x/0.9", "peer": "x", "level": 1}
+    assert not overcommitted([*log, Record(CAR, len(log), 4.0, Kind.PREPARED, watts=(0, 4, 0), **more)])
+    assert overcommitted([*log, Record(CAR, len(log), 4.0, Kind.PREPARED, watts=(0, 5, 0), **more)])
+
+
 def test_what_was_moved_is_no_part_of_what_is_left_on_schedule():
     moved = Record(CAR, 1, 0.0, Kind.OFFERED, watts=(-2, 0), ability=Ability((Need(4, 4, 0, 2),)))
     logs = LOGS | {CAR: (LOGS[CAR][0], moved, *LOGS[CAR][2:])}

@@ -131,6 +131,23 @@ def test_a_lost_ping_makes_a_way_dearer_and_a_late_answer_counts():
     assert prices.price(other) <= LONGEST**2 / 0.02
 
 
+@pytest.mark.parametrize(("trip", "most"), [(0.0, 1e-3), (1e6, LONGEST)])
+def test_a_round_trip_that_cannot_be_is_no_price(trip: float, most: float):
+    """A clock that stands still between two readings, or an answer that is an hour late."""
+    table = table_of("ssc2", "ssc3")
+    prices, everybody = prices_of(table), list(table)
+    for number in range(2):
+        _, ping = prices.round(at(number))
+        other = next(one for one in everybody if one.udp in ping.to)
+        assert prices.acked(Ack(other.device, ping.message.nonce), other.udp, at(number + trip)) == other
+    for one in everybody:
+        price = prices.price(one.device)
+        assert price is not None
+        assert 0 < price <= most
+        assert prices.weight(one.device) == 1.0
+    assert prices.ease == 1.0
+
+
 def test_only_who_was_asked_answers_and_once():
     table = table_of("ssc2", "ssc3")
     prices = prices_of(table)

@@ -142,6 +142,22 @@ def test_what_is_remembered_of_a_link_is_bounded() -> None:
     asyncio.run(_planes(Time(), body))
 
 
+def test_what_nobody_remembers_of_a_link_does_not_pass_it() -> None:
+    """Else it would go over the link and be no part of its load."""
+
+    async def body(planes: list[EnergyPlane]) -> None:
+        for number in range(MOST_FLOWS):
+            assert planes[1]._passing[(1, 2)].put((number // 90 + 3, number % 90 + 100, 0, 1, 2), 1e-3, 0.0)
+        known, new = (3, 100, 0, 1, 2), (90, 91, 0, 1, 2)
+        planes[1].datagram_received(encode(new, 3, 1.0), FROM[0])
+        planes[1].datagram_received(encode(known, 3, 2.0), FROM[0])
+        await _until(lambda: 3 in planes[2].delivered())
+        assert planes[2].delivered() == {3: 2.0}
+        assert planes[1].counters["too many flows"] == 1
+
+    asyncio.run(_planes(Time(), body))
+
+
 def test_the_running_load_is_the_sum_and_what_is_gone_is_forgotten_bit_by_bit() -> None:
     dice = Random(4)
     flows = Flows(5.0)

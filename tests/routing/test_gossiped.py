@@ -156,3 +156,16 @@ def test_who_has_moved_waits_as_long_as_a_statement_spreads_unless_a_link_fails(
     prosumer.heard(Statement(1, 2, (LinkState(2, 0.0, 8.0, 2),)), 5.5)
     prosumer.turn(6.0)
     assert prosumer.peer.flows == {(0, 3, 2): 4.0}
+
+
+def test_who_owns_the_link_that_fails_waits_no_longer_than_others() -> None:
+    dice: object = Longest()
+    prosumer = Prosumer(0, RING, {2: 4.0}, dice)  # type: ignore[arg-type]
+    told(prosumer, 4.0)
+    for owner in (1, 3):
+        prosumer.heard(Statement(owner, 1, (LinkState(2, 10.0, 0.0, 0),)), 1.0)
+    prosumer.turn(1.0)
+    assert prosumer.peer.flows.keys() >= {(0, 1, 2)}
+    told(prosumer, 4.0, capacity=0.0)
+    prosumer.turn(2.0)
+    assert prosumer.peer.flows == {(0, 3, 2): 4.0}
