@@ -15,6 +15,7 @@ from gossip_ws.kernel.errors import GossipError
 from gossip_ws.kernel.names import ROUTING
 from gossip_ws.kernel.terms import Budget, Tier, Wanted
 from gossip_ws.ports import Clock, Gossip
+from gossip_ws.routing.allowance import Allowance
 from gossip_ws.routing.rumours import FANOUT, Rumours
 from gossip_ws.routing.statement import Statement, decode, encode
 from gossip_ws.security.keys import PrivateKey, PublicKey
@@ -35,7 +36,7 @@ class Hearsay:
     """`keys`: of every owner. `nodes`: how many tell on, owners among them. `scope`: what they all have.
 
     `fanout`: envelopes that the device may send in a tick, of all kinds: as many peers are told as membership and
-    repair have left of it, and half of it whatever they have.
+    repair have left of it (`Allowance`).
     """
 
     def __init__(
@@ -46,10 +47,10 @@ class Hearsay:
         self._rumours: Rumours[tuple[bytes, float]] = Rumours(keys, nodes)
         self._scope = scope
         self._fanout = fanout
-        self._free = fanout
-        self._sent: int | None = None
+        self._tick = 1.0
+        self._allowance: Allowance | None = None
         self.gossip: Gossip | None = None
-        """By which it tells; until it is set, nobody is told."""
+        """By which it tells; to be set before it begins."""
         self.counters: Counter[str] = Counter()
 
     def heard(self, said: Sequence[Said]) -> list[tuple[Statement, float]]:
@@ -80,32 +81,35 @@ class Hearsay:
         self._take(decode(signed[:-_SIGNATURE]), signed, self._clock.now().monotonic)
         self.counters["statements made"] += 1
 
+    def begin(self, tick: float) -> None:
+        """From now on ticks of `tick` s are counted, and what the device sends in them. Before that nobody is told."""
+        if self.gossip is not None:
+            self._tick = tick
+            self._allowance = Allowance(self._fanout, self._clock.now().monotonic / tick, self.gossip.sent)
+
     def tell(self) -> None:
-        """Once a tick: one message to some peers, if there is anything to tell."""
-        if self.gossip is None:
+        """Once a tick: one message to some peers, if there is anything to tell and the tick has room for it."""
+        gossip, allowance = self.gossip, self._allowance
+        if gossip is None or allowance is None:
             return
-        fanout = self._affordable(self.gossip)
         now = self._clock.now().monotonic
+        peers = allowance.peers(now / self._tick, gossip.sent)
+        if peers:
+            self._tell(gossip, peers, now)
+        allowance.close(gossip.sent)
+
+    def _tell(self, gossip: Gossip, peers: int, now: float) -> None:
         said = [Said(now - at, signed) for signed, at in self._rumours.tell()]
         if not said:
             return
-        budgets = tuple(Budget(tier, fanout, 1) for tier in (Tier.WAN, Tier.FAN))
+        budgets = tuple(Budget(tier, peers, 1) for tier in (Tier.WAN, Tier.FAN))
         try:
-            self.gossip.originate(GRADIENTS, gradients_element(said), Wanted(scopes=(self._scope,), budgets=budgets))
+            gossip.originate(GRADIENTS, gradients_element(said), Wanted(scopes=(self._scope,), budgets=budgets))
             self.counters["statements told"] += len(said)
         except GossipError:
             # Too many at once, say. It is told in the next tick.
             self._rumours.take_back()
             self.counters["messages refused"] += 1
-
-    def _affordable(self, gossip: Gossip) -> int:
-        """Peers that this tick has room for. What went beyond the last one is made up for; what it spared is not."""
-        if self._sent is not None:
-            self._free += self._fanout - (gossip.sent - self._sent)
-        # An operator who asks a whole grid costs a device more than a tick's, and shall not silence it for long.
-        self._free = max(-self._fanout, min(self._fanout, self._free))
-        self._sent = gossip.sent
-        return max(self._free, (self._fanout + 1) // 2)
 
     def _take(self, statement: Statement, signed: bytes, at: float) -> None:
         self._rumours.take(statement, (signed, at))

@@ -44,7 +44,8 @@ class Relay(Bystander):
         return routing_service(self)
 
     def start(self) -> None:
-        """Take the first turn within a tick."""
+        """Take the first turn within a tick. What was sent before is no tick's."""
+        self._hearsay.begin(self._tick)
         self._clock.call_later(self._dice.uniform(0.0, self._tick), self._wake)
 
     def stop(self) -> None:
