@@ -71,6 +71,7 @@ class Desk:
         self._keep = (pace.forget if is_first else 4 * pace.refresh) * pace.round
         self._pace = pace
         self._rows: dict[str, _Row] = {}
+        self._net: Left | None = None
         self._idle: tuple[Line, ...] = ()
         """What nothing followed from: nor does it the next time."""
 
@@ -82,6 +83,7 @@ class Desk:
         if report.day != self.day:
             self.day = report.day
             self._rows.clear()
+        self._net = None
         row = self._rows.get(report.child)
         if row is not None and row.line.speaker == sender and row.number > report.number:
             return False
@@ -149,7 +151,9 @@ class Desk:
     def expire(self, now: float) -> bool:
         """Forget whom nothing was heard of for long: it has nothing left, or another speaker. Is anybody there?"""
         old = now - self._keep
-        self._rows = {child: row for child, row in self._rows.items() if row.at >= old}
+        if any(row.at < old for row in self._rows.values()):
+            self._rows = {child: row for child, row in self._rows.items() if row.at >= old}
+            self._net = None
         return bool(self._rows)
 
     def doubtful(self, now: float) -> list[tuple[str, str]]:
@@ -175,6 +179,7 @@ class Desk:
         if row is None or row.line.speaker != speaker:
             return False
         del self._rows[child]
+        self._net = None
         return True
 
     @property
@@ -183,9 +188,11 @@ class Desk:
         lines = [row.line for row in self._rows.values()]
         if not lines:
             return Left(())
-        periods = len(lines[0].rest)
-        loose = together((line.loose for line in lines), periods)
-        return Left(total((line.rest for line in lines), periods), loose)
+        if self._net is None:
+            periods = len(lines[0].rest)
+            loose = together((line.loose for line in lines), periods)
+            self._net = Left(total((line.rest for line in lines), periods), loose)
+        return self._net
 
     @property
     def missed(self) -> int:
@@ -203,6 +210,7 @@ class Desk:
         for child, speaker in said.items():
             if speaker != child and speaker in liars:
                 del self._rows[child]
+                self._net = None
 
     @property
     def served(self) -> Served:
@@ -257,6 +265,7 @@ class Desk:
 
     def _arrange(self, child: str, watts: Vector, now: float) -> None:
         row = self._rows[child]
+        self._net = None
         left = row.line.left.after(watts)
         before = row.line
         line = Line(child, before.speaker, left.rest, before.served, left.loose, before.signed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import and_
 from typing import Final
 
 from gossip_ws.consensus.vector import Vector, minus, total
@@ -143,16 +144,30 @@ def together(several: Iterable[Movable], periods: int) -> Movable:
 
 def could_agree(lefts: Sequence[Left]) -> bool:
     """Is there in any period somebody who could give, and somebody who needs it then, or storage until another does?"""
-    periods = range(len(lefts[0].rest)) if lefts else range(0)
-    over = [any(left.rest[period] > 0 for left in lefts) for period in periods]
-    needed = [any(left.rest[period] < 0 or left.could(WAITS, period) for left in lefts) for period in periods]
-    if any(needed[period] and (over[period] or any(left.could(HOLDS, period) for left in lefts)) for period in periods):
+    if not lefts:
+        return False
+    columns = list(zip(*(left.rest for left in lefts), strict=True))
+    over = [max(column) > 0 for column in columns]
+    needed = [min(column) < 0 for column in columns]
+    if any(map(and_, over, needed)):
         return True
-    return any(
-        needed[later] and left.could(RETURNS, later) and any(over[p] and left.could(STORES, p) for p in range(later))
-        for left in lefts
-        for later in periods
-    )
+    movables = [left.loose for left in lefts if left.loose]
+    if not movables:
+        return False
+    needed = _also(needed, movables, WAITS)
+    if any(map(and_, _also(over, movables, HOLDS), needed)):
+        return True
+    for loose in movables:
+        by_use = {one.use: one for one in loose}
+        if STORES not in by_use or RETURNS not in by_use:
+            continue
+        stored = False
+        bounds = zip(over, needed, by_use[STORES].watts, by_use[RETURNS].watts, strict=True)
+        for is_over, is_needed, stores, returns in bounds:
+            if stored and is_needed and returns:
+                return True
+            stored = stored or (is_over and stores > 0)
+    return False
 
 
 def is_sound(loose: Movable) -> bool:
@@ -164,6 +179,16 @@ def is_sound(loose: Movable) -> bool:
 
 def _place(one: Loose) -> int:
     return USES.index(one.use)
+
+
+def _also(those: list[bool], movables: Iterable[Movable], use: str) -> list[bool]:
+    """Those periods, and those in which any of `movables` has anything of that use."""
+    found = list(those)
+    for loose in movables:
+        for one in loose:
+            if one.use == use:
+                found = [some or watts > 0 for some, watts in zip(found, one.watts, strict=True)]
+    return found
 
 
 def _without(one: Loose, watts: list[int]) -> Loose:

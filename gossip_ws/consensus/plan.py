@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from gossip_ws.consensus.instance import Feeder
-from gossip_ws.consensus.loose import Left, Movable
+from gossip_ws.consensus.loose import Left, Movable, could_agree
 from gossip_ws.consensus.messages import NEVER, Served
 from gossip_ws.consensus.spread import spread
 from gossip_ws.consensus.vector import Vector
@@ -44,7 +44,8 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
     from a cluster to itself: what it is to store."""
     periods = len(standings[0].rest) if standings else 0
     stored: tuple[Flow, ...] = ()
-    if not _could_flow(standings):
+    # Mostly nobody could, and then nothing else has to be worked out.
+    if not could_agree([Left(standing.rest, standing.loose) for standing in standings]):
         return ()
     if any(standing.loose for standing in standings):
         standings, stored = _scheduled(standings)
@@ -88,13 +89,6 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
         Flow(standings[seller].name, standings[buyer].name, tuple(watts))
         for (seller, buyer), watts in sorted(found.items(), key=lambda one: one[0][::-1])
     )
-
-
-def _could_flow(standings: Sequence[Standing]) -> bool:
-    """Does anybody give, and anybody need, in whatever period? Mostly not, and then nothing else has to be worked
-    out."""
-    lefts = [Left(standing.rest, standing.loose) for standing in standings]
-    return any(left.gives for left in lefts) and any(left.needs for left in lefts)
 
 
 def _scheduled(standings: Sequence[Standing]) -> tuple[list[Standing], tuple[Flow, ...]]:

@@ -34,6 +34,12 @@ def fill(left: list[int], wants: Sequence[Loose], found: list[list[int]]) -> Non
     stays given."""
     for number, want in enumerate(wants):
         room = want.total - sum(found[number])
+        if room <= 0:
+            continue
+        there = [period for period, some in enumerate(left) if some]
+        if not any(one.watts[period] > row[period] for period in there for one, row in zip(wants, found, strict=True)):
+            # All that is left is in periods in which nobody takes more, whoever makes way for whom.
+            return
         while room > 0 and any(left):
             way = _way(left, wants, found, number)
             if not way:

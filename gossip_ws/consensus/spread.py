@@ -61,9 +61,10 @@ def spread(lefts: Sequence[Left], order: Sequence[int]) -> Spread:
     late = range(periods)[::-1] if any(left.of(STORES) for left in lefts) else ()
     waiting = _assigned(WAITS, lefts, order, supply, late, found.rests, -1)
     holding = _assigned(HOLDS, lefts, order, short, range(periods), found.rests, 1)
-    for period in range(periods):
-        for holder in holding:
-            for need in waiting:
+    for period in range(periods) if holding and waiting else ():
+        needing = [need for need in waiting if need.most(period)]
+        for holder in holding if needing else ():
+            for need in needing:
                 watts = min(holder.most(period), need.most(period))
                 if watts and holder.number != need.number:
                     holder.draw(period, watts)
@@ -80,9 +81,11 @@ def spread(lefts: Sequence[Left], order: Sequence[int]) -> Spread:
             if store.returns.number == holder.number:
                 store.returns.less(holder.drawn)
     for period in range(periods) if stores else ():
-        _keep(period, supply, short[period], stores, found)
+        if short[period]:
+            _keep(period, supply, short[period], stores, found)
         for need in waiting:
-            need.draw(period, _keep(period, supply, need.most(period), stores, found))
+            if wanted := need.most(period):
+                need.draw(period, _keep(period, supply, wanted, stores, found))
     return found
 
 
@@ -114,16 +117,19 @@ def _assigned(
 def _keep(needed: int, supply: list[int], watts: int, stores: Sequence[_Store], found: Spread) -> int:
     """Store up to `watts` of earlier surplus for a period, the latest first: so room is taken for the shortest time."""
     kept = 0
-    for period in range(needed - 1, -1, -1):
-        for store in stores if supply[period] else ():
-            number = store.takes.number
+    able = [store for store in stores if store.returns.most(needed)]
+    for period in range(needed - 1, -1, -1) if able else ():
+        for store in able if supply[period] else ():
             some = min(watts - kept, supply[period], store.takes.most(period), store.returns.most(needed))
             if some <= 0:
                 continue
+            number = store.takes.number
             store.takes.draw(period, some)
             store.returns.draw(needed, some)
             supply[period] -= some
             found.within[number][period] += min(some, max(0, found.rests[number][period]))
             found.rests[number][period] -= some
             kept += some
+        if kept == watts:
+            break
     return kept
