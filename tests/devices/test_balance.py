@@ -1,3 +1,4 @@
+import gc
 import json
 from dataclasses import replace
 
@@ -52,6 +53,19 @@ def test_a_person_reads_the_same(street, capsys):
     assert code == 0
     assert "matched    400 W of at most 400 W" in said.out
     assert "no promise is broken" in said.out
+
+
+def test_the_garbage_collector_rests_while_devices_agree_and_no_longer(street, capsys, monkeypatch):
+    rested, balance = [], cli_balance.balance
+
+    def watched(*arguments, **named):
+        rested.append(not gc.isenabled())
+        return balance(*arguments, **named)
+
+    monkeypatch.setattr(cli_balance, "balance", watched)
+    assert answered(capsys, street)[0] == 0
+    assert rested == [True]
+    assert gc.isenabled()
 
 
 def test_a_grid_is_balanced_in_bad_weather(capsys):
