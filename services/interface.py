@@ -52,10 +52,17 @@ def build(interface: Any, operations: Mapping[str, Operation]) -> tuple[bytes, e
     if any(operation.is_notification for operation in by_name.values()):
         for port_type in root.findall(f"{{{_WSDL}}}portType"):
             port_type.set(EVENT_SOURCE, "true")
+    _fill_documentation(root)
     _put_in_order(root)
     _drop_unused_prefixes(root)
     etree.indent(root, space=" ")
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8"), _compiled(root)
+
+
+def _fill_documentation(root: etree._Element) -> None:
+    """What a docstring says, without its indentation, which Python leaves in it up to 3.12."""
+    for element in root.iter(f"{{{_WSDL}}}documentation", f"{{{_XS}}}documentation"):
+        element.text = " ".join((element.text or "").split())
 
 
 def at(document: bytes, address: str) -> bytes:
