@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
 from inspect import isawaitable
@@ -25,21 +25,16 @@ from gossip_ws.devices.city_assignment import Assignment
 from gossip_ws.devices.city_balance import draw as balance_plan
 from gossip_ws.devices.city_balance import population as dealt_out
 from gossip_ws.devices.city_balancers import Balancers
-from gossip_ws.devices.city_routing import SCOPE, EnergyPlan, draw, key_file
-from gossip_ws.devices.energy import EnergyPlane
-from gossip_ws.devices.hearsay import GRADIENTS, Hearsay
+from gossip_ws.devices.city_loads import Loads, idle
+from gossip_ws.devices.city_prosumers import Prosumers
+from gossip_ws.devices.hearsay import GRADIENTS
 from gossip_ws.devices.host import Host, HostSettings, ServiceFactory
-from gossip_ws.devices.load import Load, no_tasks
-from gossip_ws.devices.relay import Bystander, Relay
-from gossip_ws.devices.router import Router
+from gossip_ws.devices.load import Load
 from gossip_ws.endpoint.discovery import Listener
 from gossip_ws.filters.combiner import FilterCombiner
 from gossip_ws.filters.runner import AsyncRunner
 from gossip_ws.grid.faults import Fate, places
-from gossip_ws.grid.measurement import Measurement, measure
-from gossip_ws.grid.population import Appliance, Meter, Population, choose, load
-from gossip_ws.grid.profiles import Jitter, Profiles
-from gossip_ws.grid.tasks import Task, tasks_of
+from gossip_ws.grid.population import Population, choose, load
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import BALANCE, METERING, REPORT, ROUTING, TARIFF, DeviceId, GossipId
@@ -52,8 +47,6 @@ from gossip_ws.security.authority import CallerRule, Originator, Trust
 from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.passwords import PasswordHash
 from gossip_ws.security.verifier import TrustVerifier
-from gossip_ws.services.metering import Measured
-from gossip_ws.services.routing import routing_service
 from gossip_ws.services.tariff import HeldTariff
 from gossip_ws.wire.gossip import XmlCodec
 
@@ -77,12 +70,6 @@ to ask one another whether they are there, and to renew their registrations. A d
 instead of six seconds."""
 NEWS_UNDER_LOSS = 2.0
 """Seconds, as `pull_period`, where datagrams are lost: the demo waits for what repair brings."""
-ENERGY_PORT = 20_077
-"""Where prosumers hear of the energy on their links; each has an address of its own."""
-PATIENCE = 5
-"""Ticks after which a flow that was not heard of again counts as gone."""
-QUARTER = 48
-"""Noon: when the city's devices measure."""
 
 
 class Worker:
@@ -104,13 +91,9 @@ class Worker:
         self._hosts: list[Host] = []
         self._crashed: list[Host] = []
         self._accepted: dict[DeviceId, float] = {}
-        self._energy: EnergyPlan | None = None
+        self.prosumers: Prosumers | None = None
         if assignment.prosumers:
-            self._energy = draw(self._population, assignment.prosumers, assignment.seed, assignment.tick)
-        self._planes: dict[int, EnergyPlane] = {}
-        self._routers: dict[int, Router] = {}
-        self._relays: list[Relay] = []
-        self._owners = {node: PublicKey.from_raw(bytes.fromhex(key)) for node, key in enumerate(assignment.energy_keys)}
+            self.prosumers = Prosumers(assignment, self._population, self._address, self._clock)
         self.balancers: Balancers | None = None
         if assignment.balance:
             plan = balance_plan(
@@ -127,19 +110,16 @@ class Worker:
         for number, host in enumerate(self._build(), 1):
             self._hosts.append(host)
             await host.open()
-            if self._energy is not None and (node := self._energy.numbers.get(host.settings.device)) is not None:
-                await self._planes[node].open()
+            if self.prosumers is not None:
+                await self.prosumers.open(host.settings.device)
             if number % OPENED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     async def close(self) -> None:
         for host in self._hosts:
             await host.close(leave=False)
-        for node, plane in self._planes.items():
-            self._routers[node].stop()
-            plane.close()
-        for relay in self._relays:
-            relay.stop()
+        if self.prosumers is not None:
+            self.prosumers.close()
         if self.balancers is not None:
             self.balancers.close()
         self._multicast.close()
@@ -200,28 +180,10 @@ class Worker:
         """When each device here that no crash takes or cuts off accepted a tariff, monotonic s of this machine."""
         return sorted(at for device, at in self._accepted.items() if self._fate.is_served(device))
 
-    def route(self) -> None:
-        """The prosumers here begin to route, and others to tell on what they say."""
-        for one in self._tellers():
-            one.start()
-
-    def flows(self) -> list[tuple[list[int], float]]:
-        """(path, kb) of the prosumers here."""
-        return [(list(path), kb) for router in self._routers.values() for path, kb in router.flows.items()]
-
-    def link(self, source: str, target: str, capacity: str) -> None:
-        """A link of a prosumer here has another capacity (kb); of one elsewhere, nothing."""
-        if int(source) in self._routers:
-            self._routers[int(source)].change((int(source), int(target)), float(capacity))
-
     def routed(self) -> dict[str, int]:
         """What the devices here counted that route or tell on, and the envelopes that these sent, in all and with
         reports in them."""
-        total: Counter[str] = Counter()
-        for one in self._tellers():
-            total.update(one.counters)
-        for plane in self._planes.values():
-            total.update(plane.counters)
+        total = self.prosumers.counted() if self.prosumers is not None else Counter()
         for host in self._hosts:
             if len(host.settings.scopes) > 1:
                 total["envelopes"] += host.endpoint.counters["sent"]
@@ -238,9 +200,6 @@ class Worker:
             for kind in ("sent Gossip", "sent Receipt", "sent Fetch"):
                 total[kind] += host.endpoint.counters[kind]
         return dict(total)
-
-    def _tellers(self) -> list[Router | Relay]:
-        return [*self._routers.values(), *self._relays]
 
     def cut(self, scope: str) -> None:
         """Nothing gets through between the area of a substation and the rest of the city, as far as devices here are
@@ -261,8 +220,8 @@ class Worker:
         key = PrivateKey.load(Path(assignment.key_file)) if assignment.key_file else None
         top = PublicKey.from_pem(assignment.public_key.encode())
         originators: tuple[Originator, ...] = (Originator(top, ACTIONS),)
-        if assignment.prosumers:
-            tellers = PrivateKey.load(key_file(assignment.energy_folder))
+        if self.prosumers is not None:
+            tellers = self.prosumers.tellers
             originators = (
                 Originator(top, ACTIONS | {GRADIENTS}),
                 Originator(tellers.public, frozenset({GRADIENTS})),
@@ -278,26 +237,17 @@ class Worker:
     def _build(self) -> Iterator[Host]:
         population, assignment = self._population, self._assignment
         if not assignment.seed_address:
-            nothing = Load("station", no_tasks, Measured(0.0, 0.0, 0.0))
-            yield self._host(Role.INFORMATION_SYSTEM, population.device, population.scope, nothing)
+            yield self._host(Role.INFORMATION_SYSTEM, population.device, population.scope, idle())
             return
         seeds = (Address.parse(assignment.seed_address),)
         for area in assignment.areas:
             substation = population.substations[area]
-            jitter = partial(Jitter.draw, assignment.seed)
-            measured = measure(substation, population.profiles, assignment.day, QUARTER, jitter)
-            station = Load("station", no_tasks, _measured(measured[substation.scope]))
-            yield self._host(Role.SUBSTATION, substation.device, substation.scope, station, seeds)
+            loads = Loads(population, substation, assignment.day, assignment.seed)
+            yield self._host(Role.SUBSTATION, substation.device, substation.scope, loads.station(), seeds)
             for meter in substation.meters:
-                yield self._host(Role.METER, meter.device, meter.scope, self._load(meter, measured))
+                yield self._host(Role.METER, meter.device, meter.scope, loads.of(meter))
                 for appliance in meter.appliances:
-                    used = self._load(appliance, measured)
-                    yield self._host(Role.APPLIANCE, appliance.device, appliance.scope, used)
-
-    def _load(self, device: Meter | Appliance, measured: dict[str, Measurement]) -> Load:
-        jitter = Jitter.draw(self._assignment.seed, device.scope)
-        tasks = partial(_tasks, device, self._population.profiles, jitter)
-        return Load(device.kind.value, tasks, _measured(measured[device.scope]))
+                    yield self._host(Role.APPLIANCE, appliance.device, appliance.scope, loads.of(appliance))
 
     def _host(self, role: Role, device: DeviceId, scope: str, load: Load, seeds: tuple[Address, ...] = ()) -> Host:
         assignment = self._assignment
@@ -307,8 +257,8 @@ class Worker:
         if self.balancers is not None:
             services = (self.balancers.service(device),)
             verifier = self.balancers.verifier(device, verifier)
-        if self._energy is not None:
-            scopes, services = self._routing(self._energy, role, device, scope)
+        if self.prosumers is not None:
+            scopes, services = self.prosumers.routing(role, device, scope)
         settings = HostSettings(
             device=device,
             role=role,
@@ -351,50 +301,9 @@ class Worker:
 
         return Lossy(network, self._assignment.loss, dice, apart=apart)
 
-    def _routing(
-        self, plan: EnergyPlan, role: Role, device: DeviceId, place: str
-    ) -> tuple[tuple[str, ...], tuple[ServiceFactory, ...]]:
-        """The scopes and the Routing service of a device. What is said goes by way of the WAN from meter to meter."""
-        assignment = self._assignment
-        node = plan.numbers.get(device)
-        tells = node is not None or role in (Role.INFORMATION_SYSTEM, Role.SUBSTATION)
-        if not tells:
-            return (place,), (lambda _: routing_service(Bystander()),)
-        dice = Random(f"{assignment.seed} energy {device if node is None else node}")
-        nodes = len(plan.nodes) + 1 + len(self._population.substations)
-        hearsay = Hearsay(self._owners, nodes, scope=SCOPE, clock=self._clock, fanout=assignment.fanout)
-        if node is None:
-            relay = Relay(hearsay, plan.tick, self._clock, dice)
-            self._relays.append(relay)
-            return (place, SCOPE), (relay.service,)
-        hosts = {number: (self._address(one), ENERGY_PORT) for number, one in enumerate(plan.nodes)}
-        plane = EnergyPlane(node, plan.instance.capacity, hosts, PATIENCE * plan.tick, dice, time.monotonic)
-        router = Router(
-            node,
-            plan.instance.capacity,
-            plan.demands(node),
-            plane,
-            hearsay,
-            PrivateKey.load(key_file(assignment.energy_folder, node)),
-            tick=plan.tick,
-            clock=self._clock,
-            dice=dice,
-        )
-        self._planes[node], self._routers[node] = plane, router
-        return (place, f"{SCOPE}/{node}"), (router.service,)
-
 
 def _drawn(grid: str, meters: int, seed: int) -> Population:
     return choose(load(grid), meters, seed)
-
-
-def _tasks(device: Meter | Appliance, profiles: Profiles, jitter: Jitter, day: date) -> Sequence[Task]:
-    energy = profiles.energy(device.profile, day.isoformat(), device.power, jitter)
-    return tasks_of(device.kind, energy, device.power)
-
-
-def _measured(found: Measurement) -> Measured:
-    return Measured(found.voltage, found.angle, found.power)
 
 
 async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> None:
@@ -408,13 +317,11 @@ async def serve(lines: asyncio.StreamReader, say: Callable[[object], None]) -> N
         "counters": worker.counters,
         "accepted": worker.accepted,
         "crash": worker.crash,
-        "route": worker.route,
-        "flows": worker.flows,
-        "link": worker.link,
-        "routed": worker.routed,
         "cut": worker.cut,
         "heal": worker.heal,
     }
+    if worker.prosumers is not None:
+        commands |= {**worker.prosumers.commands, "routed": worker.routed}
     if worker.balancers is not None:
         commands |= {**worker.balancers.commands, "counted": worker.counted}
     try:

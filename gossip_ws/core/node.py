@@ -114,7 +114,7 @@ class Node:
         self._in_force = InForce(config.in_force_limit, config.max_lifetime)
         self._allowance = Allowance(config.max_rate, config.max_burst)
         self._choice = choice = choice_for(config, self.peers, dice)
-        self._requests = Requests(config, self.peers, choice, hosted)
+        self._requests = Requests(config, self.peers, choice)
         self._spreading = Spreading(config, self.peers, dice, choice)
         self._registrar = Registrar(config, self.peers, dice)
         self._own = Own(config, self.peers)
@@ -400,7 +400,7 @@ class Node:
         self._allowance.spend()
         if content.terms.makes_tree:
             self._keep(content, hop, now)
-            return self._requests.join(content, hop, now)
+            return self._requests.join(content, hop, now, contributes=self.is_target(content))
         self._seen.add(content.id, content.terms.expires, now.wall)
         superseded = self._in_force.take(content, now.wall)
         if superseded is not None:

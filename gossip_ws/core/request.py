@@ -1,14 +1,16 @@
-"""One request at one node, as data: whom it was passed on to, what came back. Decides nothing."""
+"""One request at one node, as data: whom it was passed on to, what came back, and what of that is to be combined or
+listed. Decides nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
 
+from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.effects import Input
 from gossip_ws.core.messages import Content, DeviceReply, Hop, Partial, Tally
 from gossip_ws.core.peers import Peer
-from gossip_ws.core.replies import Inbox, Outbox
+from gossip_ws.core.replies import REFUSED, Inbox, Outbox, own_reply
 from gossip_ws.kernel.errors import Fault
 from gossip_ws.kernel.names import DeviceId
 
@@ -97,3 +99,42 @@ class Request:
     def reply_to(self) -> DeviceId | None:
         """The nearest asker that is not known to be dead."""
         return self.ancestors[-1 - self.bypassed] if self.parent is not None else None
+
+    def inputs(self) -> tuple[Input, ...]:
+        """What is to be combined, the own value first: one value of each partial, or every single one."""
+        own = (self.own,) if isinstance(self.own, Input) else ()
+        if self.wants_all:
+            return own + tuple(
+                Input(reply.value, 1, own=False)
+                for taken in self.taken.values()
+                for reply in taken.replies
+                if reply.fault is None
+            )
+        return own + tuple(
+            Input(taken.value, taken.tally.contributors, own=False)
+            for taken in self.taken.values()
+            if taken.tally.contributors
+        )
+
+    def below(self) -> tuple[DeviceId, ...]:
+        """Who stands behind each input but the own one."""
+        if self.wants_all:
+            replies = [reply for taken in self.taken.values() for reply in taken.replies]
+            return tuple(reply.device for reply in replies if reply.fault is None)
+        return tuple(taken.device for taken in self.taken.values() if taken.tally.contributors)
+
+    def replies(self, config: NodeConfig, refused: frozenset[int] = frozenset()) -> tuple[DeviceReply, ...]:
+        """Each reply as it came, the own one first; `refused` are indices of inputs, which are those with a value. None
+        where not every single one is asked for."""
+        if not self.wants_all:
+            return ()
+        held: list[DeviceReply] = []
+        if self.own is not None:
+            outcome = self.own.value if isinstance(self.own, Input) else self.own
+            held.append(own_reply(config.device, outcome, config.max_part))
+        held += [reply for taken in self.taken.values() for reply in taken.replies]
+        if refused:
+            values = [place for place, reply in enumerate(held) if reply.fault is None]
+            for index in refused:
+                held[values[index]] = DeviceReply(held[values[index]].device, b"", REFUSED)
+        return tuple(held)

@@ -7,7 +7,7 @@ asked for, the answer is the list of exactly their replies instead (`core.replie
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from gossip_ws.core.account import Account, Lack, Lacking, Ledger, device_digest
@@ -26,7 +26,7 @@ from gossip_ws.core.effects import (
 from gossip_ws.core.intake import Intake
 from gossip_ws.core.messages import Content, DeviceReply, Gossip, Hop, Partial, Receipt, Standing, Tally
 from gossip_ws.core.peers import Peer, PeerTable, Relation
-from gossip_ws.core.replies import REFUSED, Inbox, Outbox, Replies, own_reply, size
+from gossip_ws.core.replies import Inbox, Outbox, Replies, own_reply, size
 from gossip_ws.core.request import MAX_COVER, Asked, Request, Stage
 from gossip_ws.core.spread import binding_for, may_ask, plan
 from gossip_ws.kernel.address import Address
@@ -34,7 +34,6 @@ from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.errors import Fault, FaultCode
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.kernel.names import GOSSIP, DeviceId, GossipId, qname
-from gossip_ws.kernel.scopes import any_covers
 from gossip_ws.kernel.terms import Filter
 
 MAX_ANCESTORS = 12
@@ -46,9 +45,8 @@ MAX_BYPASSED = 2
 class Requests:
     """The open requests of one node."""
 
-    def __init__(self, config: NodeConfig, table: PeerTable, choice: Choice, hosted: Container[str]) -> None:
+    def __init__(self, config: NodeConfig, table: PeerTable, choice: Choice) -> None:
         self._config = config
-        self._hosted = hosted
         self._table = table
         self._choice = choice
         self._open: dict[GossipId, Request] = {}
@@ -88,8 +86,8 @@ class Requests:
         request = self._open.get(id)
         return request is not None and request.stage is Stage.GATHERING and now.monotonic < request.deadline
 
-    def join(self, content: Content, hop: Hop | None, now: Instant) -> list[Effect]:
-        """Take part: invoke the own service, pass the request on, wait."""
+    def join(self, content: Content, hop: Hop | None, now: Instant, *, contributes: bool) -> list[Effect]:
+        """Take part: pass the request on, wait. `contributes`: the own service is invoked."""
         terms = content.terms
         config = self._config
         sender = self._table.get(hop.sender) if hop is not None and hop.sender else None
@@ -112,7 +110,7 @@ class Requests:
                 peers = tuple(peer for peer in leg.peers if peer.device not in ancestors)
                 header = Hop(config.device, leg.tier, max(leg.rounds, 0), hops, age, ancestors=ancestors, receipt=True)
                 effects += self._ask(request, peers, header, now)
-        if self._is_target(request):
+        if contributes:
             request.own_awaited = True
             effects.append(Invoke(content.id, content.action, content.body, terms.originator))
         effects.append(SetTimer(Deadline(content.id), request.deadline - now.monotonic))
@@ -260,21 +258,21 @@ class Requests:
         request = self._open.get(id)
         if request is None or request.stage is not Stage.COMBINING:
             return [Dropped("combination out of turn")]
-        account = Account(request, self._table)
-        tally, lacking = account.tally(), list(account.lacking(self._config.device))
-        inputs, below = self._inputs(request), self._below(request)
+        config, account = self._config, Account(request, self._table)
+        tally, lacking = account.tally(), list(account.lacking(config.device))
+        inputs, below = request.inputs(), request.below()
         left_out = frozenset(refused)
         for index in left_out:
             lost = inputs[index].contributors
             tally = replace(tally, contributors=tally.contributors - lost, failed=tally.failed + lost)
-            whose = self._config.device if inputs[index].own else below[index - len(inputs)]
+            whose = config.device if inputs[index].own else below[index - len(inputs)]
             lacking.append(Lacking(whose, Lack.FAILED, lost))
         if isinstance(value, Fault) and tally.contributors:
             # Whoever's values they were, it is here that they were lost.
-            lacking.append(Lacking(self._config.device, Lack.FAILED, tally.contributors))
+            lacking.append(Lacking(config.device, Lack.FAILED, tally.contributors))
             tally = replace(tally, contributors=0, failed=tally.failed + tally.contributors)
             return self._conclude(request, value, tally, lacking)
-        return self._conclude(request, value, tally, lacking, self._replies(request, left_out))
+        return self._conclude(request, value, tally, lacking, request.replies(config, left_out))
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -312,14 +310,6 @@ class Requests:
         to = (peer.address(gossip.content.terms.binding),)
         return [Send(Receipt(gossip.content.id, self._config.device, standing), to)]
 
-    def _is_target(self, request: Request) -> bool:
-        terms, config = request.content.terms, self._config
-        return (
-            request.content.action in self._hosted
-            and set(terms.types).issubset(config.types)
-            and any_covers(terms.scopes, config.scopes)
-        )
-
     def _settle(self, id: GossipId, now: Instant) -> list[Effect]:
         """Combine once nothing more is awaited, or the minimum of replies is in."""
         request = self._open[id]
@@ -331,43 +321,6 @@ class Requests:
             return []
         return self._combine(request)
 
-    def _inputs(self, request: Request) -> tuple[Input, ...]:
-        own = (request.own,) if isinstance(request.own, Input) else ()
-        if request.wants_all:
-            return own + tuple(
-                Input(reply.value, 1, own=False)
-                for taken in request.taken.values()
-                for reply in taken.replies
-                if reply.fault is None
-            )
-        return own + tuple(
-            Input(taken.value, taken.tally.contributors, own=False)
-            for taken in request.taken.values()
-            if taken.tally.contributors
-        )
-
-    def _below(self, request: Request) -> tuple[DeviceId, ...]:
-        """Who stands behind each input but the own one."""
-        if request.wants_all:
-            replies = [reply for taken in request.taken.values() for reply in taken.replies]
-            return tuple(reply.device for reply in replies if reply.fault is None)
-        return tuple(taken.device for taken in request.taken.values() if taken.tally.contributors)
-
-    def _replies(self, request: Request, refused: frozenset[int]) -> tuple[DeviceReply, ...]:
-        """Each reply as it came, the own one first; `refused` are indices of inputs, which are those with a value."""
-        if not request.wants_all:
-            return ()
-        held: list[DeviceReply] = []
-        if request.own is not None:
-            outcome = request.own.value if isinstance(request.own, Input) else request.own
-            held.append(own_reply(self._config.device, outcome, self._config.max_part))
-        held += [reply for taken in request.taken.values() for reply in taken.replies]
-        if refused:
-            values = [place for place, reply in enumerate(held) if reply.fault is None]
-            for index in refused:
-                held[values[index]] = DeviceReply(held[values[index]].device, b"", REFUSED)
-        return tuple(held)
-
     def _combine(self, request: Request) -> list[Effect]:
         effects: list[Effect] = []
         for asked in request.asked.values():
@@ -375,11 +328,11 @@ class Requests:
                 effects += self._intake.fence(request, asked)
         request.stage = Stage.COMBINING
         request.inbox.close()
-        inputs = self._inputs(request)
+        inputs = request.inputs()
         if not inputs:
             account = Account(request, self._table)
             lacking = account.lacking(self._config.device)
-            replies = self._replies(request, frozenset())
+            replies = request.replies(self._config)
             return effects + self._conclude(request, b"", account.tally(), lacking, replies)
         terms = request.content.terms
         # A request without a filter never gets this far: the entry names the operation's default.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gossip_ws.devices.city_worker import _tasks
+from gossip_ws.devices.city_loads import planned
 from gossip_ws.devices.cli import call
 from gossip_ws.devices.load import Load
 from gossip_ws.grid.population import choose, load
@@ -47,7 +47,7 @@ def test_the_devices_of_the_city_announce_the_same(capsys: pytest.CaptureFixture
     held = HeldTariff("t", 1, 0.0, 1.0, bands)
     before, after = [0, 0, 0], [0, 0, 0]
     for device in (*population.meters(), *population.appliances()):
-        tasks = partial(_tasks, device, population.profiles, Jitter.draw(7, device.scope))
+        tasks = partial(planned, device, population.profiles, Jitter.draw(7, device.scope))
         own = Load(device.kind.value, tasks, Measured(0.0, 0.0, 0.0))
         for total in (before, after):
             ((_, energies),) = own.demand(date(2016, 1, 18))

@@ -28,10 +28,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "devices"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from laboratory import Laboratory, Space, Subnet
-from single_devices import SET_TARIFF, Running, eventually, ready, spawn
+from single_devices import SET_TARIFF, Running, asked, ready, spawn
 
 from gossip_ws.core.config import PeerSelection
 from gossip_ws.kernel.names import TARIFF
+from gossip_ws.services.peer_client import GET_PEERS, get_peers_request
 from gossip_ws.wire.envelope import Addressing, build, message_id
 
 HTTP, UDP = 8080, 8081
@@ -39,7 +40,9 @@ WITHIN = 120.0
 ANSWER = 60.0
 """Seconds that a push may take to be answered, on a machine with much other work."""
 LATEST = 30.0
-"""Seconds that are waited for the last device: a digest or two bring what a push has missed."""
+"""Seconds that are waited after the last message, for all of them: a digest or two bring what a push has missed."""
+LOOK = 0.25
+"""Seconds between two questions to all who do not know everybody yet."""
 RATE = 1_000
 BUSY = 0.1
 """kbit/s of each direction between the halves when they are limited, and what share of it others use."""
@@ -166,7 +169,8 @@ class Halves:
         self.ear: Ear | None = None
 
     def open(self) -> None:
-        """Back when each device knows of all others."""
+        """Back when each device knows all others. Raises AssertionError, with who knows how many, when that takes
+        longer than `WITHIN`."""
         names = {"is": (Subnet.WAN, 1)}
         names |= {f"near-{number}": (Subnet.WAN, number) for number in range(2, self._each + 1)}
         names |= {f"far-{number}": (Subnet.FAN, number) for number in range(1, self._each + 1)}
@@ -175,8 +179,8 @@ class Halves:
             self._write(name, subnet.address(number))
         self._start("is")
         self._start(*(name for name in names if name != "is"))
+        self._meet()
         self.ear = Ear(self._laboratory.switch)
-        eventually(lambda: self.reached(self.push()), WITHIN)
 
     def close(self) -> None:
         """Raises AssertionError for what a device complained of."""
@@ -239,8 +243,9 @@ class Halves:
             time.sleep(max(due - time.monotonic(), 0.0))
         took = time.monotonic() - began
         rates = {kind: (octets - before[kind]) / took for kind, octets in self.ear.heard.octets.copy().items()}
+        until = time.monotonic() + LATEST
         for version in pushed:
-            self.reached(version, LATEST)
+            self.reached(version, until - time.monotonic())
         heard = self.ear.heard
         crossed = sum(heard.crossed[version] for version in pushed) / messages
         return Stream(crossed, sorted(heard.last(version, self.hosts) for version in pushed), rates)
@@ -257,6 +262,21 @@ class Halves:
                 processes.append(spawn(self._folder / f"{name}.toml", "setpriv", "--pdeathsig", "KILL"))
         for name, process in zip(names, processes, strict=True):
             self._running[name] = ready(process, WITHIN)
+
+    def _meet(self) -> None:
+        """While devices come to know one another messages do not reach all, and each would be waited for."""
+        until = time.monotonic() + WITHIN
+        known = dict.fromkeys(self._running, 0)
+        while few := {name: count for name, count in known.items() if count < self.hosts}:
+            assert time.monotonic() < until, f"after {WITHIN:g} s some know fewer than {self.hosts} others: {few}"
+            time.sleep(LOOK)
+            known |= {name: self._known(name) for name in few}
+
+    def _known(self, name: str) -> int:
+        """How many others a device would give to whoever asks it for peers."""
+        with self._spaces[name].inside():
+            told = asked(self._running[name], "/Peers", GET_PEERS, get_peers_request(limit=self.hosts).decode())
+        return len(told.xpath("//*[local-name() = 'peer']")) if told is not None else 0
 
     def _write(self, name: str, address: str) -> None:
         role = "InformationSystem" if name == "is" else "SubstationController"
