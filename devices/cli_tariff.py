@@ -15,7 +15,7 @@ from gossip_ws.client import wanted
 from gossip_ws.devices import cli_output as output
 from gossip_ws.devices.cli_entry import client_for, report_client
 from gossip_ws.devices.cli_receipt import WITHIN, ask_receipt, receipt_object, say_receipt
-from gossip_ws.devices.config import minute_of_day
+from gossip_ws.devices.config_energy import minute_of_day
 from gossip_ws.devices.reports import Receipt
 from gossip_ws.devices.tariff_file import Pushed, read_price, read_tariff, read_time
 from gossip_ws.kernel.errors import LocalError

@@ -36,20 +36,17 @@ Paths are relative to the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 from gossip_ws.core.config import MAX_VIEWS, PeerSelection
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.choice import Choice
+from gossip_ws.devices.config_energy import Energy, read_energy
 from gossip_ws.devices.toml import Table
 from gossip_ws.dpws.messages import Generation
-from gossip_ws.grid.kinds import Kind
-from gossip_ws.grid.tariff import DAY, PERIOD, PERIODS
-from gossip_ws.grid.tasks import Periods, Task, tasks_of
 from gossip_ws.kernel.address import Address, Binding
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.names import DeviceId
@@ -59,18 +56,9 @@ from gossip_ws.security.authority import Trust
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.security.trust_file import load_trust
 
-T = TypeVar("T")
-
 DEVELOPMENT: Final = "development"
-DEFAULT_GRID: Final = "1-LV-rural1--2-sw"
-DEFAULT_DAY: Final = "2016-01-18"
-STATION: Final = "station"
-"""The category of what uses nothing worth announcing."""
-MAX_ENERGY: Final = 1_000_000_000
-"""Wh of one period, as the Metering service has it."""
 WATCH: Final = 5.0
 """Seconds between two looks at the addresses, of a millisecond each: an address that comes is used soon enough."""
-_MAX_TASKS: Final = 64
 _WHOLE: Final = {
     "max_fanout": 64,
     "max_rounds": 32,
@@ -105,19 +93,6 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
-class Energy:
-    """What a device uses and measures. `tasks` are those of every day; `voltage` in V, `phase_angle` in degrees,
-    `power` in W. `limit`: Wh of one period above which it raises an alarm; None, never."""
-
-    category: str = STATION
-    tasks: tuple[Task, ...] = ()
-    voltage: float = 0.0
-    phase_angle: float = 0.0
-    power: float = 0.0
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class HandOn:
     """Where a meter hands a tariff on to: a JSON file for a display, and a URL that is sent the SetTariff."""
 
@@ -148,7 +123,7 @@ class DeviceConfig:
     announce: tuple[Generation, ...] = tuple(Generation)
     proxy: Address | None = None
     node: dict[str, Any] = field(default_factory=dict)
-    energy: Energy = Energy()
+    energy: Energy = field(default_factory=Energy)
     hand_on: HandOn = HandOn()
     interfaces: tuple[str, ...] = ()
     watch: float = WATCH
@@ -191,7 +166,7 @@ def load_config(file: Path) -> DeviceConfig:
         announce=announce,
         proxy=proxy,
         node=_node(top),
-        energy=_energy(top, role),
+        energy=read_energy(top, role),
         hand_on=_hand_on(top, role),
         interfaces=choice.interfaces,
         watch=_watch(top),
@@ -306,77 +281,6 @@ def _node(top: Table) -> dict[str, Any]:
     return found
 
 
-def _energy(top: Table, role: Role) -> Energy:
-    given = top.tables("task")
-    if len(given) > _MAX_TASKS:
-        top.fail("task", f"more than {_MAX_TASKS} tasks")
-    tasks = tuple(map(_task, given))
-    limit, kind, demand = _demand(top, role)
-    tasks += demand
-    measured = top.table("measured") or Table({}, top.file, "measured.")
-    default = kind.value if kind is not None else tasks[0].kind.value if tasks else STATION
-    energy = Energy(
-        category=top.text("category", default),
-        tasks=tasks,
-        voltage=measured.number("voltage", 0.0, least=0.0, most=500_000.0),
-        phase_angle=measured.number("phase_angle", 0.0, least=-180.0, most=180.0),
-        power=measured.number("power", 0.0, least=-1e9, most=1e9),
-        limit=limit,
-    )
-    measured.end()
-    if len(energy.category) > 32:
-        top.fail("category", "at most 32 characters")
-    return energy
-
-
-def _demand(top: Table, role: Role) -> tuple[int | None, Kind | None, tuple[Task, ...]]:
-    table = top.table("demand")
-    if table is None:
-        return None, None, ()
-    limit = table.integer("limit_wh", most=MAX_ENERGY) if "limit_wh" in table else None
-    kind = table.read("kind", Kind) or (Kind.HOUSEHOLD if role is Role.METER else Kind.HEAT_PUMP)
-    power = table.integer("power_w", 3_000, least=1, most=MAX_ENERGY)
-    if "profile" in table:
-        energy = _profile(table, power)
-    else:
-        first, second, third = table.integers("energy_wh", 3, most=MAX_ENERGY)
-        energy = (first, second, third)
-    table.end()
-    return limit, kind, _with(table, lambda: tasks_of(kind, energy, power))
-
-
-def _profile(table: Table, power: int) -> Periods:
-    # A grid's data take some MiB to read: a device whose energy is given does without.
-    from gossip_ws.grid.population import load
-
-    name, day = table.text("profile"), table.text("profile_day", DEFAULT_DAY)
-    code = table.text("grid", DEFAULT_GRID)
-    return _with(table, lambda: load(code).profiles.energy(name, day, power))
-
-
-def _task(table: Table) -> Task:
-    kind = table.read("kind", Kind) or Kind.HOUSEHOLD
-    energy = table.integer("energy_wh", most=MAX_ENERGY)
-    duration = table.integer("duration_s", least=1, most=86_400)
-    ready = table.read("ready", minute_of_day) or 0
-    finish_by = table.read("finish_by", minute_of_day)
-    starts = table.read("starts", minute_of_day)
-    table.end()
-
-    def make() -> Task:
-        window = (ready, DAY if finish_by is None else finish_by)
-        begin = ready if starts is None else starts
-        minutes = -(-duration // 60)
-        if not window[0] <= begin or begin + minutes > window[1]:
-            raise LocalError(f"{duration} s from minute {begin} on are not between minute {window[0]} and {window[1]}")
-        # Held anywhere in the window first: `run` then says what the usual start makes of it.
-        period = ready // PERIOD
-        anywhere = Task(kind, energy, duration, _only(period, energy), *window)
-        return Task(kind, energy, duration, anywhere.run(begin), *window)
-
-    return _with(table, make)
-
-
 def _hand_on(top: Table, role: Role) -> HandOn:
     table = top.table("meter")
     if table is None:
@@ -386,26 +290,3 @@ def _hand_on(top: Table, role: Role) -> HandOn:
     found = HandOn(table.path("display"), table.read("webhook", _http))
     table.end()
     return found
-
-
-def minute_of_day(value: str) -> int:
-    """`HH:MM`, 00:00 to 24:00, as minutes after midnight. Raises LocalError."""
-    hours, colon, minutes = value.partition(":")
-    if not (colon and len(hours) == len(minutes) == 2 and (hours + minutes).isascii() and (hours + minutes).isdigit()):
-        raise LocalError(f"not a time of day HH:MM: {value!r}")
-    minute = int(hours) * 60 + int(minutes)
-    if int(minutes) > 59 or minute > DAY:
-        raise LocalError(f"not a time of day from 00:00 to 24:00: {value!r}")
-    return minute
-
-
-def _only(period: int, wh: int) -> Periods:
-    first, second, third = (wh if number == period else 0 for number in range(PERIODS))
-    return first, second, third
-
-
-def _with(table: Table, make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except LocalError as error:
-        raise LocalError(f"{table.where}: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gossip_ws.devices.config import STATION, Energy
+from gossip_ws.devices.config_energy import STATION, Energy
 from gossip_ws.devices.load import Load, no_tasks
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.services.metering import Measured

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gossip_ws.devices.config import Energy
+from gossip_ws.devices.config_energy import Energy
 from gossip_ws.devices.load import Load
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.names import TARIFF

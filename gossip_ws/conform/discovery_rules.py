@@ -8,9 +8,19 @@ from statistics import median
 from typing import Final
 
 from gossip_ws.conform.evidence import Evidence
+from gossip_ws.conform.matching import (
+    both_rules,
+    resolving,
+    rfc3986,
+    scopes_match,
+    silence,
+    strcmp0,
+    takes_probes,
+    types_match,
+    unknown_rule,
+)
 from gossip_ws.conform.reading import Message, app_sequence, match, matches
 from gossip_ws.conform.rule import Check, Finding, Group, Level, Rule, Source, failed, not_applicable, passed
-from gossip_ws.conform.scopes import MISSES
 from gossip_ws.conform.udp_rules import unheard
 from gossip_ws.dpws.messages import ADHOC
 from gossip_ws.kernel.names import DEVICE, WSD, qname
@@ -21,7 +31,6 @@ _LATE: Final = 0.5
 """Seconds that a busy device may add to its random wait."""
 _AT_ONCE: Final = 0.02
 """Seconds: half of several waits at random up to 2.5 s are never as short."""
-_RULE_NOT_SUPPORTED: Final = qname(WSD, "MatchingRuleNotSupported")
 
 
 def none_of(why: str) -> Check:
@@ -31,32 +40,6 @@ def none_of(why: str) -> Check:
         return not_applicable(why)
 
     return check
-
-
-def _matched(seen: Evidence, name: str) -> bool:
-    """Was there an answer with the device in it?"""
-    return bool(seen.own_matches(name))
-
-
-def _judged(seen: Evidence, hits: Iterable[str], misses: Iterable[str], good: str) -> Finding:
-    """The device answers `hits`, and does not name itself in answer to `misses`, as far as they were asked."""
-    if not seen.is_heard():
-        return unheard(seen)
-    asked = [name for name in (*hits, *misses) if name in seen.udp]
-    if not asked:
-        return not_applicable("the device has no scope that this could be asked with")
-    for name in asked:
-        if name in misses and _matched(seen, name):
-            return failed(f"the device matches {_what(seen, name)}")
-        if name not in misses and not _matched(seen, name):
-            return failed(f"no match for {_what(seen, name)}")
-    return passed(good)
-
-
-def _what(seen: Evidence, name: str) -> str:
-    """The Types or Scopes of a question, as they were sent."""
-    frame = seen.udp[name].frame.decode(errors="replace")
-    return frame.partition("<s12:Body>")[2].partition("</s12:Body>")[0].replace(f' xmlns:wsd="{WSD}"', "")
 
 
 def multicast(seen: Evidence) -> Finding:
@@ -195,91 +178,17 @@ def unchanged(seen: Evidence) -> Finding:
     return passed(f"{_numbers(told)} throughout; whether it grows with a change cannot be seen from outside")
 
 
-_MISSES: Final = ("types_miss", "resolve_miss", *MISSES)
-
-
-def silence(seen: Evidence) -> Finding:
-    if not seen.is_heard():
-        return unheard(seen)
-    for name in _MISSES:
-        if name in seen.udp and seen.own(name) and not _matched(seen, name):
-            return failed(f"an empty answer to {_what(seen, name)}")
-    return passed("what matches nothing is met with silence")
-
-
-def resolving(seen: Evidence) -> Finding:
-    if not seen.is_heard():
-        return unheard(seen)
-    found = seen.own("resolve")
-    if not found:
-        return failed("a Resolve of the device is not answered")
-    for answer in found:
-        payload = answer.message.payload if answer.message is not None else None
-        if payload is None or payload.tag != qname(WSD, "ResolveMatches") or len(payload) > 1:
-            return failed("a Resolve is answered with something else than one ResolveMatch")
-    if _matched(seen, "resolve_miss"):
-        return failed("a Resolve of another device is answered")
-    return passed("its own Resolve is answered, another's is not")
-
-
-def types_match(seen: Evidence) -> Finding:
-    return _judged(
-        seen, ("types",), ("types_miss",), "all its types are found under strange prefixes, one too many is not"
-    )
-
-
-def scopes_match(seen: Evidence) -> Finding:
-    return _judged(seen, ("scope",), ("scope_other",), "its own scope is matched, another is not")
-
-
-def rfc3986(seen: Evidence) -> Finding:
-    return _judged(
-        seen,
-        ("scope_above", "scope_host"),
-        ("scope_part", "scope_case"),
-        "whole segments, in their case; scheme and host in any",
-    )
-
-
-def strcmp0(seen: Evidence) -> Finding:
-    return _judged(seen, (), ("strcmp0_above",), "under strcmp0 no prefix matches")
-
-
-def both_rules(seen: Evidence) -> Finding:
-    return _judged(seen, ("scope_rfc3986", "scope_strcmp0"), (), "its scope is matched under either")
-
-
-def unknown_rule(seen: Evidence) -> Finding:
-    if _matched(seen, "scope_rule"):
-        return failed("a multicast Probe with an unknown matching rule is matched")
-    directed = seen.http.get("directed_rule")
-    if directed is None or not _takes_probes(seen):
-        return not_applicable("Probes by HTTP are not taken (R1015)")
-    fault = directed.message.fault if directed.message is not None else None
-    if fault is None or not fault.has(_RULE_NOT_SUPPORTED):
-        return failed(f"a directed Probe with an unknown matching rule: {directed}")
-    if qname(WSD, "SupportedMatchingRules") not in fault.detail:
-        return failed("the fault does not tell the supported matching rules")
-    return passed(str(directed))
-
-
 # -- by HTTP ---------------------------------------------------------------------------------------
-
-
-def _takes_probes(seen: Evidence) -> bool:
-    exchange = seen.http.get("directed")
-    message = exchange.message if exchange is not None else None
-    return message is not None and message.holds(qname(WSD, "ProbeMatches"))
 
 
 def directed(seen: Evidence) -> Finding:
     exchange = seen.http["directed"]
-    return passed(str(exchange)) if _takes_probes(seen) else failed(f"a Probe by HTTP: {exchange}")
+    return passed(str(exchange)) if takes_probes(seen) else failed(f"a Probe by HTTP: {exchange}")
 
 
 def directed_match(seen: Evidence) -> Finding:
     message = seen.http["directed"].message
-    if message is None or not _takes_probes(seen):
+    if message is None or not takes_probes(seen):
         return not_applicable("Probes by HTTP are not taken (R1015)")
     found = matches(message)
     if len(found) != 1 or (found[0].epr and found[0].epr != seen.device):
@@ -289,7 +198,7 @@ def directed_match(seen: Evidence) -> Finding:
 
 def directed_miss(seen: Evidence) -> Finding:
     exchange = seen.http["directed_miss"]
-    if not _takes_probes(seen):
+    if not takes_probes(seen):
         return not_applicable("Probes by HTTP are not taken (R1015)")
     message = exchange.message
     if message is None or not message.holds(qname(WSD, "ProbeMatches")):

@@ -17,7 +17,8 @@ from lxml import etree
 from gossip_ws.client import GossipClient, GossipHeader, Unanswered, wanted
 from gossip_ws.core.messages import DeviceReply
 from gossip_ws.core.peers import Role
-from gossip_ws.devices.config import DeviceConfig, Energy, Security
+from gossip_ws.devices.config import DeviceConfig, Security
+from gossip_ws.devices.config_energy import Energy
 from gossip_ws.devices.single import Single
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.population import device_id

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gossip_ws.core.peers import Role
-from gossip_ws.devices.config import Energy, HandOn, load_config, minute_of_day
+from gossip_ws.devices.config import HandOn, load_config
+from gossip_ws.devices.config_energy import Energy, minute_of_day
 from gossip_ws.grid.kinds import Kind
 from gossip_ws.grid.tasks import Task
 from gossip_ws.kernel.address import Address

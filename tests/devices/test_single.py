@@ -14,7 +14,8 @@ import pytest
 
 from gossip_ws.client import GossipClient
 from gossip_ws.core.peers import Role
-from gossip_ws.devices.config import DeviceConfig, Energy, HandOn, Security
+from gossip_ws.devices.config import DeviceConfig, HandOn, Security
+from gossip_ws.devices.config_energy import Energy
 from gossip_ws.devices.single import Single, identity, instance
 from gossip_ws.devices.store import SqliteStore
 from gossip_ws.devices.versions import metadata_version
