@@ -14,10 +14,14 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.Error as error:
+            raise LocalError(f"cannot keep a store in {path}: {error}") from None
+        try:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("CREATE TABLE IF NOT EXISTS held (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
         except sqlite3.Error as error:
+            self._database.close()
             raise LocalError(f"cannot keep a store in {path}: {error}") from None
 
     def get(self, name: str) -> bytes | None:

@@ -162,14 +162,16 @@ def test_an_older_tariff_after_a_reboot(tmp_path: Path) -> None:
     town = Town()
     try:
         device = "urn:uuid:11111111-1111-4111-8111-111111111111"
-        store = town.run(lambda: opened(tmp_path))
-        meter = town.open(Role.METER, "grid://t/1/1", store=store, device=device)
+        before = town.run(lambda: opened(tmp_path))
+        meter = town.open(Role.METER, "grid://t/1/1", store=before, device=device)
         old, new = (signed(town.client, SET_TARIFF, tariff(version)) for version in (5, 6))
         for content in (old, new):
             assert meter.post(ENTRY, as_entry(content)).status == 202
         assert meter.version == 6
         town.shut(meter)
-        meter = town.open(Role.METER, "grid://t/1/1", store=town.run(lambda: opened(tmp_path)), device=device)
+        town.run(lambda: closed(before))
+        after = town.run(lambda: opened(tmp_path))
+        meter = town.open(Role.METER, "grid://t/1/1", store=after, device=device)
         assert meter.version == 6
         assert meter.post(ENTRY, as_entry(old)).fault() == (400, "Sender", qname(TARIFF, "StaleVersion"))
         meter.datagram(as_hop(old, "urn:uuid:22222222-2222-4222-8222-222222222222"))
@@ -178,12 +180,18 @@ def test_an_older_tariff_after_a_reboot(tmp_path: Path) -> None:
         assert meter.post(ENTRY, as_entry(new)).status == 202
         assert meter.post(ENTRY, as_entry(signed(town.client, SET_TARIFF, tariff(7)))).status == 202
         assert meter.version == 7
+        town.shut(meter)
+        town.run(lambda: closed(after))
     finally:
         town.close()
 
 
 async def opened(folder: Path) -> SqliteStore:
     return SqliteStore(folder / "store.sqlite")
+
+
+async def closed(store: SqliteStore) -> None:
+    store.close()
 
 
 NUMBERS = ["-1", "1000000000000", "70000", "many", "", " ", "5.5", "1e3", "0x10", "٣", "+3", "NaN", "9" * 4_000]

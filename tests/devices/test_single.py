@@ -93,6 +93,15 @@ def test_an_identity_is_made_once(tmp_path: Path) -> None:
         identity(None)
 
 
+def test_a_file_that_is_no_store_is_refused_and_closed(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    path.write_text("not a database, " * 100)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(LocalError, match="cannot keep a store"):
+        SqliteStore(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_the_instance_grows_whatever_the_clock_says(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "a.sqlite")
     assert instance(store, 1_000.9) == 1_000
