@@ -15,7 +15,7 @@ from statistics import fmean, median
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from grids import grid
+from grids import FEEDER, grid
 
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import Hierarchy, build
@@ -26,6 +26,8 @@ from gossip_ws.consensus.optimum import least_transport, matched, transport_rati
 from gossip_ws.consensus.run import Run, messages_per_agreement
 
 SEEDS = range(3)
+AREA = 64
+"""Devices of an area."""
 SIZES = (64, 512, 2_048)
 RETURN = 16
 """Rounds after a cut within which all should be matched."""
@@ -101,6 +103,19 @@ def three_ways(devices: int, seed: int) -> Played:
     return calm(devices, seed, cuts=(Cut(0.0, 120.0, tuple(map(frozenset, islands))),))
 
 
+def by_area(devices: int, seed: int) -> Played:
+    """Each area is whole in one of three parts; where there is one area, each feeder is."""
+    dice = Random(2_000 + seed)
+    instance = grid(devices, seed)
+    whole = AREA if devices > AREA else FEEDER
+    starts = list(range(0, devices, whole))
+    dice.shuffle(starts)
+    islands: list[set[str]] = [set(), set(), set()]
+    for number, start in enumerate(starts):
+        islands[number % 3].update(device.id for device in instance.devices[start : start + whole])
+    return calm(devices, seed, cuts=(Cut(0.0, 120.0, tuple(map(frozenset, islands))),))
+
+
 def cut_off(devices: int, seed: int, gone: int) -> Played:
     away = frozenset(f"d{number}" for number in range(gone))
     return calm(devices, seed, cuts=(Cut(0.0, 100.0, (away,)),))
@@ -141,8 +156,11 @@ def main(arguments: list[str] | None = None) -> None:
         "three": lambda n: show(
             f"cut in three at random, n = {n}", [three_ways(n, seed) for seed in range(20)], is_cut=True
         ),
+        "tree": lambda n: show(
+            f"cut in three along the tree, n = {n}", [by_area(n, seed) for seed in range(20)], is_cut=True
+        ),
     }
-    sizes = {"random": (64, 512), "feeder": (64, 512), "area": (256, 512), "three": (64, 256)}
+    sizes = {"random": (64, 512), "feeder": (64, 512), "area": (256, 512), "three": (64, 256), "tree": (64, 256, 1_024)}
     parser = argparse.ArgumentParser(prog="python -m tests.consensus.figures", description=__doc__)
     parser.add_argument("rows", nargs="*", choices=[*rows, []], metavar="ROW", help=", ".join(rows))
     for row in parser.parse_args(arguments).rows or rows:
