@@ -13,6 +13,7 @@ from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.discovery import HelloDue, MatchDue, RefreshDue, TargetService, judged, octets
 from gossip_ws.dpws.duplicates import RecentIds
 from gossip_ws.dpws.effects import Check, Effect, Lost, Unicast
+from gossip_ws.dpws.known import Record
 from gossip_ws.dpws.messages import (
     MAX_MATCHES,
     Bye,
@@ -26,7 +27,7 @@ from gossip_ws.dpws.messages import (
     Target,
     host_of,
 )
-from gossip_ws.dpws.seeker import ProbeOver, ProxySilent, Record, ResolveOver, Seeker
+from gossip_ws.dpws.seeker import ProbeOver, ProxySilent, ResolveOver, Seeker
 from gossip_ws.kernel.address import Address
 from gossip_ws.kernel.allowance import Allowance
 from gossip_ws.kernel.dice import Dice

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from gossip_ws.dpws.config import DiscoveryConfig
 from gossip_ws.dpws.effects import Effect, Found, Lost, Multicast, ProbeEnded, Unicast
+from gossip_ws.dpws.known import Known, Record
 from gossip_ws.dpws.matching import Criteria, Subject
 from gossip_ws.dpws.messages import (
     AppSequence,
@@ -90,21 +91,6 @@ class _Proxy:
     address: Address
 
 
-@dataclass(slots=True)
-class Record:
-    """What is held of a device; `here` is False after its Bye, kept so that a late copy does not revive it. `heard`:
-    monotonic seconds."""
-
-    target: Target
-    app: AppSequence | None
-    heard: float
-    here: bool = True
-    subject: Subject = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.subject = Subject.of(self.target)
-
-
 class Seeker:
     """Finds devices. `types` and `scopes` say whose Hello is of interest, by the rule of Probes; nothing given
     means everybody's. Messages about `own` are ignored: multicast comes back to its sender. `proxy`: the address of a
@@ -144,8 +130,7 @@ class Seeker:
         self._config = config or DiscoveryConfig()
         self._dice = dice
         self._own = own
-        # Insertion order is the order in which they were last heard of.
-        self._known: dict[DeviceId, Record] = {}
+        self._known = Known(self._config)
         # By each id under which it was asked.
         self._probes: dict[str, _OpenProbe] = {}
         self._resolves: dict[str, _OpenResolve] = {}
@@ -155,7 +140,7 @@ class Seeker:
     @property
     def devices(self) -> tuple[Target, ...]:
         """Those that are here and whose addresses are known, the longest unheard of first."""
-        return tuple(record.target for record in self._known.values() if record.here and record.target.xaddrs)
+        return tuple(record.target for record in self._known.here() if record.target.xaddrs)
 
     def knows(self, device: DeviceId) -> bool:
         """Is anything held of that device, or is it the proxy in use?"""
@@ -169,16 +154,15 @@ class Seeker:
     @property
     def records(self) -> Iterable[Record]:
         """Of those that are here, the longest unheard of first."""
-        return (record for record in self._known.values() if record.here)
+        return self._known.here()
 
     def record(self, device: DeviceId) -> Record | None:
         """What is held of a device that is here."""
-        record = self._known.get(device)
-        return record if record is not None and record.here else None
+        return self._known.get(device)
 
     def forget(self, device: DeviceId) -> None:
         """As if it had never been heard of; an unknown device is no error."""
-        self._known.pop(device, None)
+        self._known.forget(device)
 
     def probe(
         self,
@@ -241,7 +225,7 @@ class Seeker:
                     return [Dropped("stale timer")]
                 self._close(self._probes, probe)
                 records = (self._known.get(device) for device in probe.answered)
-                found = tuple(held.target for held in records if held and held.here and held.target.xaddrs)
+                found = tuple(held.target for held in records if held and held.target.xaddrs)
                 return [ProbeEnded(message_id, found)]
             case ResolveOver(message_id=message_id):
                 resolve = self._resolves.get(message_id)
@@ -272,8 +256,7 @@ class Seeker:
                 effects.append(Dropped("match that does not match"))
                 continue
             effects += self._news(target, app, message.generation, now)
-            record = self._known.get(target.device)
-            if record is not None and record.here and len(probe.answered) < self._config.known:
+            if self._known.get(target.device) is not None and len(probe.answered) < self._config.known:
                 probe.answered[target.device] = None
         return effects
 
@@ -289,28 +272,22 @@ class Seeker:
         return self._news(target, None if from_proxy else message.app, message.generation, now)
 
     def _bye(self, message: Bye, now: Instant) -> list[Effect]:
-        record = self._known.get(message.device)
         if self._proxy is not None and message.device == self._proxy.device:
             # Whoever forges this only sends us back to asking the group.
             return self._lose_proxy()
-        if record is None or not record.here:
+        if self._known.get(message.device) is None:
             return [Dropped("not known")]
-        if self._stale(record, message.app, message.metadata_version, now):
+        if not self._known.left(message.device, message.app, message.metadata_version, now):
             return [Dropped("stale")]
-        self._remember(Record(record.target, message.app, now.monotonic, here=False))
         return [Lost(message.device)]
 
     def _news(self, target: Target, app: AppSequence | None, generation: Generation, now: Instant) -> list[Effect]:
         if target.device == self._own:
             return [Dropped("own")]
-        record = self._known.get(target.device)
-        if record is not None:
-            if self._stale(record, app, target.metadata_version, now):
-                return [Dropped("stale")]
-            target = _filled_in(target, app, record)
-            app = app or record.app
-        self._remember(Record(target, app, now.monotonic))
-        return [Found(target, generation)] if target.xaddrs else self.resolve(target.device, generation, now)
+        held = self._known.heard(target, app, now)
+        if held is None:
+            return [Dropped("stale")]
+        return [Found(held, generation)] if held.xaddrs else self.resolve(held.device, generation, now)
 
     # -- the discovery proxy (WS-Discovery 1.1 section 2.2.2) --------------------------------------
 
@@ -369,28 +346,6 @@ class Seeker:
         held.pop(opened.request.message_id, None)
         held.pop(opened.at_proxy, None)
 
-    # -- who is known -------------------------------------------------------------------------------
-
-    def _stale(self, record: Record, app: AppSequence | None, version: int | None, now: Instant) -> bool:
-        """Was it sent before what is held (WS-Discovery 1.1 section 7)?"""
-        if now.monotonic - record.heard > self._config.sequence_memory:
-            return False
-        older = version is not None and version < record.target.metadata_version
-        held = record.app
-        if app is None or held is None:
-            return older
-        if app.instance_id != held.instance_id:
-            return app.instance_id < held.instance_id
-        return older or (app.sequence == held.sequence and app.message_number <= held.message_number)
-
-    def _remember(self, record: Record) -> None:
-        device = record.target.device
-        self._known.pop(device, None)
-        if len(self._known) >= self._config.known:
-            gone = (other for other, held in self._known.items() if not held.here)
-            del self._known[next(gone, next(iter(self._known)))]
-        self._known[device] = record
-
 
 def _may_meet(wanted: Criteria, target: Target) -> bool:
     """Types and scopes are optional in a match: only what is given can speak against it."""
@@ -398,18 +353,3 @@ def _may_meet(wanted: Criteria, target: Target) -> bool:
     types_only = Criteria(wanted.types)
     scopes_only = replace(wanted, types=frozenset())
     return (not target.types or types_only.met_by(subject)) and (not target.scopes or scopes_only.met_by(subject))
-
-
-def _filled_in(target: Target, app: AppSequence | None, record: Record) -> Target:
-    """The same metadata version of the same run: what this message leaves out, an earlier one told."""
-    held = record.target
-    same_run = app is None or record.app is None or app.instance_id == record.app.instance_id
-    if not same_run or not record.here or held.metadata_version != target.metadata_version:
-        return target
-    return Target(
-        target.device,
-        target.types or held.types,
-        target.scopes or held.scopes,
-        target.xaddrs or held.xaddrs,
-        target.metadata_version,
-    )
