@@ -44,7 +44,8 @@ class Pace:
     """Rounds after which what was reported and not renewed is no longer believed."""
     wait: float = 1.5
     """How long needs that can wait, and storage, do so before anybody is told of them: so many times what it takes to
-    report up to the top. By then what is on schedule has been served, in whatever part of the grid can be heard.
+    report up to the top. By then what is on schedule has been served, in whatever part of the grid can be heard. Needs
+    with much choice, and storage, wait two thirds longer (`member.CHOICES`).
     Without, more is served nearby, and less in all; docs/nano-grids.md has both."""
     open: int = 64
     """Proposals that a device has open."""

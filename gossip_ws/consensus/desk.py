@@ -232,7 +232,10 @@ class Desk:
             shares.append(share)
         for use in (WAITS, STORES):
             open_ = [(number, one) for number, row in enumerate(order) if (one := row.line.left.of(use)) is not None]
-            if use == STORES:
+            if use == WAITS:
+                # Who could hardly take it at another time comes first.
+                open_.sort(key=lambda one: one[1].choice)
+            else:
                 # When it will be needed is not known here: who could return it at any time afterwards comes first.
                 first = next((period for period, some in enumerate(left) if some), 0)
                 open_.sort(key=lambda one: -_sure(order[one[0]].line.left, first))

@@ -31,6 +31,11 @@ class Loose:
     watts: Vector
     total: int
 
+    @property
+    def choice(self) -> float:
+        """How many times as much could be had in the periods together as in all: 1 where there is no choice."""
+        return sum(self.watts) / self.total if self.total > 0 else 1.0
+
 
 Movable = tuple[Loose, ...]
 """One of each use at most, in the order of `USES`, and none of which nothing is left."""

@@ -6,8 +6,10 @@ A function of its inputs: each call takes a message or a timer and returns effec
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.audit import Audit, evidence
@@ -28,7 +30,7 @@ from gossip_ws.consensus.effects import (
     Timer,
 )
 from gossip_ws.consensus.log import Record
-from gossip_ws.consensus.loose import is_sound
+from gossip_ws.consensus.loose import WAITS, is_sound
 from gossip_ws.consensus.messages import (
     Accept,
     Announce,
@@ -60,6 +62,10 @@ from gossip_ws.consensus.trust import Sealed, is_in_place
 from gossip_ws.consensus.vector import Vector
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
+
+CHOICES: Final = (4 / 3, 5 / 2)
+"""Of a need with at least so many times the power that it takes others are told a third, and two thirds, later; of
+storage last of all."""
 
 
 class Member:
@@ -146,9 +152,10 @@ class Member:
         return self._done(self._due(timer, now), now)
 
     def _wait(self) -> list[Effect]:
-        """What can be moved makes room for what cannot, and is told of later."""
-        ability = self.party.book.ability
-        rounds = self._pace.wait * (self._pace.settle + self._pace.level * self._hierarchy.depth)
+        """What can be moved makes room for what cannot, and is told of later: the later, the more choice it has."""
+        ability, needs = self.party.book.ability, self.party.left.of(WAITS)
+        longer = bisect_right(CHOICES, needs.choice) if needs is not None else len(CHOICES)
+        rounds = (1 + longer / 3) * self._pace.wait * (self._pace.settle + self._pace.level * self._hierarchy.depth)
         self.party.is_patient = bool(ability) and rounds > 0
         if not self.party.is_patient:
             return []

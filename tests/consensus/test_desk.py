@@ -14,7 +14,7 @@ from grids import grid
 from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import Desk
-from gossip_ws.consensus.loose import RETURNS, STORES, Loose
+from gossip_ws.consensus.loose import RETURNS, STORES, WAITS, Loose
 from gossip_ws.consensus.messages import NEVER, Report
 
 HIERARCHY = build(grid(64, 1))
@@ -138,4 +138,14 @@ def test_what_is_stored_goes_first_to_whom_can_return_it_whenever_it_is_needed()
     assert [(target.child, target.watts) for target in one.buyers((7, 0, 0), 2.0)] == [
         ("d1", (2, 0, 0)),
         ("d2", (5, 0, 0)),
+    ]
+
+
+def test_of_those_that_wait_who_has_least_choice_comes_first():
+    one = desk()
+    for child, bounds in (("d1", (5, 5, 5)), ("d2", (5, 1, 0)), ("d3", (5, 0, 0))):
+        one.report(Report(STREET.id, child, 0, 1, (0, 0, 0), NEVER, (Loose(WAITS, bounds, 5),)), child, 1.0)
+    assert [(target.child, target.watts) for target in one.buyers((8, 0, 0), 2.0)] == [
+        ("d2", (3, 0, 0)),
+        ("d3", (5, 0, 0)),
     ]

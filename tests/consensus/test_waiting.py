@@ -45,13 +45,21 @@ def told(effects, kind):
     return [e.message for e in effects if isinstance(e, Tell | Spread) and isinstance(e.message, kind)]
 
 
-@pytest.mark.parametrize("ability", [CAR, Ability((), Storage(5, 5, 5, 5))])
-def test_nobody_hears_of_what_can_be_moved_before_its_time(ability):
+@pytest.mark.parametrize(
+    ("ability", "longer"),
+    [
+        (CAR, 4 / 3),
+        (Ability((Need(5, 5, 0, 1),)), 1),
+        (Ability((Need(2, 3, 0, 2),)), 4 / 3),
+        (Ability((), Storage(5, 5, 5, 5)), 5 / 3),
+    ],
+)
+def test_nobody_hears_of_what_can_be_moved_before_its_time(ability, longer):
     car = Member("car", HIERARCHY, PACE)
     effects = car.start(0, (0, 0), NOW, ability)
     assert [one.loose for one in told(effects, Announce)] == [()]
     wait = timers(effects)[MovesDue]
-    assert wait.delay == pytest.approx(PACE.wait * (PACE.settle + PACE.level * HIERARCHY.depth))
+    assert wait.delay == pytest.approx(longer * PACE.wait * (PACE.settle + PACE.level * HIERARCHY.depth))
     # What is asked meanwhile is nothing yet.
     early = timers(effects)[ReportDue]
     assert told(car.due(early.timer, NOW), Report) == []
@@ -77,3 +85,19 @@ def test_a_car_makes_room_for_a_pump_that_cannot_wait():
     made = agreements(trace.logs)
     assert {(one.seller, one.buyer, one.watts) for one in made} == {("pv", "heat", (5, 0)), ("roof", "car", (0, 5))}
     assert delivered(STREET, made) == matched(STREET) == 10
+
+
+def test_a_car_that_can_choose_makes_room_for_one_that_cannot():
+    """The one that can choose is nearer to the roof, and would take the only period in which the other is there."""
+    street = Instance(
+        LINE,
+        (
+            Device("pv", 1, (5, 5)),
+            Device("parked", 2, (0, 0), "", CAR),
+            Device("house", 3, (0, 0)),
+            Device("leaving", 4, (0, 0), "", Ability((Need(5, 5, 0, 1),))),
+        ),
+        2,
+    )
+    made = agreements(Run(street, build(street, 2), Conditions(), Random(1)).run().logs)
+    assert {(one.seller, one.buyer, one.watts) for one in made} == {("pv", "leaving", (5, 0)), ("pv", "parked", (0, 5))}
