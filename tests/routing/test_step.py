@@ -11,8 +11,9 @@ from gossip_ws.routing.candidates import MOST_ROUTES
 from gossip_ws.routing.charges import CEILING
 from gossip_ws.routing.cost import marginal
 from gossip_ws.routing.kinds import Pattern, overlay
-from gossip_ws.routing.owner import Owner
+from gossip_ws.routing.owner import HASTE, Owner
 from gossip_ws.routing.peer import MOST_MOVES, GradientReport, Peer, Shift
+from gossip_ws.routing.pricing import rise
 
 TRIANGLE = {(0, 1): 10.0, (0, 2): 10.0, (2, 1): 10.0}
 
@@ -93,6 +94,17 @@ def test_a_price_moves_by_the_time_that_has_passed_not_by_how_often_somebody_ask
     assert [seldom.report(now, 8.0, 2).price for now in (0, 2)][-1] == price
     assert price is not None
     assert price > 0.1
+
+
+def test_a_link_that_stays_overloaded_hastens_its_price() -> None:
+    owner = Owner((0, 1), 10.0)
+    prices = [owner.report(now, 10.5, 1).price or 0.0 for now in range(12)]
+    for now in (1, 5, 11):
+        calm = HASTE * rise(prices[now - 1], 10.5, 10.0, 1)
+        assert prices[now] - prices[now - 1] == pytest.approx((1 + 0.1 * now) * calm)
+    before = owner.report(12, 9.9, 1).price or 0.0
+    after = owner.report(13, 10.5, 1).price or 0.0
+    assert after - before == pytest.approx(1.1 * HASTE * rise(before, 10.5, 10.0, 1))
 
 
 def test_a_link_that_has_failed_asks_nothing_and_begins_anew() -> None:
