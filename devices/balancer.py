@@ -17,25 +17,29 @@ from gossip_ws.consensus.card import Card, card_statement
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.door import AGAIN, Door, Stamps
-from gossip_ws.consensus.effects import Effect, Persist, Spread, Tell, Timer
+from gossip_ws.consensus.effects import Effect, Persist, Pull, Spread, Tell, Timer
 from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.member import Member
-from gossip_ws.consensus.messages import Announce, Board, Found, Message, Supply
+from gossip_ws.consensus.messages import Announce, Board, Found, Message, Report, Supply
 from gossip_ws.consensus.trust import Roll, Sealed, Sign, seal
 from gossip_ws.consensus.vector import Vector, minus, plus, shortage, surplus, zero
 from gossip_ws.devices.announcer import Announcer
+from gossip_ws.devices.gatherer import Gatherer
 from gossip_ws.devices.ledger import Ledger
 from gossip_ws.devices.whereabouts import Whereabouts
 from gossip_ws.kernel.effects import Dropped, SetTimer
-from gossip_ws.kernel.errors import LocalError, sender_fault
+from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import BALANCE, QName
 from gossip_ws.kernel.scopes import covers
-from gossip_ws.ports import Clock, Gossip, HostedService
+from gossip_ws.ports import Clock, Gossip, HostedService, Invocation, Outcome
 from gossip_ws.services.balance_messages import sealed_element
-from gossip_ws.services.balancing import PATH, Residual, action, balance_service
+from gossip_ws.services.balancing import PATH, Reported, Residual, action, balance_service
+from gossip_ws.wire.envelope import Addressing, build
 
+_NEAR: Final = KINDS[:3]
 _AREA: Final = KINDS[2]
+_REPORT: Final = f"{BALANCE}:{Report.__name__}"
 _GATHER: Final = 0.06
 """Rounds for which records are gathered before they are written together."""
 _LATE: Final = 0.25
@@ -90,10 +94,12 @@ class Balancer:
         self._gossip: Gossip | None = None
         self._whereabouts: Whereabouts | None = None
         self._announcer: Announcer | None = None
+        self._gatherer: Gatherer | None = None
+        self._service: HostedService | None = None
         self._early: dict[str, Sealed] = {}
         self._card: Card | None = None
         self._unwritten: list[Record] = []
-        self._unsaid: list[Tell | Spread] = []
+        self._unsaid: list[Tell | Spread | Pull] = []
         self._is_gathering = False
         self._running = False
         self._was_running = False
@@ -103,7 +109,10 @@ class Balancer:
         self._gossip = gossip
         self._whereabouts = Whereabouts(gossip, self._clock, self._place, 4 * self._pace.round, self.counters)
         self._announcer = Announcer(gossip, self._whereabouts, self._place, self._types, self.counters)
-        return balance_service(self)
+        wait = self._pace.answer * self._pace.round
+        self._gatherer = Gatherer(gossip, self._place, self._types, wait, self.counters)
+        self._service = balance_service(self)
+        return self._service
 
     # -- what the device's owner does ----------------------------------------------------------
 
@@ -197,6 +206,27 @@ class Balancer:
             self._whereabouts.heard(sealed.sender)
         self._carry_out(self._member.receive(sealed.message, sealed.sender, self._clock.now(), sealed))
 
+    def asked(self, sealed: Sealed) -> Reported | None:
+        opened = self._door.opened(sealed, self._clock.now().wall) if self._door is not None else sealed.message
+        if isinstance(opened, Dropped):
+            self.counters[opened.reason] += 1
+            return None
+        # What it says may rest on what is not on the disk yet.
+        self._write()
+        if not self._running or self._gossip is None or sealed.sender == self.device:
+            return None
+        self.counters[f"received {type(sealed.message).__name__}"] += 1
+        answer, others = None, []
+        for effect in self._member.receive(sealed.message, sealed.sender, self._clock.now(), sealed):
+            if isinstance(effect, Tell) and isinstance(effect.message, Report) and effect.to == (sealed.sender,):
+                answer = effect.message
+            else:
+                others.append(effect)
+        self._carry_out(others)
+        if answer is None:
+            return None
+        return Reported(answer.rest, self._sealed(sealed.sender, answer), (self._own_card(self._gossip),))
+
     def residual(self, day: int | None) -> Residual | None:
         book = self._member.party.book
         if not book.offer or day not in (None, book.day):
@@ -211,7 +241,7 @@ class Balancer:
             match effect:
                 case Persist():
                     self._unwritten.append(effect.record)
-                case Tell() | Spread():
+                case Tell() | Spread() | Pull():
                     self._unsaid.append(effect)
                 case SetTimer():
                     self._wait(effect.timer, effect.delay)
@@ -243,11 +273,14 @@ class Balancer:
                 self._running = False
                 return
         for effect in said:
-            if isinstance(effect, Spread):
-                self._spread(effect)
-                continue
-            for to in effect.to:
-                self._tell(to, effect.message)
+            match effect:
+                case Spread():
+                    self._spread(effect)
+                case Pull():
+                    self._pull(effect)
+                case Tell():
+                    for to in effect.to:
+                        self._tell(to, effect.message)
 
     def _recovered(self) -> Member:
         """As after a crash."""
@@ -290,6 +323,32 @@ class Balancer:
             return
         body = sealed_element(self._sealed(effect.cluster, effect.message), [self._own_card(self._gossip)])
         self._announcer.say(action(effect.message), body, effect.to)
+
+    def _pull(self, effect: Pull) -> None:
+        cluster = self._hierarchy.clusters.get(effect.cluster)
+        if self._gatherer is None or cluster is None:
+            return
+        body = sealed_element(self._sealed(effect.cluster, effect.message))
+        is_near = cluster.kind in _NEAR
+        self._gatherer.ask(action(effect.message), body, effect.to, is_near=is_near, take=self._pulled)
+
+    def _pulled(self, report: bytes) -> None:
+        """By the way that it would have come by unasked."""
+        service = self._service
+        if service is None:
+            return
+        operation, envelope = service.operations[_REPORT], build(Addressing(action=_REPORT), report)
+        try:
+            service.check(operation, envelope)
+        except RemoteError:
+            self.counters["answers to pulls that are none"] += 1
+            return
+
+        def heard(outcome: Outcome) -> None:
+            if isinstance(outcome, Fault):
+                self.counters["pulled reports refused"] += 1
+
+        service.invoke(Invocation(operation, envelope, "", self._clock.now()), heard)
 
     def _sealed(self, to: str, message: Message) -> Sealed:
         if self._sign is None:

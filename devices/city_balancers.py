@@ -30,10 +30,10 @@ from gossip_ws.security.authority import Originator
 from gossip_ws.security.enrolment import Enrolments, enrol, load, save
 from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.verifier import TrustVerifier
-from gossip_ws.services.balancing import Residual, balance_service
+from gossip_ws.services.balancing import Reported, Residual, balance_service
 
 ENROLMENTS: Final = "enrolments"
-ANNOUNCED: Final = frozenset({f"{BALANCE}:Announce"})
+ANNOUNCED: Final = frozenset({f"{BALANCE}:Announce", f"{BALANCE}:Gather"})
 DAY: Final = 86_400
 """Seconds for which the city's devices are enrolled."""
 PATIENCE: Final = 100
@@ -47,6 +47,9 @@ class Bystander:
 
     def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
         raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
+
+    def asked(self, sealed: Sealed) -> Reported | None:
+        return None
 
     def residual(self, day: int | None) -> Residual | None:
         return None
@@ -96,7 +99,7 @@ class Balancers:
             {device: enrolment.bus for device, enrolment in enrolled.items() if enrolment.bus is not None},
         )
         self.announcers = tuple(Originator(enrolment.key, ANNOUNCED) for enrolment in enrolled.values())
-        """Every device that is enrolled may announce by gossip."""
+        """Every device that is enrolled may announce by gossip, and gather by a pull."""
         self._balancers: dict[str, Balancer] = {}
         self._ledgers: list[Ledger] = []
         self._day = 0

@@ -193,11 +193,11 @@ class Worker:
         return dict(total)
 
     def counted(self) -> dict[str, int]:
-        """What the devices here counted that balance, and the envelopes by which announcements spread. Nothing else is
-        gossiped while they balance, but for what an operator asks."""
+        """What the devices here counted that balance, and the envelopes by which announcements and pulls go. Nothing
+        else is gossiped while they balance, but for what an operator asks."""
         total = self.balancers.counted() if self.balancers is not None else Counter()
         for host in self._hosts:
-            for kind in ("sent Gossip", "sent Receipt", "sent Fetch"):
+            for kind in ("sent Gossip", "sent Receipt", "sent Partial", "sent Fetch"):
                 total[kind] += host.endpoint.counters[kind]
         return dict(total)
 

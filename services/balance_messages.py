@@ -7,6 +7,7 @@ Knows no service and nothing of what the messages are for.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -120,6 +121,14 @@ def read_sealed(
     """What Spyne has read, as values. Raises RemoteError for what the schema allows and the protocol does not."""
     message = _value(kind, said)
     return Sealed(sender, to, message, _signature(signature), stamp), tuple(map(_card, cards or ()))
+
+
+def read_octets(told: str) -> bytes:
+    """What stands there as base64. Raises RemoteError."""
+    try:
+        return b64decode(told, validate=True)
+    except ValueError:
+        raise _bad("not base64") from None
 
 
 # -- by the type of a field --------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The Balance service: what devices that agree tell one another, one one-way operation for each kind of message.
 
-Announce is made to be gossiped: to a device's nano grid, once for all of it. All others are said to one device.
+Announce is made to be gossiped: to a device's nano grid, once for all of it. Gather is made to be pulled: of all who
+speak for the children of a cluster, with every single reply. All others are said to one device.
 GetResidual is made to be aggregated: summed over an area it is what the area's devices can still give and still need,
 and what they have sold and bought, period by period. Knows no protocol: a BalancingState does.
 """
@@ -9,22 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from gossip_ws.consensus import messages
 from gossip_ws.consensus.card import Card
+from gossip_ws.consensus.clusters import LARGEST
 from gossip_ws.consensus.door import FRESH
 from gossip_ws.consensus.trust import Sealed
-from gossip_ws.consensus.vector import Vector
+from gossip_ws.consensus.vector import Vector, shortage, surplus
 from gossip_ws.kernel.address import Binding
-from gossip_ws.kernel.names import BALANCE
+from gossip_ws.kernel.names import BALANCE, qname
 from gossip_ws.kernel.terms import Priority
 from gossip_ws.services import _spyne as spyne
-from gossip_ws.services.balance_messages import MAX_PERIODS, MAX_WATTS, PARTS, parts, read_sealed
+from gossip_ws.services.balance_messages import (
+    MAX_PERIODS,
+    MAX_TOLD,
+    MAX_WATTS,
+    PARTS,
+    parts,
+    read_octets,
+    read_sealed,
+    sealed_element,
+)
 from gossip_ws.services.contract import call
 from gossip_ws.services.gossip import aggregate, gossip_enabled, push
 from gossip_ws.services.hosting import SpyneHosted
 from gossip_ws.services.shape import reading
+from gossip_ws.wire.envelope import read_root
 
 PATH: Final = "/Balance"
 """Where the service stands on every device that agrees: a card says it in full."""
@@ -48,6 +61,16 @@ class Residual:
     needs: Vector
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a device answers to who gathers. rest: W by period, given positive, needed negative. report: a Report,
+    signed for who asks; `cards` go with it."""
+
+    rest: Vector
+    report: Sealed
+    cards: tuple[Card, ...]
+
+
 class BalancingState(Protocol):
     """Where a device's Balance service gets its numbers, and what is done with what others say."""
 
@@ -55,12 +78,15 @@ class BalancingState(Protocol):
         """A message to this device, as it came: nobody has looked at its signature. Raises RemoteError when it is not
         to be believed."""
 
+    def asked(self, sealed: Sealed) -> Reported | None:
+        """A Gather, as it came; None when this device has nothing to say to it, or does not believe it."""
+
     def residual(self, day: int | None) -> Residual | None:
         """Of a day, of the present one if none is named; None where the device has no schedule for it."""
 
 
-def _watts() -> Any:
-    return reading(spyne.Integer, 0, MAX_WATTS * MAX_OFFERS, min_occurs=1, max_occurs=MAX_PERIODS)
+def _watts(most: int = MAX_WATTS * MAX_OFFERS) -> Any:
+    return reading(spyne.Integer, 0, most, min_occurs=1, max_occurs=MAX_PERIODS)
 
 
 class ResidualType(spyne.ComplexModel):
@@ -79,6 +105,17 @@ class ResidualType(spyne.ComplexModel):
     needs = _watts()
 
 
+class ReportedType(spyne.ComplexModel):
+    """W by period that a child can still give, and still needs: in a sum those of all. report: the Report element with
+    which it would be told unasked; in a sum there is none."""
+
+    __namespace__ = BALANCE
+    __type_name__ = "Reported"
+    gives = _watts(MAX_TOLD)
+    needs = _watts(MAX_TOLD)
+    report = spyne.ByteArray(min_occurs=0, nillable=False)
+
+
 def _told(kind: type) -> Any:
     """The one-way operation that carries one kind of message."""
 
@@ -93,6 +130,8 @@ def _told(kind: type) -> Any:
 @gossip_enabled(
     # The last of a device is in force, for as long as its seal lets it in.
     Announce=push(priority=Priority.STATUS, lifetime=FRESH, latest=True),
+    # Every reply of it is asked for; by default the sum of what all of them have left.
+    Gather=aggregate("sum", priority=Priority.STATUS),
     # By HTTP: eight schedules of a day in quarters of an hour are no datagram.
     GetResidual=aggregate("sum", priority=Priority.STATUS, binding=Binding.HTTP),
 )
@@ -118,6 +157,17 @@ class BalanceService(spyne.Service):
     Done = _told(messages.Done)
     Shown = _told(messages.Shown)
 
+    @spyne.rpc(*parts(messages.Gather), _args=PARTS, _returns=spyne.Array(ReportedType))
+    def Gather(ctx: Any, sender: str, to: str, stamp: int, said: Any, signature: Any, card: Any) -> Any:
+        """What a child has left, to who speaks for the cluster above; nothing where it cannot say."""
+        sealed, _ = read_sealed(messages.Gather, sender, to, stamp, said, signature, card)
+        found = call(ctx).state.asked(sealed)
+        if found is None:
+            return []
+        gives, needs = surplus(found.rest), shortage(found.rest)
+        told = sealed_element(found.report, found.cards)
+        return [ReportedType(gives=list(gives), needs=list(needs), report=[told])]
+
     @spyne.rpc(spyne.Integer64(ge=0, min_occurs=0, nillable=False), _returns=spyne.Array(ResidualType))
     def GetResidual(ctx: Any, day: int | None) -> Any:
         """What the device has left of a day, the present one if none is given; nothing where it has no schedule."""
@@ -136,6 +186,13 @@ class BalanceService(spyne.Service):
                 needs=list(found.needs),
             )
         ]
+
+
+def reports_in(response: bytes) -> list[bytes]:
+    """The Report elements in the response to a Gather, at most one for each of a full cluster's children. Raises
+    RemoteError where what stands there is not even base64."""
+    found = read_root(response).iter(qname(BALANCE, "report"))
+    return [read_octets(one.text or "") for one in islice(found, LARGEST)]
 
 
 def action(message: messages.Message) -> str:

@@ -87,7 +87,7 @@ class Attackers:
                 made = replace(sealed, message=_changed(sealed.message, stamp), stamp=stamp)
             case Attack.TURNED:
                 to = self._another(to)
-                is_said = self._hierarchy.home.get(to) == sealed.to
+                is_said = self._hierarchy.is_below(to, sealed.to)
                 made = sealed if self._dice.random() < 0.5 and not is_said else replace(sealed, to=to)
             case Attack.REPLAYED:
                 made, delay = sealed, self._dice.uniform(1.0, LATEST)

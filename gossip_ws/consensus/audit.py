@@ -10,7 +10,7 @@ from typing import Final
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.door import Stamps
 from gossip_ws.consensus.effects import Effect, Tell
-from gossip_ws.consensus.messages import Board, Found, Heard, Message, Report, Seek, Shown, Signed, Supply
+from gossip_ws.consensus.messages import Board, Found, Gather, Heard, Message, Report, Seek, Shown, Signed, Supply
 from gossip_ws.consensus.proof import Lie, check, lie_of, shown
 from gossip_ws.consensus.trust import Roll, Sealed, Sign, digest, seal
 from gossip_ws.kernel.effects import Dropped
@@ -103,7 +103,7 @@ def _speaks(message: Message, sender: str, hierarchy: Hierarchy) -> bool:
             return any(target.child in hierarchy.clusters for target in message.targets)
         case Seek():
             return message.buyer in hierarchy.clusters
-        case Board() | Heard() | Supply():
+        case Board() | Gather() | Heard() | Supply():
             return True
         case _:
             return False

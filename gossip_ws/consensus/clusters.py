@@ -73,6 +73,14 @@ class Hierarchy:
             here = self.parent(here)
         return bool(here)
 
+    def below(self, device: str, cluster: str) -> str:
+        """The child of a cluster in which a device is: the device itself, or another cluster; empty where it is in
+        none."""
+        here = device if device in self.home else ""
+        while here and self.parent(here) != cluster:
+            here = self.parent(here)
+        return here
+
     def above(self, device: str, level: int) -> str:
         """The largest cluster of at most that level in which the device is; the device itself where there is none."""
         here = device

@@ -24,6 +24,8 @@ class Pace:
     """Rounds in which the announcements of a nano grid come in, before the first plan."""
     settle: float = 4.2
     """Rounds until what is left is told one level up: a plan and an agreement have come about by then."""
+    ask: float = 1.5
+    """Rounds more until it is told unasked: by then who speaks for the cluster above has asked, if it can be heard."""
     gather: float = 0.5
     """Rounds for which a cluster's speaker gathers reports before it lets the children know one another, and"""
     gather_level: float = 0.75
@@ -56,7 +58,7 @@ class Pace:
     learn what became of a promise."""
 
     def __post_init__(self) -> None:
-        waits = (self.round, self.answer, self.listen, self.settle, self.gather, self.refresh, self.remind)
+        waits = (self.round, self.answer, self.listen, self.settle, self.ask, self.gather, self.refresh, self.remind)
         is_wrong = min(*waits, self.recent, self.flight) <= 0 or self.wait < 0
         bounds = (self.tries, self.open, self.a_day, self.keep)
         if is_wrong or self.forget <= 4 * self.remind or min(bounds) < 1:

@@ -6,7 +6,7 @@ never a promise. Knows no log and no handshake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -72,6 +72,8 @@ class Desk:
         self._pace = pace
         self._rows: dict[str, _Row] = {}
         self._net: Left | None = None
+        self._awaited: dict[str, str] | None = None
+        """Children that were asked, each with who speaks for it. None: nobody was, or nobody is waited for any more."""
         self._idle: tuple[Line, ...] = ()
         """What nothing followed from: nor does it the next time."""
 
@@ -103,7 +105,27 @@ class Desk:
         shown = (signed,) if signed is not None else ()
         line = Line(report.child, sender, left.rest, report.served, left.loose, shown)
         self._rows[report.child] = _Row(line, told, report.number, now, report.missed, rank, tuple(doubted))
+        if self._awaited is not None:
+            self._awaited.pop(report.child, None)
         return True
+
+    def wait(self, asked: Mapping[str, str]) -> None:
+        """These children were asked, by who speaks for each. What is known is not shared out for the first time before
+        all of them have said what they have left, or `go_on`."""
+        self._awaited = dict(asked)
+
+    def go_on(self, now: float) -> list[Effect]:
+        """Whoever has not said it by now reports by itself."""
+        self._awaited = None
+        return self.gather(now, 0)
+
+    def is_awaited(self, child: str, sender: str) -> bool:
+        """Was this speaker asked what the child has left, and has it not said yet?"""
+        return self._awaited is not None and self._awaited.get(child) == sender
+
+    def __contains__(self, child: str) -> bool:
+        """Has it told what it has left?"""
+        return child in self._rows
 
     def board(self, hierarchy: Hierarchy, now: float) -> tuple[tuple[Line, ...], tuple[Flow, ...]]:
         """What the children have left, and what follows from it; the desk reckons with that from now on."""
@@ -124,6 +146,13 @@ class Desk:
         missed: by the speaker itself."""
         if self.is_open:
             return self.later(now, self._pace.gather * self._pace.round)
+        if self._awaited is not None:
+            if self._awaited:
+                return []
+            # All is there, but what was missed in a nano grid may just be made up for within it.
+            is_early = self._level > 1 and bool(missed or self.missed)
+            rounds = self._pace.gather + self._pace.gather_level * self._level if is_early else 0.0
+            return self.later(now, rounds * self._pace.round)
         self._since = min(self._since, now)
         rounds = self._pace.gather + self._pace.gather_level * self._level
         if missed or self.missed or self._below - self._rows.keys():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gossip_ws.consensus.clusters import Hierarchy
-from gossip_ws.consensus.messages import Announce, Message
+from gossip_ws.consensus.messages import Announce, Gather, Message
 from gossip_ws.consensus.trust import Roll, Sealed, Sign
 from gossip_ws.kernel.effects import Dropped
 
@@ -100,9 +100,14 @@ class Door:
         return message
 
     def _is_meant(self, sealed: Sealed) -> bool:
-        """Is it said to this device, or announced to its nano grid? Nothing else is said to more than one."""
-        is_announced = isinstance(sealed.message, Announce) and sealed.to == self._hierarchy.home.get(self._device)
-        return sealed.to == self._device or is_announced
+        """Is it said to this device, announced to its nano grid, or asked of a cluster that it is in? Nothing else is
+        said to more than one."""
+        match sealed.message:
+            case Announce() if sealed.to == self._hierarchy.home.get(self._device):
+                return True
+            case Gather() if sealed.to == sealed.message.cluster:
+                return self._hierarchy.is_below(self._device, sealed.to)
+        return sealed.to == self._device
 
     def _remember(self, sealed: Sealed, wall: float) -> None:
         if sealed.sender not in self._said and len(self._said) >= SENDERS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gossip_ws.consensus.log import AgreementId, Record
-from gossip_ws.consensus.messages import Message
+from gossip_ws.consensus.messages import Gather, Message
 from gossip_ws.kernel.effects import Dropped, SetTimer
 
 
@@ -32,6 +32,15 @@ class Spread:
     cluster: str
     to: tuple[str, ...]
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Ask all of these at once, best effort: each answers for itself. cluster: whose children they speak for."""
+
+    cluster: str
+    to: tuple[str, ...]
+    message: Gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,16 @@ class ReportAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class PullDue:
+    """Timer: ask a cluster's children what they have left, those that have not said it. tries: how often they were
+    asked on that day."""
+
+    cluster: str
+    day: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
 class GatherDue:
     """Timer: the reports of a cluster's children are in. number: of what is waited for."""
 
@@ -104,5 +123,5 @@ def copies(tell: Tell, tries: int) -> tuple[Tell, ...]:
     return (tell,) * tries
 
 
-Timer = AskAgain | AcceptAgain | PlanDue | MovesDue | ReportDue | ReportAgain | GatherDue | ErrandAgain
-Effect = Persist | Tell | Spread | SetTimer | Dropped
+Timer = AskAgain | AcceptAgain | PlanDue | MovesDue | ReportDue | ReportAgain | PullDue | GatherDue | ErrandAgain
+Effect = Persist | Tell | Spread | Pull | SetTimer | Dropped

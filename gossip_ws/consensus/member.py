@@ -24,6 +24,7 @@ from gossip_ws.consensus.effects import (
     GatherDue,
     MovesDue,
     PlanDue,
+    PullDue,
     ReportAgain,
     ReportDue,
     Tell,
@@ -39,6 +40,7 @@ from gossip_ws.consensus.messages import (
     Decline,
     Done,
     Found,
+    Gather,
     Heard,
     Inquire,
     Message,
@@ -104,7 +106,7 @@ class Member:
         """The device comes up, for the first time or again, and has this to offer. Raises
         LocalError as `change` does."""
         self.party.check(day, watts)
-        effects = [*self.party.start(now), *self.party.offer(day, watts, now, ability), *self._wait()]
+        effects = [*self.party.start(now), *self.party.offer(day, watts, now, ability), *self._begin()]
         return self._done([*effects, *self._neighbours.announce()], now)
 
     def change(self, day: int, watts: Vector, now: Instant, ability: Ability = RIGID) -> list[Effect]:
@@ -115,7 +117,7 @@ class Member:
         if is_new:
             self._neighbours.clear()
             self._speaker.clear()
-        effects = [*self.party.offer(day, watts, now, ability), *(self._wait() if is_new else ())]
+        effects = [*self.party.offer(day, watts, now, ability), *(self._begin() if is_new else ())]
         return self._done([*effects, *self._neighbours.announce()], now)
 
     def regroup(self, hierarchy: Hierarchy, now: Instant) -> list[Effect]:
@@ -150,6 +152,9 @@ class Member:
     def due(self, timer: Timer, now: Instant) -> list[Effect]:
         """A timer has come back."""
         return self._done(self._due(timer, now), now)
+
+    def _begin(self) -> list[Effect]:
+        return [*self._wait(), *self._speaker.begin()]
 
     def _wait(self) -> list[Effect]:
         """What can be moved makes room for what cannot, and is told of later: the later, the more choice it has."""
@@ -203,6 +208,8 @@ class Member:
                 return self._upward.heard(message, sender, now)
             case Inquire():
                 return self._upward.asked(message, now)
+            case Gather():
+                return self._upward.pulled(message, sender, now)
             case Board() | Seek() | Supply() | Moved():
                 return self._speaker.run(message, sender, now)
             case Found():
@@ -229,6 +236,8 @@ class Member:
                 return self._upward.due(timer, now)
             case ReportAgain():
                 return self._upward.again(timer, now)
+            case PullDue():
+                return self._speaker.pull(timer, now)
             case GatherDue():
                 return self._speaker.gather(timer, now)
             case ErrandAgain():

@@ -154,6 +154,15 @@ class Inquire:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """Who speaks for a cluster to who speaks for each of its children: what is left? Answered at once, with a Report,
+    by those that can say; so a Report that comes as the answer is not answered again."""
+
+    cluster: str
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """To the speakers of a cluster's children: what all of them have left. number: of the errand, which `Done` ends."""
 
@@ -237,6 +246,7 @@ Message = (
     | Heard
     | Moved
     | Inquire
+    | Gather
     | Board
     | Seek
     | Found
@@ -261,7 +271,7 @@ def schedules(message: Message) -> tuple[Vector, ...]:
             return tuple(vector for said in _shown(message) for vector in schedules(said))
         case Found() | Supply():
             return tuple(target.watts for target in message.targets)
-        case Confirm() | Release() | Decline() | Heard() | Moved() | Inquire() | Done():
+        case Confirm() | Release() | Decline() | Heard() | Moved() | Inquire() | Gather() | Done():
             return ()
 
 

@@ -101,6 +101,24 @@ class Reporter:
         effects: list[Effect] = [Tell(tuple(to), message), self._again(message, 1)]
         return effects + self.later(now, self._patience()) if account.left else effects
 
+    def answer(self, hierarchy: Hierarchy, account: Account, now: float) -> tuple[list[Effect], str]:
+        """The first choice asks: tell it, and look again later while anything is left. That it was heard is not said:
+        who asks and hears nothing asks again. Returns also who is believed to speak for the cluster no more, or
+        nobody."""
+        self._tell(account.left)
+        self.is_owed = False
+        self.is_asking = False
+        self._reminders = 0
+        self._number = self._next()
+        self._due = inf
+        self._timer = 0
+        candidates = hierarchy.candidates(self.above)
+        before, self._choice = self._choice, 0
+        effects: list[Effect] = [Tell((candidates[0],), self._message(account))]
+        if account.left:
+            effects += self.later(now, self._patience())
+        return effects, candidates[before] if before else ""
+
     def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str) -> str:
         """The first candidate that answers is believed to speak for the cluster. Returns who is not, or nobody."""
         candidates = hierarchy.candidates(self.above)

@@ -15,7 +15,7 @@ from math import inf
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import Effect, Persist, Spread, Tell, Timer
+from gossip_ws.consensus.effects import Effect, Persist, Pull, Spread, Tell, Timer
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.loose import Left, could_agree
@@ -251,7 +251,7 @@ class Run:
                 self.trace.messages[type(effect.message).__name__] += len(effect.to)
                 for to in effect.to:
                     self._send(device, to, effect.message, self._sealed(device, to, effect.message))
-            case Spread():
+            case Spread() | Pull():
                 # Copies are counted, whoever passes them on.
                 self.trace.messages[type(effect.message).__name__] += len(effect.to)
                 sealed = self._sealed(device, effect.cluster, effect.message)

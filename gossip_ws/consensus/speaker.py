@@ -12,13 +12,14 @@ from math import inf
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import Desk, flows_of
-from gossip_ws.consensus.effects import Effect, ErrandAgain, GatherDue, Tell
+from gossip_ws.consensus.effects import Effect, ErrandAgain, GatherDue, Pull, PullDue, Tell
 from gossip_ws.consensus.errands import Errands
 from gossip_ws.consensus.messages import (
     Board,
     Done,
     Errand,
     Found,
+    Gather,
     Heard,
     Inquire,
     Message,
@@ -32,7 +33,7 @@ from gossip_ws.consensus.messages import (
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.upward import Upward
 from gossip_ws.consensus.vector import Vector, total
-from gossip_ws.kernel.effects import Dropped
+from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
 
 DESKS = 32
@@ -54,6 +55,8 @@ class Speaker:
     def clear(self) -> None:
         """A new day: what was asked does not matter any more."""
         self._errands.clear()
+        self._desks.clear()
+        self.upward.clear()
 
     def regroup(self, hierarchy: Hierarchy) -> None:
         """What is not the cluster any more that it was is forgotten."""
@@ -63,6 +66,50 @@ class Speaker:
             del self._desks[name]
         self.upward.regroup(hierarchy, kept)
 
+    # -- asking --------------------------------------------------------------------------------
+
+    def begin(self) -> list[Effect]:
+        """A day begins, or the device comes up: in time it asks its nano grid, if it is the first to speak for it."""
+        return self._pull_later(self._device)
+
+    def pull(self, timer: PullDue, now: Instant) -> list[Effect]:
+        """Ask the children of a cluster what they have left: all, then those again that have not said it. Who is still
+        silent is inquired of, and what is known is shared out."""
+        cluster = self._hierarchy.clusters.get(timer.cluster)
+        if cluster is None or timer.day != self._party.book.day or not self._is_first(cluster.id):
+            return []
+        desk = self._desk(cluster.id)
+        if desk is None or desk.is_open:
+            return []
+        silent = {child: self._first(child) for child in cluster.children if child not in desk}
+        again = SetTimer(PullDue(cluster.id, timer.day, timer.tries + 1), self._pace.answer * self._pace.round)
+        if timer.tries > 1:
+            return desk.go_on(now.monotonic)
+        if timer.tries:
+            desk.wait(dict.fromkeys(silent, ""))
+            asked: list[Effect] = [Tell((to,), Inquire(cluster.id, child)) for child, to in silent.items()]
+            return [*asked, again]
+        desk.wait(silent)
+        message = Gather(cluster.id, timer.day)
+        others = tuple(to for to in silent.values() if to != self._device)
+        effects: list[Effect] = [Pull(cluster.id, others, message), again] if others else []
+        if self._device in silent.values():
+            effects += self.upward.pulled(message, self._device, now)
+        return effects
+
+    def _pull_later(self, child: str) -> list[Effect]:
+        above = self._hierarchy.parent(child)
+        if not above or not self._is_first(above):
+            return []
+        return [SetTimer(PullDue(above, self._party.book.day, 0), self.upward.ask_in(child) * self._pace.round)]
+
+    def _is_first(self, cluster: str) -> bool:
+        return self._hierarchy.candidates(cluster)[0] == self._device
+
+    def _first(self, child: str) -> str:
+        """Who speaks for a child, as far as is known before it is heard of."""
+        return self._hierarchy.candidates(child)[0] if child in self._hierarchy.clusters else child
+
     # -- reports -------------------------------------------------------------------------------
 
     def reported(self, report: Report, sender: str, now: Instant, signed: Signed | None = None) -> list[Effect]:
@@ -70,14 +117,12 @@ class Speaker:
         cluster = self._hierarchy.clusters.get(report.cluster)
         if cluster is None or report.child not in cluster.children or report.day != self._party.book.day:
             return [Dropped("reported elsewhere")]
-        if report.cluster not in self._desks:
-            if len(self._desks) >= DESKS or self._device not in self._hierarchy.leaves(report.cluster):
-                return [Dropped("not to speak for that")]
-            is_first = self._hierarchy.candidates(cluster.id)[0] == self._device
-            below = frozenset(child for child in cluster.children if child in self._hierarchy.clusters)
-            self._desks[report.cluster] = Desk(cluster, self._pace, self._number, is_first, below)
-        desk = self._desks[report.cluster]
-        effects: list[Effect] = [Tell((sender,), Heard(report.cluster, report.number))]
+        desk = self._desk(report.cluster)
+        if desk is None:
+            return [Dropped("not to speak for that")]
+        effects: list[Effect] = []
+        if not desk.is_awaited(report.child, sender):
+            effects.append(Tell((sender,), Heard(report.cluster, report.number)))
         rank = 0
         if report.child in self._hierarchy.clusters:
             rank = self._hierarchy.candidates(report.child).index(sender)
@@ -92,6 +137,7 @@ class Speaker:
             return []
         if not desk.expire(now.monotonic):
             return self.upward.close(timer.cluster)
+        was_open = desk.is_open
         lines, flows = desk.board(self._hierarchy, now.monotonic)
         effects: list[Effect] = []
         for speaker in dict.fromkeys(desk.speaker(flow.seller) for flow in flows):
@@ -104,6 +150,7 @@ class Speaker:
             effects += desk.later(now.monotonic, desk.doubt - now.monotonic + 0.01 * self._pace.round)
         if self._hierarchy.clusters[timer.cluster].parent:
             effects += self.upward.gathered(timer.cluster, now)
+            effects += self._pull_later(timer.cluster) if not was_open else []
         return effects
 
     def shun(self, liars: Container[str]) -> None:
@@ -154,6 +201,16 @@ class Speaker:
         return self._share(child, found.targets, seek.watts, seek.level, now)
 
     # -- small steps ---------------------------------------------------------------------------
+
+    def _desk(self, name: str) -> Desk | None:
+        """A cluster's; None where this device is not one to speak for it, or speaks for too many."""
+        if name not in self._desks:
+            if len(self._desks) >= DESKS or not self._hierarchy.is_below(self._device, name):
+                return None
+            cluster = self._hierarchy.clusters[name]
+            below = frozenset(child for child in cluster.children if child in self._hierarchy.clusters)
+            self._desks[name] = Desk(cluster, self._pace, self._number, self._is_first(name), below)
+        return self._desks[name]
 
     def _number(self) -> int:
         return self._errands.number(self._party.book.starts)

@@ -16,7 +16,19 @@ from typing import Any
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.log import seller_of
-from gossip_ws.consensus.messages import Board, Found, Inquire, Line, Message, Moved, Propose, Report, Seek, Supply
+from gossip_ws.consensus.messages import (
+    Board,
+    Found,
+    Gather,
+    Inquire,
+    Line,
+    Message,
+    Moved,
+    Propose,
+    Report,
+    Seek,
+    Supply,
+)
 
 Verify = Callable[[bytes, bytes], bool]
 """(signature, statement): is it this key's?"""
@@ -109,6 +121,8 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
             return hierarchy.is_below(sender, _ancestor(hierarchy, message.buyer, message.level))
         case Inquire():
             return hierarchy.is_below(sender, message.cluster)
+        case Gather():
+            return message.cluster in hierarchy.clusters and hierarchy.candidates(message.cluster)[0] == sender
         case Supply():
             above = hierarchy.parent(message.child)
             meets = hierarchy.level(message.child) < message.level <= hierarchy.depth

@@ -14,7 +14,7 @@ from gossip_ws.consensus.desk import Desk
 from gossip_ws.consensus.effects import Effect, ReportAgain, ReportDue
 from gossip_ws.consensus.errands import Errands
 from gossip_ws.consensus.loose import Left
-from gossip_ws.consensus.messages import Heard, Inquire, Line, Moved
+from gossip_ws.consensus.messages import Gather, Heard, Inquire, Line, Moved
 from gossip_ws.consensus.party import Party
 from gossip_ws.consensus.reporting import Account, Reporter
 from gossip_ws.consensus.vector import zero
@@ -40,6 +40,10 @@ class Upward:
         self.missed = 0
         """Announcements that this device has not heard."""
         self._reporters: dict[str, Reporter] = {}
+
+    def clear(self) -> None:
+        """A new day: nothing of it has been told."""
+        self._reporters.clear()
 
     def regroup(self, hierarchy: Hierarchy, kept: Container[str]) -> None:
         """Only the clusters in `kept` are what they were."""
@@ -94,6 +98,26 @@ class Upward:
             return [Dropped("asked of another")]
         return reporter.owe(now.monotonic, 0.0)
 
+    def pulled(self, gather: Gather, sender: str, now: Instant) -> list[Effect]:
+        """Who speaks for a cluster asks what the child has left for which this device speaks. Who cannot say yet
+        reports as soon as it can."""
+        child = self._hierarchy.below(self._device, gather.cluster)
+        desk = self._desks.get(child)
+        if gather.day != self._party.book.day or (child != self._device and desk is None):
+            return [Dropped("asked of another")]
+        reporter = self._reporter(child)
+        if desk is not None and not desk.is_open:
+            reporter.is_owed = True
+            return []
+        if child == self._device and self._is_busy(now):
+            return reporter.owe(now.monotonic)
+        effects, other = reporter.answer(self._hierarchy, self._account(child), now.monotonic)
+        return [*effects, *(self._move(reporter, other) if other else [])]
+
+    def ask_in(self, child: str) -> float:
+        """Rounds until this device is to ask the others of the cluster above, when `child` can say what it has."""
+        return self._skipped(child) + (self._pace.settle if child == self._device else 0.0)
+
     def look(self, now: Instant) -> list[Effect]:
         """After whatever has happened to this device: has it anything to tell soon?"""
         has_written, self._written = self._written != self._party.book.length, self._party.book.length
@@ -106,7 +130,7 @@ class Upward:
         if not self._party.left:
             return []
         if reporter.told is None:
-            return reporter.later(now.monotonic, self._pace.settle + self._skipped(self._device))
+            return reporter.later(now.monotonic, self._pace.settle + self._skipped(self._device) + self._pace.ask)
         # More may be on its way, or not.
         return reporter.later(now.monotonic, self._pace.recent) if has_written else []
 
@@ -115,11 +139,11 @@ class Upward:
     def gathered(self, cluster: str, now: Instant) -> list[Effect]:
         """A desk has shared out what it could; the rest goes up, if it is news."""
         reporter = self._reporter(cluster)
-        wait = self._skipped(cluster) if reporter.told is None else 0.0
+        wait = self._skipped(cluster) + self._pace.ask if reporter.told is None and not reporter.is_owed else 0.0
         left = self._left(cluster)
         if wait or left == reporter.told:
             return reporter.later(now.monotonic, wait or self._pace.remind)
-        if left or reporter.told:
+        if left or reporter.told or reporter.is_owed:
             return reporter.report(self._hierarchy, self._account(cluster), now.monotonic)
         return []
 

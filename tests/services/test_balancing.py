@@ -14,7 +14,7 @@ from gossip_ws.consensus import messages
 from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.clusters import LARGEST
 from gossip_ws.consensus.log import AgreementId
-from gossip_ws.consensus.messages import NEVER, Board, Line, Propose, Report
+from gossip_ws.consensus.messages import NEVER, Board, Gather, Line, Propose, Report
 from gossip_ws.consensus.trust import Sealed
 from gossip_ws.consensus.vector import Vector
 from gossip_ws.filters.combiner import FilterCombiner
@@ -25,7 +25,7 @@ from gossip_ws.kernel.names import BALANCE, GOSSIP, qname
 from gossip_ws.kernel.terms import Filter
 from gossip_ws.ports import Combination, Input, Invocation, Reply
 from gossip_ws.services.balance_messages import MAX_NAME, MAX_PERIODS, MAX_TOLD, sealed_element
-from gossip_ws.services.balancing import Residual, balance_service
+from gossip_ws.services.balancing import Reported, Residual, balance_service, reports_in
 from gossip_ws.wire.envelope import Addressing, build
 from gossip_ws.wire.values import base64
 
@@ -38,10 +38,15 @@ class State:
     def __init__(self, left: Residual | None = None) -> None:
         self.heard: list[tuple[Sealed, tuple[Card, ...]]] = []
         self.days: list[int | None] = []
+        self.reported: Reported | None = None
         self._left = left
 
     def told(self, sealed: Sealed, cards: Any) -> None:
         self.heard.append((sealed, tuple(cards)))
+
+    def asked(self, sealed: Sealed) -> Reported | None:
+        self.heard.append((sealed, ()))
+        return self.reported
 
     def residual(self, day: int | None) -> Residual | None:
         self.days.append(day)
@@ -83,7 +88,7 @@ def built(kind: Any) -> st.SearchStrategy[Any]:
     return st.builds(kind, **fields)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not Gather], ids=lambda kind: kind.__name__)
 def test_a_message_arrives_as_it_was_sent(kind: Any, ask: Any) -> None:
     @given(
         built(kind),
@@ -101,6 +106,36 @@ def test_a_message_arrives_as_it_was_sent(kind: Any, ask: Any) -> None:
         assert state.heard == [(sealed, tuple(cards))]
 
     there_and_back()
+
+
+def test_who_is_asked_answers_with_a_report_that_arrives_as_if_it_had_been_told(ask: Any) -> None:
+    state = State()
+    gather = Sealed("urn:s", "street", Gather("street", 3), b"sig", 7)
+    report = Sealed("urn:d", "urn:s", Report("street", "nano", 3, 9, (200, 0, -1), NEVER), b"own", 8)
+    state.reported = Reported((200, 0, -1), report, (CARD,))
+    outcome = ask(balance_service(state), "Gather", sealed_element(gather))
+    row = next(etree.fromstring(outcome.body).iter(f"{{{BALANCE}}}Reported"))
+    assert [int(one.text) for one in row.iter(f"{{{BALANCE}}}gives")] == [200, 0, 0]
+    assert [int(one.text) for one in row.iter(f"{{{BALANCE}}}needs")] == [0, 0, 1]
+    (told_so,) = reports_in(outcome.body)
+    ask(balance_service(state), "Report", told_so)
+    assert state.heard == [(gather, ()), (report, (CARD,))]
+
+
+def test_who_has_nothing_to_say_answers_with_no_report(ask: Any) -> None:
+    outcome = ask(balance_service(State()), "Gather", sealed_element(Sealed("urn:s", "c", Gather("c", 3), b"")))
+    assert reports_in(outcome.body) == []
+
+
+@pytest.mark.parametrize("junk", ["", "<a", f'<a xmlns="{BALANCE}"><report>no base64!</report></a>'])
+def test_an_answer_that_is_none_is_refused(junk: str) -> None:
+    with pytest.raises(RemoteError):
+        reports_in(junk.encode())
+
+
+def test_of_one_answer_no_more_reports_are_read_than_a_cluster_has_children() -> None:
+    many = "<report>YQ==</report>" * (LARGEST + 9)
+    assert reports_in(f'<a xmlns="{BALANCE}">{many}</a>'.encode()) == [b"a"] * LARGEST
 
 
 def test_a_card_says_at_least_one_address_and_may_be_signed(ask: Any) -> None:
