@@ -40,7 +40,7 @@ _CHANGE = re.compile(r"(\d{1,9})-(\d{1,9})@(\d{1,9})(?:=([0-9.eE+-]{1,30}))?")
 @click.option(
     "--async-max",
     type=int,
-    help=f"Most ticks that a node waits; 0: none do.  [default: {ASYNC_MAX}; by gossip log2 of the nodes]",
+    help=f"Most ticks that a node waits; 0: none do.  [default: {ASYNC_MAX}; by gossip 0]",
 )
 @click.option("--loss", type=float, default=0.1, show_default=True, help="Probability that a signal is lost.")
 @click.option("--ticks", type=int, default=100, show_default=True, help="How long to run.")

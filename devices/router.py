@@ -16,8 +16,7 @@ from gossip_ws.kernel.dice import Dice
 from gossip_ws.ports import Clock
 from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import MOST_KB
-from gossip_ws.routing.prosumer import Prosumer
-from gossip_ws.routing.statement import LinkState
+from gossip_ws.routing.prosumer import Measured, Prosumer
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.routing import Said
 
@@ -57,7 +56,7 @@ class Router(Relay):
 
     def heard(self, said: Sequence[Said]) -> None:
         for statement, at in self._hearsay.heard(said):
-            self._prosumer.heard(statement, at)
+            self._prosumer.heard(statement, at / self._tick)
 
     def links(self) -> Sequence[tuple[Link, float, float]]:
         return [(link, self._plane.capacity[link], self._plane.load(link)) for link in self._prosumer.links]
@@ -80,7 +79,7 @@ class Router(Relay):
         self._measure()
         super()._turn()
         before = set(self.flows)
-        self._prosumer.turn(self._clock.now().monotonic)
+        self._prosumer.turn(self._clock.now().monotonic / self._tick)
         flows = self.flows
         self._left = {path: times for path, times in self._left.items() if path not in flows}
         self._left |= {path: FAREWELLS for path in before - set(flows)}
@@ -96,9 +95,9 @@ class Router(Relay):
         """The own links; what has changed is said."""
         plane = self._plane
         links = [
-            LinkState(link[1], plane.capacity[link], min(plane.load(link), MOST_KB), plane.sources(link))
+            Measured(plane.capacity[link], min(plane.load(link), MOST_KB), plane.sources(link))
             for link in self._prosumer.links
         ]
-        statement = self._prosumer.measured(links, self._clock.now().monotonic)
+        statement = self._prosumer.measured(links, self._clock.now().monotonic / self._tick)
         if statement is not None:
             self._hearsay.say(signed(statement, self._key))

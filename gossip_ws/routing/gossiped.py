@@ -17,9 +17,9 @@ from gossip_ws.routing.graph import Link, Path
 from gossip_ws.routing.instance import Instance
 from gossip_ws.routing.method import Method, Signals
 from gossip_ws.routing.peer import Start
-from gossip_ws.routing.prosumer import Prosumer
+from gossip_ws.routing.prosumer import Measured, Prosumer
 from gossip_ws.routing.rumours import Rumours
-from gossip_ws.routing.statement import LinkState, Statement
+from gossip_ws.routing.statement import Statement
 
 
 class Gossiped(Method):
@@ -36,7 +36,7 @@ class Gossiped(Method):
         fanout: int,
         room: int,
         lag: float,
-        most_wait: int | None,
+        most_wait: int,
     ) -> None:
         """Raises LocalError: a node with more links than it can speak for."""
         nodes = range(instance.nodes)
@@ -94,9 +94,9 @@ class Gossiped(Method):
         prosumer.turn(now)
         self._each[node] = prosumer.peer.loads
 
-    def _measured(self, link: Link) -> LinkState:
+    def _measured(self, link: Link) -> Measured:
         on = [own[link] for own in self._each if link in own]
-        return LinkState(link[1], self._capacity[link], sum(on), len(on))
+        return Measured(self._capacity[link], sum(on), len(on))
 
     def _hear(self, node: int, told: Sequence[tuple[Statement, float]]) -> None:
         rumours, prosumer = self._rumours[node], self._prosumers[node]

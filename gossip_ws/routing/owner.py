@@ -20,7 +20,8 @@ many times `HASTE` at most."""
 
 
 class Owner:
-    """`capacity` may change at any time, kb; 0: the link has failed, and its price is forgotten."""
+    """`capacity` may change at any time, kb; 0: the link has failed. It goes on from the same price when it is back: at
+    the price of an empty link all would come at once, before the first of them could be counted."""
 
     __slots__ = ("_asks", "_link", "_overloaded", "_price", "_seq", "_told", "capacity")
 
@@ -39,13 +40,15 @@ class Owner:
         self._seq += 1
         passed = max(0.0, now - self._told)
         self._overloaded = self._overloaded + passed if load > self.capacity else 0.0
-        if not self._asks or self.capacity <= 0:
-            self._price = None
-        elif self._price is None:
-            self._price = first(self.capacity)
-        else:
-            haste = HASTE * min(HASTIEST, 1 + IMPATIENCE * self._overloaded)
-            part = min(1.0, haste * passed)
-            self._price = max(0.0, self._price + part * rise(self._price, load, self.capacity, sources))
+        price = None
+        if self._asks and self.capacity > 0:
+            price = self._price = self._next(passed, load, sources)
         self._told = now
-        return GradientReport(self._link, self._seq, now, self.capacity, load, sources, self._price)
+        return GradientReport(self._link, self._seq, now, self.capacity, load, sources, price)
+
+    def _next(self, passed: float, load: float, sources: int) -> float:
+        """`passed`: ticks since the last."""
+        if self._price is None:
+            return first(self.capacity)
+        haste = HASTE * min(HASTIEST, 1 + IMPATIENCE * self._overloaded)
+        return max(0.0, self._price + min(1.0, haste * passed) * rise(self._price, load, self.capacity, sources))

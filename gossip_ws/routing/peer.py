@@ -8,8 +8,7 @@ Sources act at once and do not know of one another. Where all reports are always
 a link, and no tick raises the cost (`charges.Shared`). Reports that are late promise nothing. Then a peer goes by the
 prices that owners ask, and expects them to grow slowly with what it does itself (`charges.Asked`); or, where an owner
 asks none, by marginal cost as before, but with a share that begins larger, grows while the own moves keep their
-direction, and shrinks when they turn. Where reports are gossiped that share is also the smaller the more own moves no
-report has counted yet, since the others may have made as many, and it does not grow before the last one is counted.
+direction, and shrinks when they turn.
 
 Knows no clock, no network and no other peer. `now` and the `at` of a report are one scale, ticks or seconds. A report
 tells the load from before whatever moves at the same `at`.
@@ -103,17 +102,14 @@ class Peer:
         capacity: Mapping[Link, float],
         demands: Mapping[int, float],
         start: Start = Start.MINIMUM_HOP,
-        gossiped: bool = False,
         punctual: bool = False,
     ) -> None:
-        """capacity: kb of every link as planned, until a report says otherwise. demands: kb for each target. gossiped:
-        reports come by way of others, so that there may be several own moves before one tells of the first. punctual:
+        """capacity: kb of every link as planned, until a report says otherwise. demands: kb for each target. punctual:
         reports of all links are current at each step of every peer, so that no step need raise the cost.
 
         Raises LocalError: a target that cannot be reached.
         """
         self.node = node
-        self._gossiped = gossiped
         self._punctual = punctual
         self._links = list(capacity)
         self._number = {link: number for number, link in enumerate(self._links)}
@@ -225,7 +221,6 @@ class Peer:
             if old == new:
                 continue
             moves = self._moves[number]
-            seen = not moves
             moves.append((now, old))
             # The second is what the first becomes a part of: only what the report at hand counted is needed exactly.
             if len(moves) > MOST_MOVES:
@@ -233,9 +228,7 @@ class Peer:
             if abs(new - old) > 1e-4 * self._capacity(number):
                 heading = 1 if new > old else -1
                 if heading == self._heading[number]:
-                    # That others leave it room shows only after a report has counted the move before.
-                    if seen or not self._gossiped:
-                        self._crowd[number] = max(BOLDEST, self._crowd[number] * BOLDER)
+                    self._crowd[number] = max(BOLDEST, self._crowd[number] * BOLDER)
                 elif self._heading[number]:
                     self._crowd[number] = min(1.0, self._crowd[number] * SHYER)
                 self._heading[number] = heading
@@ -295,9 +288,7 @@ class Peer:
             counted = self._reported(number) > 0
             on = min(report.sources, self._nodes)
             if not current:
-                # As often as this one has moved since the report was made, others have too.
-                unseen = 1 + len(self._moves[number]) if self._gossiped else 1
-                crowds.append(max(1.0, unseen * self._crowd[number] * (on if counted else on + 1) ** CROWD))
+                crowds.append(max(1.0, self._crowd[number] * (on if counted else on + 1) ** CROWD))
             elif 0 < on < self._nodes:
                 crowds.append(on / (1 - NEWCOMERS) if counted else (self._nodes - on) / NEWCOMERS)
             else:

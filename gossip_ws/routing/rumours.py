@@ -22,7 +22,7 @@ LEAST: Final = 2
 FANOUT: Final = 4
 """Others that one message goes to (docs/routing.md says what fewer cost)."""
 ROOM: Final = 1_524
-"""Octets of statements in a message, which as text fits a datagram: twelve of owners with four links. What does not fit
+"""Octets of statements in a message, which as text fits a datagram: ten of owners with four links. What does not fit
 goes with the next (docs/routing.md says what less room costs)."""
 CARRIED: Final = 68
 """Octets that travel with a statement: its age, and what its owner signs with."""

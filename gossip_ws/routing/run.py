@@ -67,7 +67,7 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """async_max: most ticks that a node waits between two of its actions, by gossip between two moves; 0: all act in
-    every tick; None: `ASYNC_MAX`, by gossip what devices wait (`prosumer`). loss: of a signal. The defaults are those
+    every tick; None: `ASYNC_MAX`, by gossip 0, as devices do. loss: of a signal. The defaults are those
     of seed 001 table 2. reports: of DAP's links; all other algorithms push. fanout: others that a message of gossip
     goes to. room: octets of statements in it. lag: ticks that it takes at most."""
 
@@ -191,7 +191,7 @@ def _method(instance: Instance, terms: Terms, signals: Signals, dice: Dice) -> M
                 fanout=terms.fanout,
                 room=terms.room,
                 lag=terms.lag,
-                most_wait=terms.async_max,
+                most_wait=terms.async_max or 0,
             )
         case Algorithm.DAP:
             return Adaptive(instance, terms.start, terms.reports, signals, terms.async_max == 0)

@@ -4,7 +4,7 @@ A statement is what spreads: numbered by its owner, the later one replaces the e
 which its owner signs, so that whoever passes it on cannot change it. Knows no key, no clock and nobody to tell.
 
 The octets, big-endian: owner (two), seq (eight), number of links (one), and for each link its other end (two),
-capacity and load in kb (IEEE 754 single, four each) and the number of its sources (two).
+capacity and load in kb (IEEE 754 single, four each), the number of its sources (two) and its price (single, four).
 """
 
 from __future__ import annotations
@@ -22,23 +22,28 @@ MOST_LINKS: Final = 64
 """That leave one node."""
 CHANGED: Final = 0.01
 """Share of its capacity by which a link's load has to change for its owner to say so at once."""
+WEIGHT: Final = 0.1
+"""A price that has changed by a tenth is worth saying as a load that has by a hundredth of the capacity."""
 KEEP: Final = 10
 """Ticks after which all is said again though nothing has changed: somebody may have missed it, or be new."""
 _HEAD: Final = Struct(">HQB")
-_LINK: Final = Struct(">HffH")
+_LINK: Final = Struct(">HffHf")
 MOST_OCTETS: Final = _HEAD.size + MOST_LINKS * _LINK.size
+MOST_PRICE: Final = 1e9
+"""Per kb; what is dearer is said to cost so much."""
 _MOST_SEQ: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
     """One link that leaves the owner for the node `to`. capacity: kb, 0 of one that has failed. load: kb now, of so
-    many `sources`."""
+    many `sources`. price: what the owner asks per kb; 0 of one that has failed."""
 
     to: int
     capacity: float
     load: float
     sources: int
+    price: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,21 @@ class Statement:
     def reports(self, at: float) -> tuple[GradientReport, ...]:
         """What it tells a peer. at: when it was measured, on the peer's scale."""
         return tuple(
-            GradientReport((self.owner, one.to), self.seq, at, one.capacity, one.load, one.sources)
+            GradientReport(
+                (self.owner, one.to),
+                self.seq,
+                at,
+                one.capacity,
+                one.load,
+                one.sources,
+                one.price if one.capacity else None,
+            )
             for one in self.links
         )
 
     def change(self, since: Statement | None) -> float:
-        """The largest change of a load, as a share of its capacity; infinite where there was nothing before, or
-        another capacity."""
+        """The largest change of a load, as a share of its capacity, or of a price, `WEIGHT` times its share;
+        infinite where there was nothing before, or another capacity."""
         if since is None or len(since.links) != len(self.links):
             return inf
         found = 0.0
@@ -67,6 +80,8 @@ class Statement:
                 return inf
             if old.load != new.load:
                 found = max(found, abs(new.load - old.load) / new.capacity if new.capacity else inf)
+            if old.price != new.price:
+                found = max(found, WEIGHT * abs(new.price - old.price) / max(new.price, old.price))
         return found
 
 
@@ -77,7 +92,7 @@ def octets(statement: Statement) -> int:
 
 def encode(statement: Statement) -> bytes:
     """At most `MOST_OCTETS`."""
-    links = b"".join(_LINK.pack(one.to, one.capacity, one.load, one.sources) for one in statement.links)
+    links = b"".join(_LINK.pack(one.to, one.capacity, one.load, one.sources, one.price) for one in statement.links)
     return _HEAD.pack(statement.owner, statement.seq, len(statement.links)) + links
 
 
@@ -91,7 +106,9 @@ def decode(octets: bytes) -> Statement:
     links = tuple(LinkState(*found) for found in _LINK.iter_unpack(octets[_HEAD.size :]))
     for one in links:
         # Written so that what is no number fails too.
-        if not (0 <= one.capacity <= MOST_KB and 0 <= one.load <= MOST_KB) or max(one.to, one.sources) > MOST_NODES:
+        if not (0 <= one.capacity <= MOST_KB and 0 <= one.load <= MOST_KB and 0 <= one.price <= MOST_PRICE):
+            raise ValueError("link")
+        if max(one.to, one.sources) > MOST_NODES:
             raise ValueError("link")
     if len({one.to for one in links}) < count or any(one.to in (owner, MOST_NODES) for one in links):
         raise ValueError("ends")

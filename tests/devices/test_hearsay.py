@@ -59,7 +59,7 @@ class Ear:
 
 
 def statement(owner: int, seq: int = 1, load: float = 5.0) -> Statement:
-    return Statement(owner, seq, tuple(LinkState(100 + to, 16.0, load, 3) for to in range(4)))
+    return Statement(owner, seq, tuple(LinkState(100 + to, 16.0, load, 3, 0.25) for to in range(4)))
 
 
 def said(owner: int, seq: int = 1, age: float = 0.0, load: float = 5.0) -> Said:
@@ -166,7 +166,7 @@ def test_a_message_fits_a_datagram_and_what_does_not_goes_with_the_next(heard: B
 def test_a_message_fits_a_datagram_however_many_links_owners_have(links: int, heard: Built) -> None:
     hearsay, _, ear = heard
     for owner in range(40):
-        one = Statement(owner, 1, tuple(LinkState(100 + to, 16.0, 5.0, 3) for to in range(links)))
+        one = Statement(owner, 1, tuple(LinkState(100 + to, 16.0, 5.0, 3, 0.25) for to in range(links)))
         hearsay.heard([Said(0.0, signed(one, KEYS[owner]))])
     hearsay.tell()
     assert MOST_BODY / 2 < len(ear.bodies[-1]) <= MOST_BODY

@@ -223,7 +223,7 @@ def test_who_starts_anew_with_a_clock_gone_back_is_heard_again() -> None:
     _, _, air = built(6, 0.0, clock)
     router = air.routers[0]
     (link, capacity, _), *_ = router.links()
-    before = Statement(0, 1 << 50, (LinkState(link[1], capacity, 1.0, 1),))
+    before = Statement(0, 1 << 50, (LinkState(link[1], capacity, 1.0, 1, 0.1),))
     router.heard([Said(0.0, signed(before, KEYS[0]))])
     clock.run(1.0)
     own = [one.signed for one in air.said if one.signed[:2] == bytes(2)]
@@ -249,9 +249,8 @@ def test_a_path_that_is_left_is_told_to_carry_nothing() -> None:
 
 
 def test_with_late_reports_they_do_not_swing() -> None:
-    """Sixteen that all moved in every tick, on what they heard one to three ticks late, would fill links in turn (27 %
-    between the least cost and the most); who waits, but is no more careful after moves that nobody has seen yet, still
-    swings, by 7 %. tests/routing/test_gossiped.py has more such draws."""
+    """Sixteen that move in every tick by marginal costs, on what they heard one to three ticks late, fill links in turn
+    (27 % between the least cost and the most). tests/routing/test_gossiped.py has more such draws."""
     clock = Clock()
     instance, wires, air = built(16, 0.17, clock, lag=1.5, seed=30)
     costs, fullest = [], []

@@ -34,12 +34,12 @@ ROWS: Final[Mapping[str, Terms]] = {
     "as devices do": USUAL,
     "fanout 3": replace(USUAL, fanout=3),
     "fanout 2": replace(USUAL, fanout=2),
-    "room for nine": replace(USUAL, room=ROOM * 9 // 12),
-    "room for six": replace(USUAL, room=ROOM * 6 // 12),
-    "no wait": replace(USUAL, async_max=0),
+    "half the room": replace(USUAL, room=ROOM // 2),
+    "wait": replace(USUAL, async_max=5),
     "late": LATE,
     "late, fanout 2": replace(LATE, fanout=2),
-    "late, no wait": replace(LATE, async_max=0),
+    "late, wait": replace(LATE, async_max=5),
+    "later": replace(LATE, lag=4.0),
 }
 STEADY: Final = 30
 """Tick after which the cost is watched."""

@@ -7,7 +7,7 @@ from gossip_ws.routing.statement import LinkState, Statement, octets
 
 
 def statement(owner: int, seq: int = 1, load: float = 1.0) -> Statement:
-    return Statement(owner, seq, (LinkState(99, 10.0, load, 1),))
+    return Statement(owner, seq, (LinkState(99, 10.0, load, 1, 0.1),))
 
 
 def rumours(nodes: int = 8) -> Rumours[str]:
@@ -59,6 +59,6 @@ def test_what_has_no_room_is_told_next_and_one_always_is() -> None:
     held: Rumours[str] = Rumours(range(8), 8, 2 * (CARRIED + octets(statement(1))))
     for owner, links in ((1, 2), (2, 1), (3, 1), (4, 50)):
         for seq in (1, 2):
-            said = tuple(LinkState(99 + to, 10.0, seq * float(owner), 1) for to in range(links))
+            said = tuple(LinkState(99 + to, 10.0, seq * float(owner), 1, 0.1) for to in range(links))
             held.take(Statement(owner, seq, said), str(owner))
     assert [held.tell() for _ in range(4)] == [["4"], ["3", "2"], ["1"], ["4"]]

@@ -107,13 +107,20 @@ def test_a_link_that_stays_overloaded_hastens_its_price() -> None:
     assert after - before == pytest.approx(1.1 * HASTE * rise(before, 10.5, 10.0, 1))
 
 
-def test_a_link_that_has_failed_asks_nothing_and_begins_anew() -> None:
+def test_a_link_that_has_failed_asks_nothing_and_goes_on_from_its_price_when_it_is_back() -> None:
     owner = Owner((0, 1), 10.0)
-    asked = [owner.report(now, 9.0, 2).price for now in range(20)]
+    for now in range(20):
+        asked = owner.report(now, 9.0, 2).price
     owner.capacity = 0.0
-    assert owner.report(20, 9.0, 2).price is None
+    for now in range(20, 40):
+        assert owner.report(now, 0.0, 0).price is None
     owner.capacity = 10.0
-    assert owner.report(21, 9.0, 2).price == asked[0] == 0.1
+    back = [owner.report(now, 0.0, 0).price or 0.0 for now in range(40, 60)]
+    assert asked is not None
+    # Not as an empty link's, so not all come at once; but as nobody does, it falls.
+    assert 0.5 * asked < back[0] < asked
+    assert back == sorted(back, reverse=True)
+    assert back[-1] == pytest.approx(0.1, rel=0.5)
 
 
 def test_a_source_fills_no_link_above_its_ceiling_however_little_is_asked() -> None:
