@@ -11,6 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# An example may take as long as it takes: how busy a machine is says nothing of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ALONE = ("tests/interop/",)
 """Folders whose files follow one another."""

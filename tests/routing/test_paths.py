@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gossip_ws.kernel.errors import LocalError
@@ -42,7 +42,6 @@ def test_the_k_shortest_are_the_first_of_all(graph: Graph, k: int) -> None:
     assert shortest(graph, 0, target) == (everything[0] if everything else None)
 
 
-@settings(deadline=None)
 @given(graphs, st.integers(0, 2**32))
 def test_the_cheapest_path_is_the_cheapest_of_all(graph: Graph, seed: int) -> None:
     dice = Random(seed)

@@ -98,7 +98,7 @@ def test_flows_do_not_swing_when_many_move_at_once(wait: int, loss: float) -> No
     assert all(cost <= 1.01 * optimum(instance) for cost in costs(outcome)[10:])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(list(Topology)),
     st.sampled_from(list(Pattern)),
@@ -121,7 +121,7 @@ def test_with_current_reports_no_tick_raises_the_cost_and_none_fills_a_link(
         assert after.certificate.lower_bound <= outcome.last.certificate.cost * (1 + 1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.floats(0.0, 0.6), st.integers(0, 8))
 def test_each_demand_stays_whole_whatever_is_lost(seed: int, loss: float, wait: int) -> None:
     dice = Random(seed)
@@ -131,7 +131,7 @@ def test_each_demand_stays_whole_whatever_is_lost(seed: int, loss: float, wait: 
     assert all(point.imbalance == 0 for point in outcome.trace)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_with_current_reports_no_tick_raises_the_cost_however_long_nodes_wait(seed: int, wait: int) -> None:
     dice = Random(seed)
