@@ -13,7 +13,7 @@ from script import KEPT, keep, read, shortened, written
 from gossip_ws.core.in_force import InForce
 from gossip_ws.core.repair import Repair
 from gossip_ws.core.replies import Inbox
-from gossip_ws.core.requests import Requests
+from gossip_ws.core.request import Request
 from gossip_ws.kernel.terms import ALL
 from gossip_ws.sim.world import Weather, World
 
@@ -73,8 +73,8 @@ CALM = Schedule(1, (2, 2, 1), Weather(), (Act(1.0, "pull"),), tight=False)
 def test_a_value_counted_twice_is_noticed(monkeypatch):
     """The control: a node whose own value goes in twice."""
     assert run(CALM) == []
-    inputs = Requests._inputs
-    monkeypatch.setattr(Requests, "_inputs", lambda self, request: inputs(self, request)[:1] + inputs(self, request))
+    inputs = Request.inputs
+    monkeypatch.setattr(Request, "inputs", lambda self: inputs(self)[:1] + inputs(self))
     assert any("not the sum" in line for line in run(CALM))
 
 
