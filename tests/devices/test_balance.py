@@ -254,3 +254,7 @@ def test_who_overstates_is_believed_less_by_the_day(capsys):
     code, said = answered(capsys, *grid)
     assert f"{weighed[5]['delivered']:,}" in said.out
     assert answered(capsys, *grid, "--signed")[0] == 2
+
+
+def test_a_day_that_ends_in_the_middle_of_a_promise_breaks_none(capsys):
+    assert answered(capsys, "--grid", "bundled", "--meters", "24", "--overstate", "0.3", "--days", "12")[0] == 0
