@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from gossip_ws.consensus.checker import Cut
 from gossip_ws.consensus.clusters import SIZE, Hierarchy, build
@@ -25,7 +26,7 @@ from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.surge import Step, Surge, Surged, steps, taken
 from gossip_ws.devices.cli_balance_overstated import Overstated
 from gossip_ws.devices.cli_balance_signed import SignedGrid
-from gossip_ws.devices.cli_output import Progress, as_json, say_json
+from gossip_ws.devices.cli_output import Number, Progress, as_json, say_json
 from gossip_ws.grid.offers import HOURS, offers
 from gossip_ws.grid.population import choose, load
 from gossip_ws.grid.profiles import Jitter
@@ -66,10 +67,8 @@ Example:
 @click.option(
     "--cluster-size", type=click.IntRange(2, 64), default=SIZE, show_default=True, help="Members of a cluster at most."
 )
-@click.option("--loss", type=click.FloatRange(0, 0.9), default=0.0, show_default=True, help="Share of messages lost.")
-@click.option(
-    "--crash", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of devices that crash once."
-)
+@click.option("--loss", type=Number(0, 0.9), default=0.0, show_default=True, help="Share of messages lost.")
+@click.option("--crash", type=Number(0, 1), default=0.0, show_default=True, help="Share of devices that crash once.")
 @click.option(
     "--partition",
     "partitions",
@@ -87,7 +86,7 @@ Example:
 )
 @click.option(
     "--start-within",
-    type=click.FloatRange(0, 1_000),
+    type=Number(0, 1_000),
     default=0.0,
     show_default=True,
     help="Against a surge: rounds by which a meter may put off what is switched on, by chance.",
@@ -102,21 +101,21 @@ Example:
 @click.option("--signed", is_flag=True, help="Every message is signed and verified, with keys that are enrolled.")
 @click.option(
     "--attackers",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
     help="With --signed: share of messages after which one comes that is forged, changed, said again or out of place.",
 )
 @click.option(
     "--liars",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
     help="With --signed: share of clusters whose first speaker lies of what they have left.",
 )
 @click.option(
     "--overstate",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
     help="Share of those that give who announce twice of it; over --days, with and without weighing by their meters.",
@@ -229,6 +228,9 @@ def _instance(
     if instance is not None:
         if flexible:
             raise LocalError("--flexible: only of a --grid; an INSTANCE says itself what can wait")
+        for name in ("meters", "day", "periods"):
+            if click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT:
+                raise LocalError(f"--{name}: only of a --grid; an INSTANCE says itself what its devices are")
         try:
             return parse(instance.read_bytes())
         except OSError as error:
@@ -250,7 +252,7 @@ def _cut(text: str, instance: Instance, hierarchy: Hierarchy, seed: int) -> Cut:
         raise LocalError(f"--partition: {text!r} ends before it begins")
     if what in ("speakers", "busiest", "random"):
         return _silenced(what, instance, hierarchy, seed, since, until)
-    if what.isdigit():
+    if what.isdecimal():
         return _parts(instance, int(what), seed, since, until)
     island = {device.id for device in instance.devices if device.area == what}
     if what in hierarchy.clusters:

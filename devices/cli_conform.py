@@ -14,7 +14,7 @@ from gossip_ws.conform.evidence import Evidence
 from gossip_ws.conform.examination import Settings, examine
 from gossip_ws.conform.judging import judge
 from gossip_ws.conform.rule import Level, Result, Verdict, clean
-from gossip_ws.devices.cli_output import Progress, as_json, say_json
+from gossip_ws.devices.cli_output import Number, Progress, as_json, say_json
 from gossip_ws.devices.finding import probing_hosts
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.net.multicast import Group
@@ -35,12 +35,8 @@ Example:
 @click.option("--no-multicast", is_flag=True, help="Ask by HTTP alone, of a device behind a router.")
 @click.option("--group", default=Group().host, show_default=True, help="The multicast group.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=Group().port, show_default=True, help="Its port.")
-@click.option(
-    "--wait", type=click.FloatRange(0.1, 60), default=4.0, show_default=True, help="Seconds for answers by datagram."
-)
-@click.option(
-    "--listen", type=click.FloatRange(0, 600), default=0.0, help="Seconds at the end in which you restart the device."
-)
+@click.option("--wait", type=Number(0.1, 60), default=4.0, show_default=True, help="Seconds for answers by datagram.")
+@click.option("--listen", type=Number(0, 600), default=0.0, help="Seconds at the end in which you restart the device.")
 @click.option(
     "--one-way",
     type=click.Path(path_type=Path),

@@ -60,7 +60,7 @@ Example:
 @click.option("--min-replies", type=click.IntRange(0), help="Answer as soon as so many contributed.")
 @click.option("--min-group", type=click.IntRange(1), help="Answer only when at least so many contributed.")
 @output.timeout
-@click.option("--every", type=click.FloatRange(min=0.1), help="Pull again after so many seconds, until interrupted.")
+@click.option("--every", type=output.Number(min=0.1), help="Pull again after so many seconds, until interrupted.")
 @click.option("--times", type=click.IntRange(1), help="So often at most; with --every.")
 @click.option("--missing", is_flag=True, help="Tell by name who is missing, failed, late or uncertain.")
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Append a line a row to this file.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gossip_ws.devices.cli_output import Progress, as_json, say_json, type_name
+from gossip_ws.devices.cli_output import Number, Progress, as_json, say_json, type_name
 from gossip_ws.devices.finding import WAIT, Found, probing_addresses
 from gossip_ws.devices.finding import discover as find
 from gossip_ws.kernel.address import Address
@@ -25,7 +25,7 @@ Example:
 )
 @click.option("--type", "types", multiple=True, help="SmartMeter and the like, or {namespace}name.")
 @click.option("--scope", "scopes", multiple=True, help="Only devices below this scope.")
-@click.option("--timeout", type=click.FloatRange(0.1, 60), default=WAIT, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=Number(0.1, 60), default=WAIT, show_default=True, help="Seconds to wait.")
 @click.option("--interface", "interfaces", multiple=True, help="A name or an address; all without it.")
 @click.option("--proxy", help="The address of a discovery proxy: it is asked instead of the group.")
 @click.option("--group", default=Group().host, show_default=True, help="The multicast group.")

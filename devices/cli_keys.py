@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from gossip_ws.devices.cli_output import as_json, say_json
+from gossip_ws.devices.cli_output import Number, as_json, say_json
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.security.keys import PrivateKey, PublicKey
 
@@ -80,7 +80,7 @@ Example:
 @click.option("--place", required=True, help="Its scope in the grid, as grid://town/1/7.")
 @click.option("--bus", type=click.IntRange(0), help="Where it hangs on the feeder tree of an instance.")
 @click.option("--meter", type=click.Path(path_type=Path), help="Public key of the meter that measures it.")
-@click.option("--days", type=click.FloatRange(0, 36_525, min_open=True), default=365, show_default=True, help="Valid.")
+@click.option("--days", type=Number(0, 36_525, min_open=True), default=365, show_default=True, help="Valid.")
 @click.option("--into", type=click.Path(path_type=Path), help="Put it into this file, in place of its last one.")
 @as_json
 def enrol(

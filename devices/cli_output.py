@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,11 +16,22 @@ from gossip_ws.kernel.errors import LocalError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class Number(click.FloatRange):
+    """As click's, which lets NaN pass, as it is not outside of anything, and infinity where there is no upper end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{number} is no number", param, ctx)
+        return number
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 timeout = click.option(
     "--timeout",
     "--wait",
-    type=click.FloatRange(min=0.1, max=600),
+    type=Number(min=0.1, max=600),
     help="Seconds to wait for devices; without, what the service advertises.",
 )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gossip_ws.devices.cli_output import as_json, say_json
+from gossip_ws.devices.cli_output import Number, as_json, say_json
 from gossip_ws.devices.config import WATCH
 from gossip_ws.devices.finding import followed
 from gossip_ws.net.multicast import Group
@@ -28,7 +28,7 @@ Example:
 @click.option("--interface", "interfaces", multiple=True, help="A name or an address; all but loopback without it.")
 @click.option(
     "--watch",
-    type=click.FloatRange(0.1, 3_600.0),
+    type=Number(0.1, 3_600.0),
     default=WATCH,
     show_default=True,
     help="Seconds between two looks at which of them are there.",

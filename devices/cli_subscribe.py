@@ -34,7 +34,7 @@ Example:
 @click.option("--event", "names", multiple=True, help="Its name in the WSDL; all that there are without it.")
 @click.option("--via", default="", help="A device near by: gossip brings the events there, and it tells them.")
 @click.option("--scope", "scopes", multiple=True, help="With --via: where gossip goes; everywhere without it.")
-@click.option("--expires", type=click.FloatRange(1, 604_800), default=EXPIRES, show_default=True, help="Seconds.")
+@click.option("--expires", type=output.Number(1, 604_800), default=EXPIRES, show_default=True, help="Seconds.")
 @click.option("--count", type=click.IntRange(min=1), help="Stop after so many events; without, when interrupted.")
 @output.credentials
 @output.as_json

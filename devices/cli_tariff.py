@@ -49,12 +49,12 @@ A tariff file is what a meter's display gets:
 @click.option("--variant", type=click.Choice([one.value for one in Variant]), help="How it spreads.")
 @click.option("--receipt", is_flag=True, help="Ask everyone whether they have it; tell who has not.")
 @click.option(
-    "--within", type=click.FloatRange(0.1, 3600), help="Seconds after which it is not asked again; with --receipt: 10."
+    "--within", type=output.Number(0.1, 3600), help="Seconds after which it is not asked again; with --receipt: 10."
 )
-@click.option("--lifetime", type=click.FloatRange(min=0.1), help="Seconds that the message may spread.")
+@click.option("--lifetime", type=output.Number(min=0.1), help="Seconds that the message may spread.")
 @output.spread
 @output.credentials
-@click.option("--timeout", type=click.FloatRange(0.1, 3600), help="Seconds to wait for the device.")
+@click.option("--timeout", type=output.Number(0.1, 3600), help="Seconds to wait for the device.")
 @click.option("--interface", "interfaces", multiple=True, help="Where to look for a device, without URL.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=Group().port, help="Discovery's port, without URL.")
 @output.as_json

@@ -21,6 +21,8 @@ SIZE: Final = 8
 """Members of a cluster; more costs messages by the square, fewer costs levels."""
 LARGEST: Final = 64
 """Members at most: what fits into one announcement of a cluster."""
+_TOGETHER: Final = "*"
+"""Where other clusters have the name of their area, those of several areas have this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Hierarchy:
 def build(instance: Instance, size: int = SIZE) -> Hierarchy:
     """Clusters of at most `size` members; no cluster but those of whole areas has devices of two areas.
 
-    Raises LocalError for a size that is none.
+    Raises LocalError for a size that is none, and where something is called like a cluster.
     """
     if not 2 <= size <= LARGEST:
         raise LocalError(f"a cluster has 2 to {LARGEST} members, not {size}")
@@ -158,11 +160,13 @@ def _area(feeder: Feeder, area: str, devices: Sequence[Device], size: int) -> li
 
 
 def _together(instance: Instance, areas: Mapping[str, Sequence[Cluster]], size: int) -> Hierarchy:
+    if _TOGETHER in areas:
+        raise LocalError(f"no area is called {_TOGETHER!r}: that is what clusters of several areas are called")
     clusters = {cluster.id: cluster for made in areas.values() for cluster in made}
     tops = sorted((made[-1] for made in areas.values()), key=lambda cluster: (cluster.exit, cluster.id))
     if len(tops) > 1:
         levels = {cluster.id: cluster.level for cluster in tops}
-        made = grouped(instance.feeder, [(one.id, one.exit) for one in tops], size, "*", levels)
+        made = grouped(instance.feeder, [(one.id, one.exit) for one in tops], size, _TOGETHER, levels)
         made[-1] = replace(made[-1], kind="IS")
         clusters.update((cluster.id, cluster) for cluster in made)
         top = made[-1].id
@@ -177,6 +181,9 @@ def _together(instance: Instance, areas: Mapping[str, Sequence[Cluster]], size: 
                 home[child] = cluster.id
     clusters[top] = replace(clusters[top], parent="")
     bus = {device.id: device.bus for device in instance.devices}
+    both = next((device for device in bus if device in clusters), None)
+    if both is not None:
+        raise LocalError(f"device {both!r} is called like a cluster: its area, a colon and a number")
     return Hierarchy(instance.feeder, clusters, home, bus, top, size)
 
 

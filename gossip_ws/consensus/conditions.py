@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
+from typing import Final
 
 from gossip_ws.consensus.checker import Cut
 from gossip_ws.kernel.errors import LocalError
+
+LATEST: Final = 10_000
+"""The last round in which anything may still happen to a simulated grid, in rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,7 @@ class Conditions:
     what it does at some time in the first `within` rounds, for up to `down` rounds; what they wrote down is kept.
     cuts: in rounds. patience: rounds after the last fault until a run ends even though something is left to do.
 
-    Raises LocalError for shares outside of 0 to 1 and delays out of order.
+    Raises LocalError for shares outside of 0 to 1, delays out of order, and cuts that begin or end after `LATEST`.
     """
 
     loss: float = 0.0
@@ -36,3 +41,10 @@ class Conditions:
             raise LocalError("loss lies in [0, 1), other shares in [0, 1]")
         if not 0 < self.least <= self.most <= 1 or min(self.hold, self.within, self.down, self.patience) < 0:
             raise LocalError("delays are in order and at most one round, waits are not negative")
+        if self.last_cut > LATEST:
+            raise LocalError(f"a cut begins and ends within at most {LATEST:,} rounds")
+
+    @property
+    def last_cut(self) -> float:
+        """The round in which the last one ends; of one that lasts for ever, in which it begins. 0 without any."""
+        return max((cut.until if cut.until < inf else cut.since for cut in self.cuts), default=0.0)

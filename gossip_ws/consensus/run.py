@@ -116,7 +116,7 @@ class Run:
         self._doomed: dict[str, float] = {}
         self._due: list[tuple[float, int, str, int, object]] = []
         self._count = 0
-        self._last_fault = max((cut.until for cut in conditions.cuts if cut.until < inf), default=0.0)
+        self._last_fault = conditions.last_cut
 
     def change(self, at: float, instance: Instance, hierarchy: Hierarchy) -> None:
         """At a time devices join, leave or can do something else. Called before `run`."""

@@ -13,6 +13,7 @@ from math import ceil
 from typing import Final
 
 from gossip_ws.consensus.clusters import Hierarchy
+from gossip_ws.consensus.conditions import LATEST
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Log, agreements
 from gossip_ws.consensus.optimum import matched
@@ -72,7 +73,9 @@ def taken(instance: Instance, share: float, dice: Dice) -> tuple[str, ...]:
 
 
 def steps(surge: Surge, hierarchy: Hierarchy, dice: Dice) -> list[Step]:
-    """How the loads come on. Raises LocalError when that takes more than `LONGEST` rounds."""
+    """How the loads come on. Raises LocalError when that takes more than `LONGEST` rounds, or begins after `LATEST`."""
+    if surge.at > LATEST:
+        raise LocalError(f"a surge begins within at most {LATEST:,} rounds")
     begins: dict[str, int] = {}
     rises: dict[str, int] = {}
     for device in surge.devices:

@@ -123,3 +123,18 @@ def test_who_leaves_takes_the_last_of_its_area_along():
 def test_a_size_that_is_none_is_refused(size):
     with pytest.raises(LocalError, match="members"):
         build(line(3), size)
+
+
+@pytest.mark.parametrize(
+    ("devices", "said"),
+    [
+        (
+            (Device("a", 0, (1,), "town"), Device("town:0", 1, (-1,), "town")),
+            "device 'town:0' is called like a cluster",
+        ),
+        ((Device("a", 0, (1,), "town"), Device("*:0", 1, (-1,), "*")), "no area is called '\\*'"),
+    ],
+)
+def test_what_is_called_like_a_cluster_is_refused(devices, said):
+    with pytest.raises(LocalError, match=said):
+        build(Instance(Feeder((0, 0), (0, 5)), devices, 1))

@@ -118,6 +118,13 @@ def test_a_part_that_is_cut_off_for_ever(capsys):
     assert apart["matched"] == apart["optimum"]
 
 
+def test_a_cut_for_ever_that_begins_later_does_begin(street, capsys):
+    _, said = answered(capsys, street, "--partition", "60-:2", "--days", "2", "--json")
+    told = json.loads(said.out)
+    # The first day lasts until then; on the second each part is by itself.
+    assert told["matched"] <= told["optimum"] < 400
+
+
 def test_a_broken_promise_is_a_bad_answer(street, capsys, monkeypatch):
     honest = cli_balance.balance
 
@@ -143,6 +150,13 @@ def test_a_broken_promise_is_a_bad_answer(street, capsys, monkeypatch):
         (["--grid", "1-LV-rural1--2-sw", "--partition", "9-3:2"], "ends before it begins"),
         (["--grid", "1-LV-rural1--2-sw", "--partition", "0-3:1"], "into 2 to 64 parts"),
         (["--grid", "1-LV-rural1--2-sw", "--scheme", "leader", "--crash", "0.1"], "only of the pairwise scheme"),
+        (["--grid", "1-LV-rural1--2-sw", "--partition", "0-3:²"], "no area or cluster '²'"),
+        (["--grid", "1-LV-rural1--2-sw", "--partition", "0-10001:2"], "at most 10,000 rounds"),
+        (["--grid", "1-LV-rural1--2-sw", "--partition", "10001-:2"], "at most 10,000 rounds"),
+        (["--grid", "1-LV-rural1--2-sw", "--signed", "--liars", "nan"], "'--liars': nan is no number"),
+        (["nowhere.json", "--meters", "3"], "--meters: only of a --grid"),
+        (["nowhere.json", "--day", "2016-04-18"], "--day: only of a --grid"),
+        (["nowhere.json", "--periods", "24"], "--periods: only of a --grid"),
     ],
 )
 def test_a_call_that_makes_no_sense_is_refused_in_one_line(arguments, said, capsys, tmp_path, monkeypatch):
@@ -217,6 +231,8 @@ def test_the_busiest_devices_are_silenced(capsys):
         (("--surge", "often"), "is not AT:SHARE:WATTS"),
         (("--surge", "10:0.5:0"), "is not AT:SHARE:WATTS"),
         (("--surge", "10:0:500"), "nobody is taken"),
+        (("--surge", "10001:1:500"), "at most 10,000 rounds"),
+        (("--surge", "10:1:500", "--start-within", "nan"), "nan is no number"),
         (("--ramp", "5"), "they are of a --surge"),
     ],
 )
