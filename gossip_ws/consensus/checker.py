@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gossip_ws.consensus.clusters import Hierarchy
-from gossip_ws.consensus.log import AgreementId, Kind, Log, Record
+from gossip_ws.consensus.log import AgreementId, Kind, Log, Record, seller_of
 from gossip_ws.consensus.movements import could, could_agree, days, left_on_schedule, overdone
 from gossip_ws.consensus.vector import Vector, minus, plus, zero
 
@@ -54,20 +54,26 @@ def violations(
 ) -> list[Violation]:
     """Everything that is wrong; empty when all promises are kept.
 
-    cuts: when who could not hear whom. With `hierarchy` also what clusters claim to have left is recomputed, and, when
-    all is `settled` and no cut lasts, that nothing is left that some could give and others need. since: the first day
-    of which logs have to have all; without it, they begin at their beginning.
+    cuts: when who could not hear whom. With `hierarchy` also what clusters claim to have left is recomputed, and the
+    level at which two have met; when all is `settled` and no cut lasts, also that nothing is left that some could give
+    and others need. since: the first day of which logs have to have all; without it, they begin at their beginning.
     """
     found = _sequences(logs, since is not None)
     found += _order(logs, since is not None)
     if since is not None:
         logs = {device: tuple(one for one in log if one.day >= since) for device, log in logs.items()}
+    unequal = _periods(logs)
+    if unequal:
+        # What is not of one length cannot be added up.
+        return found + unequal
     found += _identities(logs)
     found += _fates(logs)
+    found += _causes(logs)
     found += _commitments(logs)
     found += _cut(logs, cuts)
-    if hierarchy is not None:
-        found += _residuals(logs, hierarchy, claimed or {})
+    if hierarchy is not None and claimed:
+        found += _levels(logs, hierarchy)
+        found += _residuals(logs, hierarchy, claimed)
     if settled:
         found += _signs(logs)
     return found
@@ -82,18 +88,31 @@ def _sequences(logs: Mapping[str, Log], may_begin_later: bool) -> list[Violation
     ]
 
 
+def _periods(logs: Mapping[str, Log]) -> list[Violation]:
+    """All schedules of a day have its periods."""
+    lengths: dict[int, int] = {}
+    return [
+        Violation("periods", f"{record.device} at {record.number} has {len(record.watts)} of the {length} of its day")
+        for record in _records(logs, *Kind)
+        if record.kind is not Kind.STARTED
+        and len(record.watts) != (length := lengths.setdefault(record.day, len(record.watts)))
+    ]
+
+
 def _records(logs: Mapping[str, Log], *kinds: Kind) -> Iterable[Record]:
     return (record for log in logs.values() for record in log if record.kind in kinds)
 
 
 def _identities(logs: Mapping[str, Log]) -> list[Violation]:
-    """An identity is of one agreement: one seller, one buyer, one schedule."""
+    """An identity is of one agreement: one seller, whose name it bears, one buyer, one schedule."""
     found = []
     committed: dict[AgreementId, Record] = {}
     for record in _records(logs, Kind.COMMITTED):
         if record.agreement in committed:
             found.append(Violation("identity", f"{record.agreement} was made twice"))
         committed[record.agreement] = record
+        if seller_of(record.agreement) != record.device:
+            found.append(Violation("identity", f"{record.agreement} was made by {record.device}"))
         if not record.watts or min(record.watts) < 0 or not any(record.watts) or record.peer == record.device:
             found.append(Violation("identity", f"{record.agreement} is about nothing"))
     return found
@@ -110,7 +129,7 @@ def _fates(logs: Mapping[str, Log]) -> list[Violation]:
         bought = [one for one in promised.get(id, ()) if one.kind is Kind.PREPARED and one.device == sold.peer]
         if not bought:
             found.append(Violation("atomic", f"{id}: {sold.peer} has promised nothing"))
-        elif (bought[-1].watts, bought[-1].peer, bought[-1].day) != (sold.watts, sold.device, sold.day):
+        elif _terms(bought[-1]) != (sold.watts, sold.device, sold.day, sold.level):
             found.append(Violation("zero sum", f"{id}: what is given is not what is taken"))
     for id, records in promised.items():
         kinds = [record.kind for record in records]
@@ -122,8 +141,28 @@ def _fates(logs: Mapping[str, Log]) -> list[Violation]:
             found.append(Violation("atomic", f"{id} was made and is released"))
         if kinds[0] is not Kind.PREPARED or kinds.count(Kind.PREPARED) > 1:
             found.append(Violation("atomic", f"{id} was promised {kinds.count(Kind.PREPARED)} times"))
-        if Kind.SETTLED in kinds and Kind.RELEASED in kinds:
-            found.append(Violation("atomic", f"{id} is both settled and released"))
+        if len(kinds) - kinds.count(Kind.PREPARED) > 1:
+            found.append(Violation("atomic", f"{id} has ended more than once"))
+        if any(_terms(one) != _terms(records[0]) for one in records):
+            found.append(Violation("atomic", f"{id} has ended otherwise than it was promised"))
+    return found
+
+
+def _terms(record: Record) -> tuple[Vector, str, int, int]:
+    """What a buyer has promised, to whom."""
+    return record.watts, record.peer, record.day, record.level
+
+
+def _causes(logs: Mapping[str, Log]) -> list[Violation]:
+    """A decision names the promise on which it rests, and who has settled the decision."""
+    ground = {Kind.COMMITTED: Kind.PREPARED, Kind.SETTLED: Kind.COMMITTED}
+    there = {(record.device, record.number): record for record in _records(logs, *ground.values())}
+    found = []
+    for record in _records(logs, *ground):
+        cause = there.get((record.cause.device, record.cause.number)) if record.cause is not None else None
+        told = (cause.kind, cause.agreement, cause.device) if cause is not None else None
+        if told != (ground[record.kind], record.agreement, record.peer):
+            found.append(Violation("order", f"{record.device} at {record.number} does not name its cause"))
     return found
 
 
@@ -224,6 +263,21 @@ def left_over(logs: Mapping[str, Log], hierarchy: Hierarchy) -> dict[int, dict[s
                 sums[cluster] = plus(sums.get(cluster, zero(length)), rest)
         found[level] = sums
     return found
+
+
+def _levels(logs: Mapping[str, Log], hierarchy: Hierarchy) -> list[Violation]:
+    """Those who agreed on the last day are in one cluster of the level at which they say that they met."""
+    last = max((record.day for record in _records(logs, Kind.OFFERED)), default=0)
+    return [
+        Violation("level", f"{record.agreement} was not met at level {record.level}")
+        for record in _records(logs, Kind.COMMITTED)
+        if record.day == last
+        and {record.device, record.peer} <= hierarchy.home.keys()
+        and (
+            not 0 < record.level <= hierarchy.depth
+            or hierarchy.above(record.device, record.level) != hierarchy.above(record.peer, record.level)
+        )
+    ]
 
 
 def _residuals(logs: Mapping[str, Log], hierarchy: Hierarchy, claimed: Residuals) -> list[Violation]:

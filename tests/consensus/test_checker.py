@@ -53,6 +53,23 @@ def without(device, place):
     return LOGS | {device: tuple(replace(record, number=number) for number, record in enumerate(kept))}
 
 
+def renamed(id):
+    """The first agreement has another name on both sides."""
+    of_pv, of_car = LOGS[PV], LOGS[CAR]
+    return LOGS | {
+        PV: (*of_pv[:2], replace(of_pv[2], agreement=id), of_pv[3]),
+        CAR: (*of_car[:2], *(replace(record, agreement=id) for record in of_car[2:])),
+    }
+
+
+def leveled(level):
+    """The first agreement was met at another level, as both sides say."""
+    return {
+        device: tuple(replace(one, level=level) if one.agreement == "pv/0.0" else one for one in log)
+        for device, log in LOGS.items()
+    }
+
+
 def rules(logs, **more):
     return {violation.rule for violation in violations(logs, **more)}
 
@@ -77,12 +94,29 @@ def test_what_keeps_all_promises_is_left_in_peace():
         (changed(HEAT, 1, watts=(-3, 0)), "over-commitment"),
         (changed(HEAT, 1, watts=(9, 0)), "over-commitment"),
         (changed(CAR, 3, kind=Kind.RELEASED), "atomic"),
+        (changed(CAR, 3, watts=(5, 0)), "atomic"),
+        (changed(CAR, 3, watts=(-6, 0)), "atomic"),
+        (changed(CAR, 3, peer=HEAT), "atomic"),
+        (changed(CAR, 3, day=1), "atomic"),
+        (changed(CAR, 3, level=2), "atomic"),
+        (LOGS | {CAR: (*LOGS[CAR], replace(LOGS[CAR][3], number=4))}, "atomic"),
+        (changed(CAR, 2, level=2), "zero sum"),
+        (renamed("heat/0.0"), "identity"),
+        (renamed("pv"), "identity"),
         (changed(CAR, 3, kind=Kind.PREPARED), "atomic"),
         (without(CAR, 2), "atomic"),
         (without(PV, 2), "atomic"),
         (changed(CAR, 2, cause=Cause(PV, 2)), "order"),
         (changed(CAR, 2, cause=Cause(PV, 9)), "order"),
         (changed(CAR, 2, cause=Cause("nobody", 0)), "order"),
+        (changed(PV, 2, cause=None), "order"),
+        (changed(PV, 2, cause=Cause(CAR, 1)), "order"),
+        (changed(PV, 2, cause=Cause(HEAT, 2)), "order"),
+        (changed(CAR, 3, cause=None), "order"),
+        (changed(CAR, 3, cause=Cause(PV, 3)), "order"),
+        (changed(PV, 2, watts=(6,)), "periods"),
+        (changed(CAR, 3, watts=(6, 0, 0)), "periods"),
+        (changed(HEAT, 1, watts=(-9,)), "periods"),
     ],
 )
 def test_a_promise_that_is_broken_is_named(logs, rule):
@@ -100,6 +134,12 @@ def test_a_residual_that_is_told_wrong_is_seen():
     nano = HIERARCHY.top
     assert rules(LOGS, hierarchy=HIERARCHY, claimed={1: {nano: (-5, -1)}}) == set()
     assert rules(LOGS, hierarchy=HIERARCHY, claimed={1: {nano: (-4, -1)}}) == {"residual"}
+
+
+@pytest.mark.parametrize("level", [-1, 0, 2])
+def test_an_agreement_at_a_level_at_which_the_two_do_not_meet_is_seen(level):
+    claimed = {1: left_over(leveled(level), HIERARCHY)[1]}
+    assert rules(leveled(level), hierarchy=HIERARCHY, claimed=claimed) == {"level"}
 
 
 def test_what_could_still_be_agreed_is_seen():
