@@ -139,8 +139,8 @@ class NodeConfig:
     """Resends before a child counts as silent; theory: 5 give 99.99 % over 3 tiers at 10 % loss."""
     orphan_after: int = 4
     """Resends of a partial before its asker counts as dead and the one before it is turned to, and of a request
-    before a silent equal is waited for no more: 2.25 s with the other defaults. Fewer, and two lost receipts
-    make an orphan, for whom its asker then waits to the deadline."""
+    before a silent equal is waited for no more, or looked at by whoever stands for the tier: 2.25 s with the other
+    defaults. Fewer, and two lost receipts make an orphan, for whom its asker then waits to the deadline."""
     peer_selection: PeerSelection = PeerSelection.UNIFORM
     """`gradient` where links between equals congest, see `core.prices`; it costs a Ping and an Ack each
     `price_period`. Of a fanout of 4 or less no copy is to spare: then only digests and exchanges go by it."""

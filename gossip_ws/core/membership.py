@@ -6,7 +6,7 @@ signature.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gossip_ws.core.config import NodeConfig
 from gossip_ws.core.detector import Detector
@@ -115,6 +115,14 @@ class Membership:
             effects += self._introductions.ping(self._lost[device])
         return effects
 
+    def look(self, silent: Iterable[Peer], now: Instant) -> list[Effect]:
+        """These owe an answer: each is found dead, or shows life. Nobody without views looks."""
+        effects: list[Effect] = []
+        for peer in silent if self._views else ():
+            if not self._detector.is_suspicious(peer.device) and not self._detector.lately(peer.device, now):
+                effects += self._detector.look(peer, self._helpers(peer))
+        return effects
+
     def look_again(self, timer: LookAgain, now: Instant) -> list[Effect]:
         peer = self._detector.becomes_suspect(timer)
         accusation = self._accuse(peer) if peer is not None else []
@@ -207,9 +215,8 @@ class Membership:
         peer = self._table.get(message.about)
         if peer is None or self._table.is_down(peer.device):
             return [Dropped("suspicion of nobody here")]
-        active = self.active
-        if peer.device in active:
-            helpers = [held for device in active if (held := self._table.get(device)) is not None]
+        if peer.device in self.active:
+            helpers = self._helpers(peer)
         elif self._table.relation_of(peer) is Relation.CHILD:
             children = self._table.up(Relation.CHILD)
             helpers = self._dice.sample(children, min(len(children), 8))
@@ -247,6 +254,11 @@ class Membership:
         return self.alive(peer, now)
 
     # -- small steps ---------------------------------------------------------------------------
+
+    def _helpers(self, peer: Peer) -> list[Peer]:
+        """The other neighbours: they may reach whom this device does not."""
+        held = (self._table.get(device) for device in self.active if device != peer.device)
+        return [one for one in held if one is not None]
 
     def _accuse(self, peer: Peer) -> list[Effect]:
         """Tell the suspect, so that it can answer, and those who may hold it, so that they look."""

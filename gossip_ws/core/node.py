@@ -231,7 +231,8 @@ class Node:
             case ServeAgain():
                 return self._push.serve_again(timer, now)
             case AskAgain():
-                return self._requests.ask_again(timer, now)
+                doubtful = self._requests.doubtful(timer)
+                return [*self._requests.ask_again(timer, now), *self.membership.look(doubtful, now)]
             case ReplyAgain():
                 return self._requests.reply_again(timer)
             case Deadline():

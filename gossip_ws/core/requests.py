@@ -220,8 +220,9 @@ class Requests:
         # One that joined resends its partial by itself.
         if not silent:
             return []
-        if timer.attempt > self._config.orphan_after:
-            # An equal that says nothing is dead, or far away: if it lives, its value comes by another way.
+        if timer.attempt > self._config.orphan_after and not request.from_below:
+            # An equal that says nothing is dead, or far away: if it lives, its value comes by another way. Whoever
+            # stands for the tier is that way, and waits: see `doubtful`.
             for asked in silent:
                 asked.closed = self._table.relation_of(asked.peer) is Relation.EQUAL
             settled = self._settle(timer.id, now)
@@ -235,6 +236,19 @@ class Requests:
             effects.append(self._send(request, (asked.peer,), asked.hop, now))
         wait = min(self._config.retry_first * 2.0**timer.attempt, self._config.retry_longest)
         return [*effects, SetTimer(AskAgain(timer.id, timer.attempt + 1), wait)]
+
+    def doubtful(self, timer: AskAgain) -> tuple[Peer, ...]:
+        """Equals that have said nothing since they were asked, where this node stands for the tier: dead, or on a
+        machine that stood still. Once a request, when everybody else has given them up."""
+        request = self._open.get(timer.id)
+        due = timer.attempt == self._config.orphan_after + 1
+        if request is None or request.stage is not Stage.GATHERING or not due or not request.from_below:
+            return ()
+        return tuple(
+            asked.peer
+            for asked in request.asked.values()
+            if asked.awaited and not asked.joined and self._table.relation_of(asked.peer) is Relation.EQUAL
+        )
 
     def reply_again(self, timer: ReplyAgain) -> list[Effect]:
         request = self._open.get(timer.id)

@@ -5,7 +5,7 @@ from builders import NOW, address, at, content, device, gossip, node, peer
 
 from gossip_ws.core.account import device_digest
 from gossip_ws.core.effects import AskAgain, Combine, Deadline, ReplyAgain
-from gossip_ws.core.messages import Partial, Receipt, Standing, Tally
+from gossip_ws.core.messages import Partial, Ping, Receipt, Standing, Tally
 from gossip_ws.core.peers import Relation
 from gossip_ws.kernel.effects import Dropped, Send, SetTimer
 from gossip_ws.kernel.terms import Style, Tier
@@ -230,3 +230,34 @@ def test_an_equal_that_says_nothing_is_not_waited_for_to_the_deadline():
     assert isinstance(combine, Combine)
     (sent, _) = ssc.combined(ask.id, b"7", (), at(4))
     assert sent.message.tally == Tally(1, 1)  # whoever stands for the tier says what became of the other
+
+
+def test_whoever_stands_for_the_tier_waits_for_a_silent_equal_until_it_is_found_dead():
+    top, ask = root(peer("ssc1", subtree=9), peer("ssc2"))
+    top.receive(partial(ask, "ssc2"), address("ssc2"), NOW)
+    for attempt in range(1, 5):
+        assert len(top.timer(AskAgain(ask.id, attempt), at(attempt))) == 2
+    again, _, ping, look = top.timer(AskAgain(ask.id, 5), at(5))
+    assert (again.to, ping.to) == ((address("ssc1"),), (address("ssc1"),))
+    assert isinstance(ping.message, Ping)
+    waited = 5.0
+    while True:
+        effects = top.timer(look.timer, at(waited := waited + look.delay))
+        look = next((one for one in effects if isinstance(one, SetTimer)), None)
+        if look is None:
+            break
+    (combine,) = effects
+    assert isinstance(combine, Combine)
+    assert top.peers.is_down(device("ssc1"))
+    (answer,) = top.combined(ask.id, b"5", (), at(waited))
+    assert answer.tally == Tally(contributors=2, expected=11, missing=9)
+
+
+def test_a_silent_equal_that_lives_after_all_is_in_the_answer():
+    top, ask = root(peer("ssc1", subtree=9))
+    for attempt in range(1, 6):
+        effects = top.timer(AskAgain(ask.id, attempt), at(attempt))
+    assert any(isinstance(one, Send) and isinstance(one.message, Ping) for one in effects)
+    receipt, combine = top.receive(partial(ask, "ssc1", 9), address("ssc1"), at(7))
+    assert receipt == said(ask, Standing.TAKEN, "ssc1")
+    assert combine.inputs[1].contributors == 9

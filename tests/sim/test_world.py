@@ -89,6 +89,30 @@ def test_a_crashed_substation_is_missing_with_its_area_and_the_rest_exact():
     assert value == read_response(live)
 
 
+@pytest.mark.parametrize("still", [1.0, 3.0, 5.0])
+def test_an_area_that_stands_still_for_some_seconds_is_in_the_sum(still):
+    """Nobody hears of it meanwhile: a machine that is busy with something else looks just like that."""
+    world = World(4)
+    devices, services = grid(world, 3, 5, 1)
+    world.partition([d.address.host for d in devices if d.config.scopes[0].startswith("grid://t/1")])
+    answers = devices[0].pull(READ, READ_REQUEST)
+    world.run(until=world.time + still)
+    world.heal()
+    assert world.run_until(lambda: bool(answers), world.time + 15)
+    assert answers == [(read_response(sum(s.value for s in services)), Tally(len(devices), len(devices)))]
+
+
+def test_a_dead_substation_is_found_dead_by_the_first_answer_and_not_waited_for_like_that_again():
+    world = World(4)
+    # Nobody else notices: the neighbours would take a minute.
+    devices, _ = grid(world, 3, 5, 1, probe_quiet=60.0)
+    world.crash("ssc1")
+    for most in (9.0, 2.5):
+        answers = devices[0].pull(READ, READ_REQUEST)
+        assert world.run_until(lambda: bool(answers), world.time + most)  # noqa: B023
+        assert answers[0][1] == Tally(23, 34, missing=11)
+
+
 def test_a_partition_heals_and_the_push_gets_across():
     world = World(5)
     devices, services = swarm(world, 40, 8, 6)
