@@ -147,6 +147,8 @@ class GossipHeader:
     def __init__(self, wanted: Wanted | None = None) -> None:
         self.wanted = wanted
         self.reply: Envelope | None = None
+        self.has_gone = False
+        """Was a request made of the values? What is wrong from then on is wrong with what came back."""
 
     @property
     def report(self) -> Report | None:
@@ -170,6 +172,7 @@ class GossipHeader:
     def egress(self, envelope: Any, http_headers: Any, operation: Any, binding_options: Any) -> tuple[Any, Any]:
         """zeep: a request that is about to go."""
         self.reply = None
+        self.has_gone = True
         if self.wanted is not None:
             header = envelope.find(f"{{{SOAP12}}}Header")
             if header is None:
@@ -307,8 +310,9 @@ class GossipClient:
     def _called(self, operation: str, values: Any, named: Any, wanted: Wanted | None) -> Any:
         """What zeep makes of the reply."""
         from requests import RequestException
+        from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException
         from zeep.exceptions import Error as ZeepError
-        from zeep.exceptions import TransportError, ValidationError
+        from zeep.exceptions import TransportError
 
         told = self.advertised.get(operation)
         if told is None:
@@ -317,14 +321,15 @@ class GossipClient:
         self._transport.operation_timeout = max(self._timeout, asked + _GRACE)
         self.header.wanted = wanted
         self.header.reply = None
+        self.header.has_gone = False
         self._id = ""
         try:
             return getattr(self.zeep.service, operation)(*values, **named)
-        except (ValidationError, TypeError, ValueError) as error:
-            raise LocalError(f"{operation} does not take that: {error}") from None
-        except (RequestException, TransportError) as error:
+        except (RequestException, TransportError, ImproperBodyPartContentException) as error:
             raise Unanswered(f"no answer from {self.shadow}: {_short(error)}") from None
-        except ZeepError as error:
+        except (ZeepError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if not self.header.has_gone:
+                raise LocalError(f"{operation} does not take that: {error}") from None
             fault = read_fault(self.header.reply) if self.header.reply is not None else None
             if fault is None:
                 raise Unanswered(f"an answer from {self.shadow} that its WSDL does not allow: {error}") from None

@@ -303,6 +303,30 @@ DEMANDED = (
 
 
 @pytest.mark.parametrize(
+    "content_type", ["multipart/related", "multipart/related; boundary=a"], ids=["no boundary", "no parts"]
+)
+def test_whose_answer_cannot_be_read_is_blamed_for_it(
+    background: Background, device: Single, content_type: str
+) -> None:
+    client = GossipClient(url(device, "/Metering"))
+    server = HttpServer(lambda request, respond: respond(Response(200, b"--a--", content_type)), Counters())
+    background.do(server.open("127.0.10.3", 0))
+    client.zeep.service._binding_options["address"] = str(server.address.at("/Metering/gossip"))
+    with pytest.raises(Unanswered):
+        client.call("GetDemand", DAY)
+    client.close()
+    background.do(server.close())
+
+
+def test_an_address_that_is_none_is_not_the_fault_of_the_values(device: Single) -> None:
+    client = GossipClient(url(device, "/Metering"))
+    client.zeep.service._binding_options["address"] = "http://["
+    with pytest.raises(Unanswered, match="no answer"):
+        client.call("GetDemand", DAY)
+    client.close()
+
+
+@pytest.mark.parametrize(
     ("answers", "count", "error"),
     [
         ([part(1, 2, DEMANDED), part(2, 2, DEMANDED)], 2, None),
