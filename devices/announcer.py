@@ -48,12 +48,13 @@ class Announcer:
         gossip = self._gossip
         places = tuple(sorted({self._place(device) for device in to}))
         if all(places) and len(places) <= MAX_ITEMS:
-            self._counters["announced"] += 1
             try:
                 gossip.originate(action, body, Wanted(types=self._types, scopes=places, budgets=BUDGETS))
             except GossipError:
                 # What is not heard of here is reported, and matched by who hears of all.
                 self._counters["announcement refused"] += 1
+            else:
+                self._counters["announced"] += 1
             return
         for device in to:
             self._counters["sent Announce"] += 1

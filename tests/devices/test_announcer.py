@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import cast
 
 import pytest
 from neighbours import QUIET, Neighbours, drawn
@@ -18,7 +20,11 @@ from gossip_ws.consensus.messages import NEVER, Announce, Message
 from gossip_ws.consensus.trust import seal
 from gossip_ws.consensus.vector import plus
 from gossip_ws.core.peers import Relation
+from gossip_ws.devices.announcer import Announcer
+from gossip_ws.devices.whereabouts import Whereabouts
+from gossip_ws.kernel.errors import LocalError
 from gossip_ws.kernel.terms import Wanted
+from gossip_ws.ports import Gossip
 from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.balance_messages import sealed_element
 from gossip_ws.services.balancing import action
@@ -131,6 +137,18 @@ def test_more_than_a_message_can_name_are_told_one_by_one(tmp_path: Path) -> Non
             assert (one.counters["announced"], one.counters["sent Announce"]) == (0, 9)
 
     played(Neighbours(instance, tmp_path, "127.154", size=16), story)
+
+
+def test_what_is_refused_is_not_announced() -> None:
+    class Refusing:
+        def originate(self, action: str, body: bytes, wanted: Wanted) -> None:
+            raise LocalError("no such operation")
+
+    counters: Counter[str] = Counter()
+    nobody = cast(Whereabouts, None)
+    announcer = Announcer(cast(Gossip, Refusing()), nobody, lambda device: f"grid://{device}", (), counters)
+    announcer.say("urn:a", b"<a/>", ["one", "other"])
+    assert counters == {"announcement refused": 1}
 
 
 def test_what_is_forged_or_for_another_nano_grid_does_not_count_by_gossip_either(tmp_path: Path) -> None:
