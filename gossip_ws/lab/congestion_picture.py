@@ -15,11 +15,13 @@ from gossip_ws.core.config import PeerSelection
 from gossip_ws.lab.congestion import Place, Town, spread
 from gossip_ws.lab.drawing import COLOURS, MARKERS, canvas
 
+_BUSY: Final = 0.6
+"""What share of a congested link others' packets fill."""
 _TOWNS: Final = (
     ("a link each\nidle", Place.ACCESS, 0.0),
-    ("a link each\ncongested", Place.ACCESS, 0.6),
+    ("a link each\ncongested", Place.ACCESS, _BUSY),
     ("one for all\nidle", Place.BETWEEN, 0.0),
-    ("one for all\ncongested", Place.BETWEEN, 0.6),
+    ("one for all\ncongested", Place.BETWEEN, _BUSY),
 )
 """What is told of each, where its narrow links are, and what share of them others' packets fill."""
 _SHARE: Final = 0.25
@@ -36,7 +38,7 @@ def draw(nodes: int, repeat: int, seed: int) -> Figure:
     towns = [Town(nodes, place=place, share=_SHARE, busy=busy, before=_BEFORE) for _, place, busy in _TOWNS]
     figure, (times, crossed) = canvas(
         "A push over links that congest, by how peers are chosen",
-        f"{nodes} devices, {_SHARE:.0%} behind narrow links; congested: others fill 60 % of these; fanout "
+        f"{nodes} devices, {_SHARE:.0%} behind narrow links; congested: others fill {_BUSY:.0%} of these; fanout "
         f"{towns[0].fanout}, {towns[0].messages} messages,\none a second, loss 0 %, {repeat} repetitions, seed {seed}; "
         "left: half of the messages, and 95 % of them",
         panels=2,
