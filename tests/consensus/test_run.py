@@ -18,6 +18,7 @@ from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import build, regrouped
 from gossip_ws.consensus.conditions import Conditions
+from gossip_ws.consensus.effects import Spread
 from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import agreements
 from gossip_ws.consensus.optimum import jain, matched, transport_ratio
@@ -140,6 +141,19 @@ def test_a_feeder_that_is_cut_off_is_whole_again_within_sixteen_rounds():
     assert max(one.at for one in late) - cut.until <= 16
 
 
+class Announcing(Run):
+    """Remembers who has announced anything after round 60."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.announced = set()
+
+    def _carry_out(self, device, effect):
+        if isinstance(effect, Spread) and self.time >= 60:
+            self.announced.add(device)
+        super()._carry_out(device, effect)
+
+
 def test_devices_join_leave_and_change_and_only_their_area_is_asked():
     before = grid(128, 5)
     hierarchy = build(before)
@@ -147,16 +161,20 @@ def test_devices_join_leave_and_change_and_only_their_area_is_asked():
     new = replace(before.devices[21], id="new", watts=(2500,))
     kept = [replace(one, watts=(-2000,)) if one == changed else one for one in before.devices if one != gone]
     after = replace(before, devices=(*kept, new))
-    run = Run(before, hierarchy, Conditions(loss=0.1), Random(5))
+    calm = Run(before, hierarchy, Conditions(loss=0.1), Random(5)).run()
+    run = Announcing(before, hierarchy, Conditions(loss=0.1), Random(5))
     run.change(60.0, after, regrouped(hierarchy, after, [gone.area]))
     trace = run.run()
     assert trace.settled
     assert violations(trace.logs, settled=True) == []
     made = agreements(trace.logs)
-    # What had been agreed before stays agreed, and what the new one gives is taken if anybody needs it.
-    assert {one.id for one in made if one.at < 60} <= {one.id for one in made}
+    # What had been agreed before stays agreed, as it would have been without a change.
+    assert set(agreements(calm.logs)) == {one for one in made if one.at < 60}
+    # Who needs something now is given it; nobody in another area says anew what it has.
+    assert sum(sum(one.watts) for one in made if one.buyer == changed.id) == 2000
     assert "new" in trace.logs
-    assert "new" not in run.hierarchy.leaves(run.hierarchy.home[before.devices[100].id])
+    assert run.announced
+    assert run.announced <= {device.id for device in after.devices if device.area == gone.area}
     rests = [member.rest[0] for member in run.members.values()]
     assert min(rests) >= 0 or max(rests) <= 0
 
