@@ -271,9 +271,16 @@ def area_reports(
 
 
 def broken(
-    plan: BalancePlan, logs: Mapping[str, Log], cuts: Sequence[Cut], areas: Sequence[AreaReport], *, settled: bool
+    plan: BalancePlan,
+    logs: Mapping[str, Log],
+    cuts: Sequence[Cut],
+    areas: Sequence[AreaReport],
+    *,
+    settled: bool,
+    gone: Collection[str] = (),
 ) -> list[str]:
-    """What the checker finds in the ledgers, and in what was pulled: each in words.
+    """What the checker finds in the ledgers, and in what was pulled: each in words. gone: who had left for a part of
+    the day, so that the others met in other clusters.
 
     What the meters of the areas say that they have offered, without what they say that they have agreed, is together
     what the topmost cluster claims to have left: appliances that can move something have nothing on schedule.
@@ -285,7 +292,14 @@ def broken(
         offered = total((minus(one.could, one.wanted) for one in pulled), periods)
         net = minus(offered, total((minus(one.sold, one.bought) for one in pulled), periods))
         claimed = {plan.hierarchy.depth: {plan.hierarchy.top: net}}
-    found = violations(logs, cuts=cuts, hierarchy=plan.hierarchy, claimed=claimed, settled=settled)
+    found = violations(
+        logs,
+        cuts=cuts,
+        hierarchy=plan.hierarchy,
+        claimed=claimed,
+        settled=settled,
+        meanwhile=(plan.without(gone),) if gone else (),
+    )
     return [f"{one.rule}: {one.what}" for one in found]
 
 

@@ -171,6 +171,7 @@ class BalanceTrial:
                 told = await asyncio.to_thread(pull, client, area, role, devices, day, self._plan.instance.periods)
                 pulled.setdefault(area, []).append(told)
         areas = area_reports(self._plan, logs, day, pulled)
+        gone = self._plan.restless()[0] if is_changed else ()
         decisions, watts, last = decided(self._plan, logs, day)
         whole = settled and not cut_off
         spent = counted - self._counted
@@ -185,7 +186,7 @@ class BalanceTrial:
             round(spent["CPU ms"] / 1000, 1),
             areas,
             revoked(self._logs, logs),
-            broken(self._plan, logs, self._cuts, areas, settled=whole),
+            broken(self._plan, logs, self._cuts, areas, settled=whole, gone=gone),
             REACHED if self._plan.movables is not None else 1.0,
         )
         # What was asked of the areas meanwhile is no part of it.

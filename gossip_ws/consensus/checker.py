@@ -51,12 +51,14 @@ def violations(
     claimed: Residuals | None = None,
     settled: bool = False,
     since: int | None = None,
+    meanwhile: Sequence[Hierarchy] = (),
 ) -> list[Violation]:
     """Everything that is wrong; empty when all promises are kept.
 
     cuts: when who could not hear whom. With `hierarchy` also what clusters claim to have left is recomputed, and the
     level at which two have met; when all is `settled` and no cut lasts, also that nothing is left that some could give
     and others need. since: the first day of which logs have to have all; without it, they begin at their beginning.
+    meanwhile: other clusters in which devices met on the last day, while some had left.
     """
     found = _sequences(logs, since is not None)
     found += _order(logs, since is not None)
@@ -72,7 +74,7 @@ def violations(
     found += _commitments(logs)
     found += _cut(logs, cuts)
     if hierarchy is not None and claimed:
-        found += _levels(logs, hierarchy)
+        found += _levels(logs, (hierarchy, *meanwhile))
         found += _residuals(logs, hierarchy, claimed)
     if settled:
         found += _signs(logs)
@@ -265,19 +267,23 @@ def left_over(logs: Mapping[str, Log], hierarchy: Hierarchy) -> dict[int, dict[s
     return found
 
 
-def _levels(logs: Mapping[str, Log], hierarchy: Hierarchy) -> list[Violation]:
+def _levels(logs: Mapping[str, Log], hierarchies: Sequence[Hierarchy]) -> list[Violation]:
     """Those who agreed on the last day are in one cluster of the level at which they say that they met."""
     last = max((record.day for record in _records(logs, Kind.OFFERED)), default=0)
     return [
         Violation("level", f"{record.agreement} was not met at level {record.level}")
         for record in _records(logs, Kind.COMMITTED)
         if record.day == last
-        and {record.device, record.peer} <= hierarchy.home.keys()
-        and (
-            not 0 < record.level <= hierarchy.depth
-            or hierarchy.above(record.device, record.level) != hierarchy.above(record.peer, record.level)
-        )
+        and {record.device, record.peer} <= hierarchies[0].home.keys()
+        and not any(_meet(record, hierarchy) for hierarchy in hierarchies)
     ]
+
+
+def _meet(record: Record, hierarchy: Hierarchy) -> bool:
+    """Are the two in one cluster at the level of their agreement?"""
+    if not 0 < record.level <= hierarchy.depth or not {record.device, record.peer} <= hierarchy.home.keys():
+        return False
+    return hierarchy.above(record.device, record.level) == hierarchy.above(record.peer, record.level)
 
 
 def _residuals(logs: Mapping[str, Log], hierarchy: Hierarchy, claimed: Residuals) -> list[Violation]:

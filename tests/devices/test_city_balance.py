@@ -240,6 +240,17 @@ def test_what_was_agreed_in_an_area_stays_in_it_when_one_of_the_two_has_left():
         assert total((one.bought_beyond for one in here), 24) == found.bought
 
 
+def test_those_who_met_while_some_were_gone_met_in_the_clusters_of_then():
+    """Ten meters of an area are a nano grid and a street; nine are others."""
+    plan = draw(population(GRID, 40, 1), DAY, 1)
+    leaving, _ = plan.restless()
+    stayed = replace(plan.instance, devices=tuple(one for one in plan.instance.devices if one.id not in leaving))
+    logs = Run(stayed, plan.without(leaving), Conditions(), Random(1)).run().logs
+    areas = area_reports(plan, logs, 0, told(plan, logs))
+    assert {one.partition(":")[0] for one in broken(plan, logs, (), areas, settled=True)} == {"level"}
+    assert broken(plan, logs, (), areas, settled=True, gone=leaving) == []
+
+
 def test_a_person_reads_phases_areas_and_hours():
     plan, trace = drawn()
     good = phase(plan, trace.logs, told(plan, trace.logs))
