@@ -139,7 +139,7 @@ class Member:
             return [Dropped("less than nothing")]
         if not all(map(is_sound, movables(message))):
             return [Dropped("nothing that can be moved")]
-        if not is_in_place(self._hierarchy, message, sender) and not self.party.is_owed(message, sender):
+        if not is_in_place(self._hierarchy, message, sender, self.device) and not self.party.is_owed(message, sender):
             return [Dropped("not in the place to say so")]
         if self._audit is None or sealed is None:
             return self._done(self._received(self._believed(message, sender), sender, now), now)

@@ -74,10 +74,6 @@ class Party:
         """What of that is on schedule: given positive, needed negative."""
         return self.left.rest
 
-    def could_take(self, offered: Vector) -> Vector:
-        """As much of `offered` as this device would promise to take."""
-        return self.book.could_take(offered)
-
     def could_give(self, wanted: Vector) -> Vector:
         """As much of `wanted` as this device would propose."""
         return self.book.could_give(wanted, self._kept)
@@ -207,7 +203,7 @@ class Party:
             return [Dropped("proposed again")]
         if min(propose.watts) < 0:
             return [Dropped("no schedule")]
-        taken = self.could_take(propose.watts) if propose.day == self.book.day else ()
+        taken = self.book.could_take(propose.watts) if propose.day == self.book.day else ()
         self.misses += taken != propose.watts
         if not any(taken) or self.book.today >= self._pace.a_day or sender == self.device:
             return [Tell((sender,), Decline(propose.agreement))]

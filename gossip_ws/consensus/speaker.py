@@ -195,6 +195,9 @@ class Speaker:
         if not isinstance(seek, Seek):
             return [Dropped("found too late")]
         given = total((target.watts for target in found.targets), len(seek.watts))
+        here = all(self._hierarchy.parent(one.child) == seek.buyer for one in found.targets)
+        if not here or any(some > most for some, most in zip(given, seek.watts, strict=True)):
+            return [Dropped("found elsewhere"), *self.upward.owe(child, now)]
         if child == self._device:
             effects = self._give(child, found.targets, seek.level, now)
             return effects + (self.upward.owe(child, now) if given != seek.watts else [])
@@ -282,12 +285,6 @@ class Speaker:
         return self.upward.owe(child, now) if is_short else []
 
     def _sought(self, seek: Seek, now: Instant) -> tuple[Found, list[Effect]]:
-        if seek.buyer == self._device:
-            share = self._party.could_take(seek.watts)
-            own = (Target(self._device, self._device, share),) if any(share) else ()
-            if own:
-                self.upward.expect(now)
-            return Found(seek.number, own), self._short(self._device, share, seek.watts, now)
         desk = self._desks.get(seek.buyer)
         if desk is None or seek.day != desk.day:
             return Found(seek.number, ()), []

@@ -102,15 +102,15 @@ class Roll:
         return enrolled is None or hierarchy.bus.get(device, enrolled) == enrolled
 
 
-def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
-    """May one who stands where `sender` does say this? Only a device of a cluster speaks for it, only one of the
-    cluster above shares out to it, who seeks is of the cluster in which both met, an agreement bears its seller's
-    name, and two meet at a level that there is."""
+def is_in_place(hierarchy: Hierarchy, message: Message, sender: str, receiver: str) -> bool:
+    """May one who stands where `sender` does say this to `receiver`? Only a device of a cluster speaks for it, only one
+    of the cluster above shares out to it, who seeks is of the cluster in which both met, an agreement bears its
+    seller's name, and those who are to agree are in one cluster of the level at which they are said to meet."""
     if sender not in hierarchy.home:
         return False
     match message:
         case Propose():
-            return seller_of(message.agreement) == sender and 0 < message.level <= hierarchy.depth
+            return seller_of(message.agreement) == sender and _meet(hierarchy, sender, receiver, message.level)
         case Moved():
             return hierarchy.is_below(sender, message.child)
         case Report():
@@ -125,12 +125,21 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str) -> bool:
             return message.cluster in hierarchy.clusters and hierarchy.candidates(message.cluster)[0] == sender
         case Supply():
             above = hierarchy.parent(message.child)
-            meets = hierarchy.level(message.child) < message.level <= hierarchy.depth
+            meets = all(_meet(hierarchy, message.child, one.child, message.level) for one in message.targets)
             return meets and hierarchy.is_below(sender, above) and _speak(hierarchy, message)
         case Found():
             return _speak(hierarchy, message)
         case _:
             return True
+
+
+def _meet(hierarchy: Hierarchy, one: str, other: str, level: int) -> bool:
+    """Are two devices or clusters in one cluster of at most that level, above both?"""
+    known = all(child in hierarchy.home or child in hierarchy.clusters for child in (one, other))
+    if not known or not max(hierarchy.level(one), hierarchy.level(other)) < level <= hierarchy.depth:
+        return False
+    met = hierarchy.above(one, level)
+    return met != one and met == hierarchy.above(other, level)
 
 
 def _stand(hierarchy: Hierarchy, lines: tuple[Line, ...], cluster: str) -> bool:

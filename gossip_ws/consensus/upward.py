@@ -6,7 +6,6 @@ What is left is reported where it is news, where the one above reckons otherwise
 from __future__ import annotations
 
 from collections.abc import Container, MutableMapping
-from math import inf
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
@@ -36,7 +35,6 @@ class Upward:
         self._errands = errands
         self._misses = 0
         self._written = 0
-        self._expected = -inf
         self.missed = 0
         """Announcements that this device has not heard."""
         self._reporters: dict[str, Reporter] = {}
@@ -76,7 +74,7 @@ class Upward:
         desk = self._desks.get(timer.child)
         if desk is not None and not desk.expire(now.monotonic):
             return self.close(timer.child)
-        if reporter.is_asking or (timer.child == self._device and self._is_busy(now)):
+        if reporter.is_asking or (timer.child == self._device and self._is_busy):
             return reporter.later(now.monotonic, self._pace.answer)
         left = self._left(timer.child)
         if not left and not reporter.is_owed:
@@ -109,7 +107,7 @@ class Upward:
         if desk is not None and not desk.is_open:
             reporter.is_owed = True
             return []
-        if child == self._device and self._is_busy(now):
+        if child == self._device and self._is_busy:
             return reporter.owe(now.monotonic)
         effects, other = reporter.answer(self._hierarchy, self._account(child), now.monotonic)
         return [*effects, *(self._move(reporter, other) if other else [])]
@@ -174,14 +172,11 @@ class Upward:
         reporter = self._reporters.get(line.child) if line.speaker == self._device else None
         return reporter is not None and not reporter.has_told(line.rest)
 
-    def expect(self, now: Instant) -> None:
-        """This device was found for somebody, who will turn to it."""
-        self._expected = now.monotonic + self._pace.flight * self._pace.round
-
     # -- small steps ---------------------------------------------------------------------------
 
-    def _is_busy(self, now: Instant) -> bool:
-        return self._party.is_busy or now.monotonic < self._expected or bool(self._errands.pending(self._device))
+    @property
+    def _is_busy(self) -> bool:
+        return self._party.is_busy or bool(self._errands.pending(self._device))
 
     def _move(self, reporter: Reporter, speaker: str) -> list[Effect]:
         return self._errands.send(speaker, Moved(self._number(), reporter.above, reporter.child), "")

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from grids import grid
@@ -11,7 +13,8 @@ from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Tell
 from gossip_ws.consensus.member import Member
-from gossip_ws.consensus.messages import NEVER, Report, Seek, Supply, Target
+from gossip_ws.consensus.messages import NEVER, Found, Report, Seek, Supply, Target
+from gossip_ws.kernel.effects import Dropped
 from gossip_ws.kernel.instant import Instant
 
 HIERARCHY = build(grid(64, 1))
@@ -49,6 +52,18 @@ def test_devices_that_need_it_are_told_to_the_children_at_once_each_child_once()
         ((first,), first, (Target(near, near, (500,)),)),
         ((last,), last, (Target(near, near, (100,)), Target(far, far, (300,)))),
     ]
+
+
+@pytest.mark.parametrize(("child", "watts"), [(ONE, (600,)), (OTHERS, (600,)), (HIERARCHY.leaves(OTHERS)[0], (601,))])
+def test_who_is_found_is_of_the_cluster_that_was_asked_and_for_no_more_than_was_to_be_had(child, watts):
+    speaker = HIERARCHY.candidates(OTHERS)[0]
+    member = speaking()
+    supply = Supply(7, STREET.id, 0, (Target(OTHERS, speaker, (600,)),), ABOVE.level)
+    ((_, seek),) = told(member.receive(supply, ASKING, NOW), Seek)
+    found = Found(seek.number, (Target(child, HIERARCHY.candidates(child)[0] if child == OTHERS else child, watts),))
+    effects = member.receive(found, speaker, NOW)
+    assert told(effects, Supply) == []
+    assert Dropped("found elsewhere") in effects
 
 
 def test_of_a_cluster_that_needs_it_is_asked_who_there_does():

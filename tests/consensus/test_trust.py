@@ -84,8 +84,8 @@ def line(child, speaker):
     ],
 )
 def test_only_who_stands_there_may_say_so(message, fits, does_not):
-    assert is_in_place(HIERARCHY, message, fits)
-    assert not is_in_place(HIERARCHY, message, does_not)
+    assert is_in_place(HIERARCHY, message, fits, "d10")
+    assert not is_in_place(HIERARCHY, message, does_not, "d10")
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,16 @@ def test_only_who_stands_there_may_say_so(message, fits, does_not):
         # Two meet in a cluster that there is.
         Propose("d1/1.0", 0, (1,), 0),
         Propose("d1/1.0", 0, (1,), HIERARCHY.depth + 1),
+        # They are in one cluster of that level: d1 to d7 meet those of d8's nano grid in the street, others above it.
+        Propose("d1/1.0", 0, (1,), 1),
+        Supply(1, NANO, 0, (Target("d20", "d20", (1,)),), 2),
+        Supply(1, NANO, 0, (Target("ssc-0:5", "d20", (1,)),), 2),
         Supply(1, NANO, 0, (Target("d20", "d20", (1,)),), HIERARCHY.level(NANO)),
         Supply(1, NANO, 0, (Target("d20", "d20", (1,)),), HIERARCHY.depth + 1),
     ],
 )
 def test_nobody_is_said_to_speak_for_what_it_is_not_in(message):
-    assert not is_in_place(HIERARCHY, message, "d1")
+    assert not is_in_place(HIERARCHY, message, "d1", "d10")
 
 
 def member(device):
