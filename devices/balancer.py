@@ -12,33 +12,29 @@ from typing import Final
 
 from gossip_ws.consensus.ability import RIGID, Ability
 from gossip_ws.consensus.audit import Audit
-from gossip_ws.consensus.book import Book
-from gossip_ws.consensus.card import Card, card_statement
+from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.clusters import KINDS, Hierarchy
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.door import AGAIN, Door, Stamps
-from gossip_ws.consensus.effects import Effect, Persist, Pull, Spread, Tell, Timer
-from gossip_ws.consensus.log import Kind, Log, Record
+from gossip_ws.consensus.door import AGAIN, Door
+from gossip_ws.consensus.effects import Believe, Effect, Persist, Pull, Spread, Tell, Timer
+from gossip_ws.consensus.log import Log, Record
 from gossip_ws.consensus.loose import Left
 from gossip_ws.consensus.member import Member
-from gossip_ws.consensus.messages import Announce, Board, Found, Message, Report, Supply
-from gossip_ws.consensus.trust import Roll, Sealed, Sign, seal
-from gossip_ws.consensus.vector import Vector, minus, plus, shortage, surplus, zero
-from gossip_ws.devices.announcer import Announcer
-from gossip_ws.devices.gatherer import Gatherer
+from gossip_ws.consensus.messages import Announce, Report
+from gossip_ws.consensus.reliance import Reliance, Score
+from gossip_ws.consensus.trust import Roll, Sealed, Sign, is_meant
+from gossip_ws.consensus.vector import Vector
 from gossip_ws.devices.ledger import Ledger
-from gossip_ws.devices.whereabouts import Whereabouts
+from gossip_ws.devices.residual import residual_of
+from gossip_ws.devices.voice import Voice
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.errors import Fault, LocalError, RemoteError, sender_fault
 from gossip_ws.kernel.names import BALANCE, QName
-from gossip_ws.kernel.scopes import covers
 from gossip_ws.ports import Clock, Gossip, HostedService, Invocation, Outcome
-from gossip_ws.services.balance_messages import sealed_element
-from gossip_ws.services.balancing import PATH, Reported, Residual, action, balance_service
+from gossip_ws.services.balancing import Reported, Residual, balance_service
 from gossip_ws.wire.envelope import Addressing, build
 
 _NEAR: Final = KINDS[:3]
-_AREA: Final = KINDS[2]
 _REPORT: Final = f"{BALANCE}:{Report.__name__}"
 _GATHER: Final = 0.06
 """Rounds for which records are gathered before they are written together."""
@@ -46,8 +42,6 @@ _LATE: Final = 0.25
 """Rounds by which a timer may be late before that means that this process is behind with its work."""
 _POSTPONED: Final = 8
 """Times that a timer is put off for that. A process that is always behind must go on nevertheless."""
-_MOVES: Final = 1 << 16
-"""Cards of a device between two starts."""
 
 
 def _nowhere(device: str) -> str:
@@ -68,12 +62,14 @@ class Balancer:
         place: Callable[[str], str] = _nowhere,
         types: tuple[QName, ...] = (),
         sign: Sign | None = None,
+        meter: Sign | None = None,
         roll: Roll | None = None,
     ) -> None:
         """`device`: its urn:uuid, the name that the hierarchy has for it. `place`: each device's scope in the grid, by
         which one that nobody has named is found. `types`: those that all devices have that balance. `sign` and `roll`:
-        None where everybody is believed, as in the gossip of development mode. Raises LocalError when the ledger is not
-        that of one device."""
+        None where everybody is believed, as in the gossip of development mode. `meter`: with what the device's meter
+        signs, where it is enrolled with a key of its own. Raises LocalError when the ledger is not that of one
+        device."""
         self.device = device
         self.counters: Counter[str] = Counter()
         """Messages by kind, sent and received; drops by reason."""
@@ -82,8 +78,8 @@ class Balancer:
         self._place = place
         self._types = types
         self._sign = sign
+        self._meter = meter
         self._roll = roll
-        self._stamps = Stamps()
         self._pace = pace
         self._hierarchy = hierarchy
         self._member = self._recovered()
@@ -91,14 +87,10 @@ class Balancer:
         # What was announced before it came up for the first time cannot have been let in before.
         since = clock.now().wall if self._member.party.book.starts else 0.0
         self._door = Door(device, roll, hierarchy, since) if roll is not None else None
-        self._gossip: Gossip | None = None
-        self._whereabouts: Whereabouts | None = None
-        self._announcer: Announcer | None = None
-        self._gatherer: Gatherer | None = None
+        self._voice: Voice | None = None
         self._service: HostedService | None = None
         self._early: dict[str, Sealed] = {}
-        self._card: Card | None = None
-        self._unwritten: list[Record] = []
+        self._unwritten: list[Record | Score] = []
         self._unsaid: list[Tell | Spread | Pull] = []
         self._is_gathering = False
         self._running = False
@@ -106,11 +98,18 @@ class Balancer:
 
     def service(self, gossip: Gossip) -> HostedService:
         """The device's Balance service: what `Host` is given to make."""
-        self._gossip = gossip
-        self._whereabouts = Whereabouts(gossip, self._clock, self._place, 4 * self._pace.round, self.counters)
-        self._announcer = Announcer(gossip, self._whereabouts, self._place, self._types, self.counters)
-        wait = self._pace.answer * self._pace.round
-        self._gatherer = Gatherer(gossip, self._place, self._types, wait, self.counters)
+        self._voice = Voice(
+            self.device,
+            self._pace,
+            gossip,
+            clock=self._clock,
+            place=self._place,
+            types=self._types,
+            sign=self._sign,
+            meter=self._meter,
+            roll=self._roll,
+            counters=self.counters,
+        )
         self._service = balance_service(self)
         return self._service
 
@@ -119,7 +118,7 @@ class Balancer:
     def start(self, day: int, watts: Vector, ability: Ability = RIGID) -> None:
         """From now on it agrees with others, as its ledger says that it has before. Raises LocalError before the Host
         is open, when it is running, for a schedule that cannot be offered, and when the ledger cannot be read."""
-        if self._gossip is None or self._running:
+        if self._voice is None or self._running:
             raise LocalError(f"{self.device}: not open yet, or balancing already")
         if self._was_running:
             # What it has in mind may go beyond what it could write down.
@@ -127,6 +126,7 @@ class Balancer:
             self._past = self._member.party.book.past
         self._was_running = True
         effects = self._member.start(day, watts, self._clock.now(), ability)
+        self._voice.begin(self._member.party.book.starts)
         self._running = True
         self._carry_out(effects)
         early, self._early = self._early, {}
@@ -146,6 +146,16 @@ class Balancer:
         if self._door is not None:
             self._door.regroup(hierarchy)
         self._carry_out(self._member.regroup(hierarchy, self._clock.now()))
+
+    def metered(self, day: int, watts: Vector) -> None:
+        """The device's meter has seen this of a day, W by period, given positive: those who hear what it announces are
+        told, and believe that as far as meters bear it out. Raises LocalError when it is not running."""
+        self._check_running()
+        self._carry_out(self._member.metered(day, watts))
+
+    def score(self, device: str) -> Score:
+        """How far a neighbour is believed."""
+        return self._reliance.score(device)
 
     def stop(self) -> None:
         """Say and do nothing more; what was agreed stands in the ledger."""
@@ -180,12 +190,12 @@ class Balancer:
     # -- services.balancing.BalancingState -----------------------------------------------------
 
     def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
-        is_announced = isinstance(sealed.message, Announce) and sealed.to == self._hierarchy.home.get(self.device)
-        if is_announced and sealed.sender == self.device:
+        if not is_meant(self._hierarchy, self.device, sealed):
+            raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
+        is_spread = sealed.to != self.device
+        if is_spread and sealed.sender == self.device:
             # Its own, that names a place which it stands in itself.
             return
-        if sealed.to != self.device and not is_announced:
-            raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
         opened = self._door.opened(sealed, self._clock.now().wall) if self._door is not None else sealed.message
         if opened == AGAIN:
             # The same by another way, or somebody repeats it: nothing to complain of, and nothing to do.
@@ -193,17 +203,17 @@ class Balancer:
             return
         if isinstance(opened, Dropped):
             raise sender_fault("NotBelieved", opened.reason, namespace=BALANCE)
-        if not self._running or self._whereabouts is None:
+        if not self._running or self._voice is None:
             self.counters["not balancing"] += 1
+            is_announced = is_spread and isinstance(sealed.message, Announce)
             if is_announced and sealed.sender in self._hierarchy.clusters[sealed.to].children:
                 # In force, so it will not come again: what its neighbours have said last is there when it starts.
                 self._early[sealed.sender] = sealed
             return
         self.counters[f"received {type(sealed.message).__name__}"] += 1
-        for card in cards:
-            self._take(card)
-        if not is_announced:
-            self._whereabouts.heard(sealed.sender)
+        self._voice.take(cards)
+        if not is_spread:
+            self._voice.heard(sealed.sender)
         self._carry_out(self._member.receive(sealed.message, sealed.sender, self._clock.now(), sealed))
 
     def asked(self, sealed: Sealed) -> Reported | None:
@@ -213,7 +223,7 @@ class Balancer:
             return None
         # What it says may rest on what is not on the disk yet.
         self._write()
-        if not self._running or self._gossip is None or sealed.sender == self.device:
+        if not self._running or self._voice is None or sealed.sender == self.device:
             return None
         self.counters[f"received {type(sealed.message).__name__}"] += 1
         answer, others = None, []
@@ -225,7 +235,7 @@ class Balancer:
         self._carry_out(others)
         if answer is None:
             return None
-        return Reported(answer.rest, self._sealed(sealed.sender, answer), (self._own_card(self._gossip),))
+        return Reported(answer.rest, self._voice.sealed(sealed.sender, answer), (self._voice.card,))
 
     def residual(self, day: int | None) -> Residual | None:
         book = self._member.party.book
@@ -241,6 +251,8 @@ class Balancer:
             match effect:
                 case Persist():
                     self._unwritten.append(effect.record)
+                case Believe():
+                    self._unwritten.append(effect.score)
                 case Tell() | Spread() | Pull():
                     self._unsaid.append(effect)
                 case SetTimer():
@@ -256,13 +268,18 @@ class Balancer:
 
     def _write(self) -> None:
         self._is_gathering = False
-        records, self._unwritten = self._unwritten, []
+        unwritten, self._unwritten = self._unwritten, []
         said, self._unsaid = self._unsaid, []
-        if not self._running:
+        if not self._running or self._voice is None:
             return
-        if records:
+        records = [one for one in unwritten if isinstance(one, Record)]
+        scores = [one for one in unwritten if isinstance(one, Score)]
+        if unwritten:
             try:
-                self._ledger.write(*records)
+                if scores:
+                    self._ledger.believe(*scores)
+                if records:
+                    self._ledger.write(*records)
                 past = self._member.party.book.past
                 if past != self._past:
                     self._ledger.forget(past)
@@ -275,19 +292,23 @@ class Balancer:
         for effect in said:
             match effect:
                 case Spread():
-                    self._spread(effect)
+                    self._voice.spread(effect)
                 case Pull():
-                    self._pull(effect)
+                    cluster = self._hierarchy.clusters.get(effect.cluster)
+                    if cluster is not None:
+                        self._voice.pull(effect, is_near=cluster.kind in _NEAR, take=self._pulled)
                 case Tell():
                     for to in effect.to:
-                        self._tell(to, effect.message)
+                        self._voice.tell(to, effect.message)
 
     def _recovered(self) -> Member:
         """As after a crash."""
         roll, sign = self._roll, self._sign
         audit = Audit(self.device, roll, sign) if roll is not None and sign is not None else None
         try:
-            return Member(self.device, self._hierarchy, self._pace, self._ledger.records(), self._ledger.past(), audit)
+            self._reliance = Reliance(self._ledger.scores())
+            records, past = self._ledger.records(), self._ledger.past()
+            return Member(self.device, self._hierarchy, self._pace, records, past, audit, self._reliance)
         except (ValueError, LookupError) as error:
             raise LocalError(f"{self._ledger.path}: not the log of {self.device}: {error}") from None
 
@@ -307,31 +328,6 @@ class Balancer:
 
         self._clock.call_later(delay, expired)
 
-    def _tell(self, to: str, message: Message) -> None:
-        gossip, whereabouts = self._gossip, self._whereabouts
-        if gossip is None or whereabouts is None:
-            return
-        sealed = self._sealed(to, message)
-        known = (whereabouts.card(device) for device in sorted(_named(message) - {to, self.device}))
-        body = sealed_element(sealed, [self._own_card(gossip), *(card for card in known if card is not None)])
-        self.counters[f"sent {type(message).__name__}"] += 1
-        name = action(message)
-        whereabouts.reach(to, lambda addresses: gossip.tell(name, body, addresses))
-
-    def _spread(self, effect: Spread) -> None:
-        if self._gossip is None or self._announcer is None:
-            return
-        body = sealed_element(self._sealed(effect.cluster, effect.message), [self._own_card(self._gossip)])
-        self._announcer.say(action(effect.message), body, effect.to)
-
-    def _pull(self, effect: Pull) -> None:
-        cluster = self._hierarchy.clusters.get(effect.cluster)
-        if self._gatherer is None or cluster is None:
-            return
-        body = sealed_element(self._sealed(effect.cluster, effect.message))
-        is_near = cluster.kind in _NEAR
-        self._gatherer.ask(action(effect.message), body, effect.to, is_near=is_near, take=self._pulled)
-
     def _pulled(self, report: bytes) -> None:
         """By the way that it would have come by unasked."""
         service = self._service
@@ -350,74 +346,6 @@ class Balancer:
 
         service.invoke(Invocation(operation, envelope, "", self._clock.now()), heard)
 
-    def _sealed(self, to: str, message: Message) -> Sealed:
-        if self._sign is None:
-            return Sealed(self.device, to, message, b"")
-        return seal(self.device, to, message, self._sign, self._stamps.next(self._clock.now().wall))
-
-    # -- cards ---------------------------------------------------------------------------------
-
-    def _own_card(self, gossip: Gossip) -> Card:
-        own = gossip.own
-        udp, http = own.udp and own.udp.at(PATH), own.http and own.http.at(PATH)
-        held = self._card
-        if held is None or (held.udp, held.http) != (udp, http):
-            number = held.number + 1 if held is not None else self._member.party.book.starts * _MOVES
-            card = Card(self.device, number, udp, http)
-            signature = self._sign(card_statement(card)) if self._sign is not None else b""
-            self._card = held = Card(self.device, number, udp, http, signature)
-        return held
-
-    def _take(self, card: Card) -> None:
-        whereabouts = self._whereabouts
-        if whereabouts is None or card.device == self.device or not whereabouts.is_news(card):
-            return
-        if self._roll is not None and not self._roll.has_said(card.device, card_statement(card), card.signature):
-            self.counters["card not signed by its owner"] += 1
-            return
-        whereabouts.take(card)
-
     def _check_running(self) -> None:
         if not self._running:
             raise LocalError(f"{self.device}: not balancing")
-
-
-def _named(message: Message) -> set[str]:
-    """The devices that a message tells its receiver to speak to."""
-    match message:
-        case Board():
-            return {line.speaker for line in message.lines}
-        case Found() | Supply():
-            return {target.speaker for target in message.targets}
-        case _:
-            return set()
-
-
-def residual_of(book: Book, hierarchy: Hierarchy, place: Callable[[str], str] = _nowhere) -> Residual:
-    """What a device has offered, agreed and left on its present day. Who has left the clusters since is of the area in
-    which its place is."""
-    area = book.device
-    while area not in hierarchy.clusters or hierarchy.clusters[area].kind != _AREA:
-        area = hierarchy.parent(area)
-        if not area:
-            break
-    scope = area.rpartition(":")[0]
-    nothing = zero(len(book.offer))
-    sold = bought = nothing
-    for record in book.records:
-        if record.day != book.day or not record.agreement:
-            continue
-        peer = record.peer
-        if hierarchy.is_below(peer, area) if peer in hierarchy.home else covers(scope, place(peer)):
-            continue
-        match record.kind:
-            case Kind.COMMITTED:
-                sold = plus(sold, record.watts)
-            case Kind.PREPARED:
-                bought = plus(bought, record.watts)
-            case Kind.RELEASED:
-                bought = minus(bought, record.watts)
-    left = book.free(nothing)
-    return Residual(
-        surplus(book.offer), shortage(book.offer), book.given, book.taken, sold, bought, surplus(left), shortage(left)
-    )

@@ -1,6 +1,7 @@
 """The log of one device that agrees, in one SQLite file: what it has written outlives a crash of process or machine.
 
-Write-ahead log, synced at each write. Knows records, and nothing of what follows from them.
+Beside it stands how far the device believes its neighbours. Write-ahead log, synced at each write. Knows records, and
+nothing of what follows from them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from gossip_ws.consensus.ability import RIGID, as_object, from_object
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Log, Record
 from gossip_ws.consensus.messages import Served
 from gossip_ws.consensus.past import Past
+from gossip_ws.consensus.reliance import LEAST, NEIGHBOURS, WHOLE, Score
 from gossip_ws.kernel.errors import LocalError
 
 FORMAT: Final = 1
@@ -29,6 +31,10 @@ CREATE TABLE IF NOT EXISTS record (
 CREATE TABLE IF NOT EXISTS past (
     number INTEGER NOT NULL, before INTEGER NOT NULL, starts INTEGER NOT NULL, served_last INTEGER NOT NULL,
     served_times INTEGER NOT NULL, sold_start INTEGER NOT NULL, sold_number INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS score (
+    number INTEGER PRIMARY KEY, device TEXT NOT NULL UNIQUE, gives INTEGER NOT NULL, needs INTEGER NOT NULL,
+    day INTEGER NOT NULL
 );
 """
 _COLUMNS: Final = "number, at, kind, day, agreement, peer, level, watts, cause_device, cause_number, ability"
@@ -79,6 +85,26 @@ class Ledger:
             raise LocalError(f"{self.path}: a record of another in the ledger of {self.device}")
         with self._transaction() as database:
             database.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES (?{', ?' * 10})", map(_row, records))
+
+    def scores(self) -> tuple[Score, ...]:
+        """How far neighbours are believed, the last that was judged last. Raises LocalError for what no device
+        writes."""
+        try:
+            rows = self._database.execute("SELECT device, gives, needs, day FROM score ORDER BY number").fetchall()
+            if any(not LEAST <= share <= WHOLE for _, *shares, _ in rows for share in shares):
+                raise ValueError("a score out of bounds")
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise LocalError(f"{self.path}: not what a device writes: {error}") from None
+        return tuple(Score(*row) for row in rows)
+
+    def believe(self, *scores: Score) -> None:
+        """From now on neighbours are believed so far. Raises LocalError as `write` does."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM score WHERE device = ?", [(score.device,) for score in scores])
+            rows = [(score.device, score.gives, score.needs, score.day) for score in scores]
+            database.executemany("INSERT INTO score (device, gives, needs, day) VALUES (?, ?, ?, ?)", rows)
+            keep = "SELECT number FROM score ORDER BY number DESC LIMIT ?"
+            database.execute(f"DELETE FROM score WHERE number NOT IN ({keep})", (NEIGHBOURS,))
 
     def forget(self, past: Past) -> None:
         """From now on this stands for the records below its number. Raises LocalError as `write` does."""

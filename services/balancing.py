@@ -1,7 +1,7 @@
 """The Balance service: what devices that agree tell one another, one one-way operation for each kind of message.
 
-Announce is made to be gossiped: to a device's nano grid, once for all of it. Gather is made to be pulled: of all who
-speak for the children of a cluster, with every single reply. All others are said to one device.
+Announce and Metered are made to be gossiped: to a device's nano grid, once for all of it. Gather is made to be pulled:
+of all who speak for the children of a cluster, with every single reply. All others are said to one device.
 GetResidual is made to be aggregated: summed over an area it is what the area's devices can still give and still need,
 and what they have sold and bought, period by period. Knows no protocol: a BalancingState does.
 """
@@ -130,6 +130,7 @@ def _told(kind: type) -> Any:
 @gossip_enabled(
     # The last of a device is in force, for as long as its seal lets it in.
     Announce=push(priority=Priority.STATUS, lifetime=FRESH, latest=True),
+    Metered=push(priority=Priority.STATUS, lifetime=FRESH, latest=True),
     # Every reply of it is asked for; by default the sum of what all of them have left.
     Gather=aggregate("sum", priority=Priority.STATUS),
     # By HTTP: eight schedules of a day in quarters of an hour are no datagram.
@@ -141,6 +142,7 @@ class BalanceService(spyne.Service):
     __service_name__ = "Balance"
 
     Announce = _told(messages.Announce)
+    Metered = _told(messages.Metered)
     Propose = _told(messages.Propose)
     Accept = _told(messages.Accept)
     Confirm = _told(messages.Confirm)

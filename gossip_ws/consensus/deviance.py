@@ -1,6 +1,7 @@
 """A simulated grid in which some devices announce more than they give, day after day, and what meters make of it.
 
-A meter here is right, and tells the device's whole cluster in the evening. Refuses to know why a device overstates.
+A meter here is right, and tells the device's neighbours in the evening, by messages that may be lost. Refuses to know
+why a device overstates.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gossip_ws.consensus.log import Agreement, agreements
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.reliance import Reliance
 from gossip_ws.consensus.run import Run
-from gossip_ws.consensus.vector import plus, surplus, zero
+from gossip_ws.consensus.vector import plus, zero
 from gossip_ws.kernel.dice import Dice
 
 TIMES = 2
@@ -65,8 +66,12 @@ def simulated(
     )
     reliances = {device.id: Reliance() for device in instance.devices} if weighed else {}
     found = []
-    for _ in range(days):
-        trace = Run(told, hierarchy, replace(conditions, patience=PATIENCE), dice, reliances=reliances).run()
+    seen = {device.id: device.watts for device in instance.devices}
+    for day in range(days):
+        run = Run(told, hierarchy, replace(conditions, patience=PATIENCE), dice, day=day, reliances=reliances)
+        trace = run.run()
+        if weighed:
+            run.evening(seen)
         made = agreements(trace.logs)
         # Who is doubted offers the same in vain until the day is over: some promise is then still on its way, and the
         # two devices' own books are not what their agreements are.
@@ -78,9 +83,6 @@ def simulated(
                 tuple(violations(trace.logs, cuts=conditions.cuts, hierarchy=hierarchy, claimed=claimed)),
             )
         )
-        for device in instance.devices if weighed else ():
-            for neighbour in hierarchy.leaves(hierarchy.home[device.id]):
-                reliances[neighbour].metered(device.id, surplus(device.watts))
     return Deviance(matched(instance), tuple(found))
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gossip_ws.consensus.clusters import Hierarchy
-from gossip_ws.consensus.messages import Announce, Gather, Message
-from gossip_ws.consensus.trust import Roll, Sealed, Sign
+from gossip_ws.consensus.messages import Message, Metered
+from gossip_ws.consensus.trust import Roll, Sealed, Sign, is_meant
 from gossip_ws.kernel.effects import Dropped
 
 FRESH: Final = 60.0
@@ -73,7 +73,7 @@ class Door:
         self._roll = roll
         self._hierarchy = hierarchy
         self._since = int(since * _MICRO)
-        self._said: dict[str, _Said] = {}
+        self._said: dict[tuple[str, bool], _Said] = {}
 
     def regroup(self, hierarchy: Hierarchy) -> None:
         """Devices have joined or left."""
@@ -81,14 +81,14 @@ class Door:
 
     def opened(self, sealed: Sealed, wall: float) -> Message | Dropped:
         """The message; or why it does not count. The cheap questions come first, the signature last."""
-        if not self._is_meant(sealed):
+        if not is_meant(self._hierarchy, self._device, sealed):
             return Dropped("said to another")
         if sealed.sender == self._device:
             # It does not come this way. Others see what a device has signed for itself, and could bring it back.
             return Dropped("said by itself")
         if abs(wall - sealed.stamp / _MICRO) > FRESH or sealed.stamp < self._since:
             return Dropped("not of now")
-        said = self._said.get(sealed.sender)
+        said = self._said.get(_who(sealed))
         if said is not None and sealed.stamp in said:
             return AGAIN
         if not self._roll.is_placed(self._hierarchy, sealed.sender):
@@ -99,23 +99,19 @@ class Door:
         self._remember(sealed, wall)
         return message
 
-    def _is_meant(self, sealed: Sealed) -> bool:
-        """Is it said to this device, announced to its nano grid, or asked of a cluster that it is in? Nothing else is
-        said to more than one."""
-        match sealed.message:
-            case Announce() if sealed.to == self._hierarchy.home.get(self._device):
-                return True
-            case Gather() if sealed.to == sealed.message.cluster:
-                return self._hierarchy.is_below(self._device, sealed.to)
-        return sealed.to == self._device
-
     def _remember(self, sealed: Sealed, wall: float) -> None:
-        if sealed.sender not in self._said and len(self._said) >= SENDERS:
+        who = _who(sealed)
+        if who not in self._said and len(self._said) >= SENDERS:
             self._forget(int((wall - FRESH) * _MICRO))
-        self._said.setdefault(sealed.sender, _Said()).add(sealed.stamp)
+        self._said.setdefault(who, _Said()).add(sealed.stamp)
 
     def _forget(self, old: int) -> None:
         """Those who have said nothing since `old`; what they may have said is not let in either if the clock is set
         back."""
         self._since = max(self._since, old)
-        self._said = {sender: said for sender, said in self._said.items() if max(said.stamps) >= old}
+        self._said = {who: said for who, said in self._said.items() if max(said.stamps) >= old}
+
+
+def _who(sealed: Sealed) -> tuple[str, bool]:
+    """A device and its meter have a clock each: neither's stamps shut the other out."""
+    return sealed.sender, isinstance(sealed.message, Metered)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gossip_ws.consensus.log import AgreementId, Record
 from gossip_ws.consensus.messages import Gather, Message
+from gossip_ws.consensus.reliance import Score
 from gossip_ws.kernel.effects import Dropped, SetTimer
 
 
@@ -14,6 +15,13 @@ class Persist:
     """Write this down so that it outlives a crash, before anything that comes after it in the list is done."""
 
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Believe:
+    """Write down how far a neighbour is believed from now on: nobody is believed more for a crash of who believes."""
+
+    score: Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,7 @@ class Tell:
 @dataclass(frozen=True, slots=True)
 class Spread:
     """Send a message to all others of a nano grid, best effort: it is said once, for the whole cluster. to: the
-    others."""
+    others, or those who speak for the cluster where it is larger."""
 
     cluster: str
     to: tuple[str, ...]
@@ -124,4 +132,4 @@ def copies(tell: Tell, tries: int) -> tuple[Tell, ...]:
 
 
 Timer = AskAgain | AcceptAgain | PlanDue | MovesDue | ReportDue | ReportAgain | PullDue | GatherDue | ErrandAgain
-Effect = Persist | Tell | Spread | Pull | SetTimer | Dropped
+Effect = Persist | Believe | Tell | Spread | Pull | SetTimer | Dropped

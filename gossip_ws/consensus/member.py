@@ -19,6 +19,7 @@ from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import (
     AcceptAgain,
     AskAgain,
+    Believe,
     Effect,
     ErrandAgain,
     GatherDue,
@@ -44,6 +45,7 @@ from gossip_ws.consensus.messages import (
     Heard,
     Inquire,
     Message,
+    Metered,
     Moved,
     Propose,
     Release,
@@ -72,8 +74,8 @@ storage last of all."""
 
 class Member:
     """One device. `records`: its log from before a crash, `past`: what stands for those that are gone. Whoever hands it
-    messages has proved who sent them. `audit`: it checks speakers, where messages are signed.
-    `reliance`: it believes its neighbours as far as their meters bear them out."""
+    messages has proved who sent them. `audit`: it checks speakers, where messages are signed. `reliance`: it believes
+    its neighbours as far as their meters bear them out; without, they are all believed."""
 
     def __init__(
         self,
@@ -131,6 +133,10 @@ class Member:
         self._neighbours.clear()
         return self._done(self._neighbours.announce(), now)
 
+    def metered(self, day: int, watts: Vector) -> list[Effect]:
+        """Its meter has seen this of a day. Only its neighbours are told: no device judges itself."""
+        return self._neighbours.metered(day, watts)
+
     def receive(self, message: Message, sender: str, now: Instant, sealed: Sealed | None = None) -> list[Effect]:
         """A message has arrived. sealed: as it was signed, where messages are."""
         if any(len(vector) != len(self.party.book.offer) for vector in schedules(message)):
@@ -173,18 +179,26 @@ class Member:
         return self._upward.owe(self.device, now) if self.party.left.loose else []
 
     def _believed(self, message: Message, sender: str) -> Message:
-        """What a neighbour announces, reports of itself and proposes, as far as it is believed."""
+        """What a neighbour announces, reports of itself and proposes, as far as it is believed. Nothing is learned from
+        what it says of another day than the present one: that is not looked at."""
         if self._reliance is None:
             return message
+        day = self.party.book.day
         match message:
-            case Announce():
-                return replace(message, rest=self._reliance.heard(sender, message.rest))
-            case Report() if message.child == sender:
-                return replace(message, rest=self._reliance.heard(sender, message.rest))
-            case Propose():
-                return replace(message, watts=self._reliance.taken(sender, message.watts))
+            case Announce() if message.day == day:
+                return replace(message, rest=self._reliance.heard(sender, day, message.rest))
+            case Report() if message.day == day and message.child == sender:
+                return replace(message, rest=self._reliance.heard(sender, day, message.rest))
+            case Propose() if message.day == day:
+                return replace(message, watts=self._reliance.taken(sender, day, message.watts))
             case _:
                 return message
+
+    def _judged(self, message: Metered, sender: str) -> list[Effect]:
+        if self._reliance is None:
+            return [Dropped("all are believed")]
+        score = self._reliance.metered(sender, message.day, message.watts)
+        return [Believe(score)] if score is not None else [Dropped("nothing learned")]
 
     # -- who gets what -------------------------------------------------------------------------
 
@@ -202,6 +216,8 @@ class Member:
                 return self.party.declined(message, sender)
             case Announce():
                 return self._neighbours.announced(message, sender)
+            case Metered():
+                return self._judged(message, sender)
             case Report():
                 return self._speaker.reported(message, sender, now, evidence(sealed) if sealed is not None else None)
             case Heard():

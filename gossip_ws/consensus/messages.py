@@ -35,6 +35,15 @@ class Announce:
 
 
 @dataclass(frozen=True, slots=True)
+class Metered:
+    """To all others of the nano grid, when a day is over: what the meter of a device has seen that it gave (positive)
+    and took, W by period. Said in the device's name by its meter, whose key signs it."""
+
+    day: int
+    watts: Vector
+
+
+@dataclass(frozen=True, slots=True)
 class Propose:
     """A seller to a buyer: take this. level: of the cluster in which they met."""
 
@@ -237,6 +246,7 @@ Errand = Board | Seek | Supply | Moved
 """What is repeated until it is answered, and acted on once."""
 Message = (
     Announce
+    | Metered
     | Propose
     | Accept
     | Confirm
@@ -263,7 +273,7 @@ def schedules(message: Message) -> tuple[Vector, ...]:
             return (message.rest, *(one.watts for one in message.loose))
         case Report():
             return (message.rest, *(one.watts for one in message.loose), *_held(message.lines))
-        case Propose() | Accept() | Seek():
+        case Metered() | Propose() | Accept() | Seek():
             return (message.watts,)
         case Board():
             return _held(message.lines)

@@ -5,13 +5,20 @@ Whoever has heard the same plans the same, so nobody is asked; each seller turns
 
 from __future__ import annotations
 
+from typing import Final
+
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.desk import flows_of
 from gossip_ws.consensus.effects import Effect, PlanDue, Spread
-from gossip_ws.consensus.messages import Announce, Line
+from gossip_ws.consensus.messages import Announce, Line, Metered
 from gossip_ws.consensus.party import Party
+from gossip_ws.consensus.vector import Vector
 from gossip_ws.kernel.effects import Dropped, SetTimer
+
+SPEAKERS: Final = 3
+"""Of the candidates of a larger cluster, how many are told what was metered of one of its devices: who speaks for it
+hears what the device has left."""
 
 
 class Neighbours:
@@ -43,6 +50,13 @@ class Neighbours:
         cluster = self._hierarchy.home[self._device]
         effects: list[Effect] = [Spread(cluster, self._peers, message)] if self._peers else []
         return [*effects, *self._plan_later()]
+
+    def metered(self, day: int, watts: Vector) -> list[Effect]:
+        """Tell them what this device's meter has seen."""
+        cluster = self._hierarchy.home[self._device]
+        speakers = self._hierarchy.candidates(cluster)[: SPEAKERS + 1]
+        to = self._peers or tuple(one for one in speakers if one != self._device)[:SPEAKERS]
+        return [Spread(cluster, to, Metered(day, watts))] if to else []
 
     def announced(self, announce: Announce, sender: str) -> list[Effect]:
         """One of them has told; when all have, there is a plan."""

@@ -15,7 +15,7 @@ from math import inf
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.config import Pace
-from gossip_ws.consensus.effects import Effect, Persist, Pull, Spread, Tell, Timer
+from gossip_ws.consensus.effects import Believe, Effect, Persist, Pull, Spread, Tell, Timer
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Kind, Log, Record
 from gossip_ws.consensus.loose import Left, could_agree
@@ -31,6 +31,8 @@ from gossip_ws.kernel.instant import Instant
 
 PACE = Pace()
 """A simulated second is a round."""
+EVENING = 5.0
+"""Rounds until what meters have said has arrived, or is lost."""
 
 
 @dataclass(slots=True)
@@ -83,8 +85,8 @@ class _Leave:
 
 
 class Run:
-    """One simulation. `days`: how often the same is offered again. `post`: every message is signed and verified.
-    `reliances`: what devices know of their neighbours' meters."""
+    """One simulation. `days`: how often the same is offered again, from `day` on. `post`: every message is signed and
+    verified. `reliances`: how far devices believe their neighbours; who has none believes all."""
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class Run:
         conditions: Conditions,
         dice: Dice,
         *,
+        day: int = 0,
         days: int = 1,
         post: Post | None = None,
         reliances: Mapping[str, Reliance] | None = None,
@@ -105,10 +108,10 @@ class Run:
         self._left: dict[str, Member] = {}
         self._conditions = conditions
         self._dice = dice
-        self._days = days
+        self._last = day + days - 1
         self._post = post
         self._reliances = reliances or {}
-        self._day = 0
+        self._day = day
         self._began = 0.0
         self._offers = {device.id: (device.watts, device.ability) for device in instance.devices}
         self._written: dict[str, list[Record]] = {device: [] for device in self._offers}
@@ -140,7 +143,7 @@ class Run:
                 check += 1.0
                 if self._is_done():
                     self._close_day()
-                    if self._day + 1 >= self._days:
+                    if self._day >= self._last:
                         self.trace.settled = True
                         break
                     self._next_day()
@@ -152,6 +155,16 @@ class Run:
         self.trace.logs = {device: tuple(records) for device, records in self._written.items()}
         self.trace.claimed = self._claims()
         return self.trace
+
+    def evening(self, seen: Mapping[str, Vector]) -> None:
+        """After `run`: the meters of these devices tell what they have seen of the last day."""
+        for device, watts in seen.items():
+            member = self.members.get(device)
+            if member is not None:
+                self._carry(device, member.metered(self._day, watts))
+        until = self.time + EVENING
+        while self._due and self._due[0][0] <= until:
+            self._step()
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -247,6 +260,9 @@ class Run:
         match effect:
             case Persist():
                 self._written[device].append(effect.record)
+            case Believe():
+                # Whoever runs this keeps the reliances, whatever becomes of a device.
+                pass
             case Tell():
                 self.trace.messages[type(effect.message).__name__] += len(effect.to)
                 for to in effect.to:

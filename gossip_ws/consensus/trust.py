@@ -17,12 +17,14 @@ from typing import Any
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.log import seller_of
 from gossip_ws.consensus.messages import (
+    Announce,
     Board,
     Found,
     Gather,
     Inquire,
     Line,
     Message,
+    Metered,
     Moved,
     Propose,
     Report,
@@ -74,11 +76,18 @@ def seal(sender: str, to: str, message: Message, sign: Sign, stamp: int = 0) -> 
 
 class Roll:
     """The enrolled identities, each with its key, and with its bus where that is enrolled too. Who is on it is decided
-    by the utility, one identity a device, so a household that invents devices gets no more say."""
+    by the utility, one identity a device, so a household that invents devices gets no more say. `meters`: the keys of
+    the meters that measure devices, where these are not the devices' own."""
 
-    def __init__(self, keys: Mapping[str, Verify], buses: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, Verify],
+        buses: Mapping[str, int] | None = None,
+        meters: Mapping[str, Verify] | None = None,
+    ) -> None:
         self._keys = dict(keys)
         self._buses = dict(buses or {})
+        self._meters = dict(meters or {})
 
     def __contains__(self, device: str) -> bool:
         return device in self._keys
@@ -89,17 +98,34 @@ class Roll:
         return verify is not None and verify(signature, statement)
 
     def opened(self, sealed: Sealed, receiver: str) -> Message | None:
-        """The message, if its sender is enrolled and has signed it for `receiver`; else None."""
+        """The message, if its sender is enrolled and has signed it for `receiver`; else None. What was metered of a
+        device is its meter's to sign, and nothing else is."""
         if sealed.to != receiver or sealed.sender not in self._keys:
             return None
+        verify = self._keys[sealed.sender]
+        if isinstance(sealed.message, Metered):
+            verify = self._meters.get(sealed.sender, verify)
         said = statement(sealed.sender, sealed.to, sealed.message, sealed.stamp)
-        return sealed.message if self.has_said(sealed.sender, said, sealed.signature) else None
+        return sealed.message if verify(sealed.signature, said) else None
 
     def is_placed(self, hierarchy: Hierarchy, device: str) -> bool:
         """Does the device stand where it is enrolled, as far as its enrolment says where, and it stands anywhere? Who
         has left still ends what it has begun."""
         enrolled = self._buses.get(device)
         return enrolled is None or hierarchy.bus.get(device, enrolled) == enrolled
+
+
+def is_meant(hierarchy: Hierarchy, device: str, sealed: Sealed) -> bool:
+    """Is it said to this device, announced to its nano grid, metered in a cluster that it is in, or asked of one?
+    Nothing else is said to more than one."""
+    match sealed.message:
+        case Announce() if sealed.to == hierarchy.home.get(device):
+            return True
+        case Metered() if sealed.to == hierarchy.home.get(sealed.sender):
+            return hierarchy.is_below(device, sealed.to)
+        case Gather() if sealed.to == sealed.message.cluster:
+            return hierarchy.is_below(device, sealed.to)
+    return sealed.to == device
 
 
 def is_in_place(hierarchy: Hierarchy, message: Message, sender: str, receiver: str) -> bool:
@@ -111,6 +137,8 @@ def is_in_place(hierarchy: Hierarchy, message: Message, sender: str, receiver: s
     match message:
         case Propose():
             return seller_of(message.agreement) == sender and _meet(hierarchy, sender, receiver, message.level)
+        case Metered():
+            return hierarchy.is_below(receiver, hierarchy.home[sender])
         case Moved():
             return hierarchy.is_below(sender, message.child)
         case Report():

@@ -19,11 +19,11 @@ from gossip_ws.consensus.clusters import build
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.door import FRESH, HELD, SENDERS, Door, Stamps
 from gossip_ws.consensus.log import agreements
-from gossip_ws.consensus.messages import NEVER, Announce, Propose
+from gossip_ws.consensus.messages import NEVER, Announce, Metered, Propose
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.post import Post
 from gossip_ws.consensus.run import Run
-from gossip_ws.consensus.trust import Roll, seal
+from gossip_ws.consensus.trust import Roll, Sealed, seal
 from gossip_ws.kernel.effects import Dropped
 
 ANNOUNCE = Announce(0, 2, (5,), NEVER)
@@ -153,6 +153,16 @@ def test_who_floods_a_door_does_not_make_it_forget_what_was_said():
     for stamp in range(HELD + 10):
         assert door.opened(sealed(stamp), 0.0) == ANNOUNCE
     assert {door.opened(sealed(stamp), 0.0) for stamp in range(HELD + 10)} == {Dropped("said before")}
+
+
+def test_a_device_that_floods_does_not_shut_out_its_meter():
+    """Else it could say so much of now that what its meter says is let in by nobody."""
+    door = Door("d9", Roll({"d8": lambda *_: True}), HIERARCHY)
+    for stamp in range(100, HELD + 110):
+        assert door.opened(sealed(stamp), 0.0) == ANNOUNCE
+    told = Sealed("d8", HIERARCHY.home["d8"], Metered(0, (5,)), b"", 50)
+    assert door.opened(told, 0.0) == told.message
+    assert door.opened(told, 0.0) == Dropped("said before")
 
 
 def test_what_a_device_has_told_itself_is_not_let_in():

@@ -25,6 +25,7 @@ from gossip_ws.consensus.messages import (
     Confirm,
     Found,
     Line,
+    Metered,
     Propose,
     Report,
     Seek,
@@ -33,7 +34,7 @@ from gossip_ws.consensus.messages import (
 )
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.run import PACE, Run
-from gossip_ws.consensus.trust import Roll, is_in_place, seal
+from gossip_ws.consensus.trust import Roll, Sealed, is_in_place, is_meant, seal
 from gossip_ws.kernel.effects import Dropped, SetTimer
 from gossip_ws.kernel.instant import Instant
 from gossip_ws.security.keys import PrivateKey
@@ -66,6 +67,30 @@ def test_what_its_sender_has_signed_for_the_receiver_counts():
 )
 def test_what_is_forged_changed_or_turned_to_another_does_not(sealed, receiver):
     assert ROLL.opened(sealed, receiver) is None
+
+
+def test_what_was_metered_is_the_meters_to_sign_and_nothing_else_is():
+    meter, told = PrivateKey.generate(), Metered(0, (5,))
+    roll = Roll({name: key.public.verifies for name, key in KEYS.items()}, meters={"d8": meter.public.verifies})
+    assert roll.opened(seal("d8", NANO, told, meter.sign), NANO) == told
+    assert roll.opened(seal("d8", NANO, told, KEYS["d8"].sign), NANO) is None
+    assert roll.opened(seal("d8", NANO, ANNOUNCE, meter.sign), NANO) is None
+    # Who has no other meter is its own.
+    assert roll.opened(seal("d9", NANO, told, KEYS["d9"].sign), NANO) == told
+    assert roll.opened(seal("d9", NANO, told, meter.sign), NANO) is None
+
+
+def test_what_was_metered_is_said_in_the_cluster_of_who_it_was_metered_of():
+    def is_for(device, to, sender="d8"):
+        return is_meant(HIERARCHY, device, Sealed(sender, to, Metered(0, (5,)), b""))
+
+    assert is_for("d9", NANO)
+    assert not is_for("d1", NANO)
+    assert not is_for("d9", STREET)
+    assert is_for("d9", STREET, "d1")
+    assert not is_for("d9", HIERARCHY.top, "nobody")
+    # To one alone it may be said too.
+    assert is_for("d9", "d9")
 
 
 def line(child, speaker):

@@ -86,6 +86,8 @@ class Neighbours:
     network: str
     loss: float = 0.0
     keys: dict[str, PrivateKey] | None = None
+    meters: dict[str, PrivateKey] = field(default_factory=dict)
+    """Of devices whose meter has another key than they."""
     pace: Pace = PACE
     size: int = 8
     hosts: dict[str, Host] = field(default_factory=dict)
@@ -97,9 +99,11 @@ class Neighbours:
     """Meters of another process."""
 
     def __post_init__(self) -> None:
-        self.roll = (
-            Roll({device: key.public.verifies for device, key in self.keys.items()}) if self.keys is not None else None
-        )
+        if self.keys is not None:
+            keys, meters = ({name: key.public.verifies for name, key in of.items()} for of in (self.keys, self.meters))
+            self.roll: Roll | None = Roll(keys, meters=meters)
+        else:
+            self.roll = None
         self.join(self.instance)
 
     def join(self, instance: Instance) -> None:
@@ -133,6 +137,7 @@ class Neighbours:
             clock=self.clock,
             place=lambda other: self.places.get(other, ""),
             sign=key.sign if key is not None else None,
+            meter=self.meters[device].sign if device in self.meters else None,
             roll=self.roll,
         )
         seed = self.seeds[self.areas[device]]

@@ -16,7 +16,6 @@ from gossip_ws.consensus.loose import RETURNS, STORES, WAITS, Left, Loose
 from gossip_ws.consensus.optimum import matched
 from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.vector import plus, total, zero
-from gossip_ws.devices.balancer import residual_of
 from gossip_ws.devices.city_balance import (
     DAY,
     BalancePhase,
@@ -32,6 +31,7 @@ from gossip_ws.devices.city_balance import (
 )
 from gossip_ws.devices.city_balance_table import lines
 from gossip_ws.devices.city_standing import as_told, is_matched, merged, standing
+from gossip_ws.devices.residual import residual_of
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.services.balancing import Residual
 

@@ -11,7 +11,6 @@ from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.log import Kind
 from gossip_ws.consensus.run import Run
 from gossip_ws.consensus.vector import minus, total, zero
-from gossip_ws.devices.balancer import residual_of
 from gossip_ws.devices.city import CityPlan
 from gossip_ws.devices.city_balance import (
     DAY,
@@ -26,6 +25,7 @@ from gossip_ws.devices.city_balance import (
 )
 from gossip_ws.devices.city_balance_table import lines
 from gossip_ws.devices.city_moved import REACHED, Moved, extent, movables
+from gossip_ws.devices.residual import residual_of
 from gossip_ws.kernel.errors import LocalError
 from gossip_ws.services.balancing import Residual
 

@@ -16,6 +16,7 @@ from gossip_ws.consensus.ability import Ability, Need, Storage
 from gossip_ws.consensus.log import AgreementId, Cause, Kind, Record
 from gossip_ws.consensus.messages import Served
 from gossip_ws.consensus.past import Past
+from gossip_ws.consensus.reliance import NEIGHBOURS, Score
 from gossip_ws.devices.ledger import Ledger, read
 from gossip_ws.kernel.errors import LocalError
 
@@ -52,6 +53,31 @@ def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     again = Ledger(tmp_path / "log", "urn:d")
     assert again.records() == RECORDS
     again.close()
+
+
+def test_how_far_neighbours_are_believed_is_there_again_and_bounded(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "log", "urn:d")
+    assert ledger.scores() == ()
+    ledger.believe(Score("urn:e", 900, 1000, 3), Score("urn:f", 800, 700, 3))
+    ledger.believe(Score("urn:e", 850, 1000, 4))
+    assert ledger.scores() == (Score("urn:f", 800, 700, 3), Score("urn:e", 850, 1000, 4))
+    ledger.believe(*(Score(f"urn:{number}", 500, 1000, 5) for number in range(NEIGHBOURS - 1)))
+    ledger.close()
+    again = Ledger(tmp_path / "log", "urn:d")
+    assert len(again.scores()) == NEIGHBOURS
+    assert again.scores()[0] == Score("urn:e", 850, 1000, 4)
+    assert again.records() == ()
+    again.close()
+
+
+@pytest.mark.parametrize("row", ["'urn:e', 5000, 1000, 1", "'urn:e', 'much', 1000, 1", "'urn:e', 900, 0, 1"])
+def test_a_score_that_nobody_has_written_is_refused(tmp_path: Path, row: str) -> None:
+    ledger = Ledger(tmp_path / "log", "urn:d")
+    with sqlite3.connect(tmp_path / "log") as database:
+        database.execute(f"INSERT INTO score (device, gives, needs, day) VALUES ({row})")
+    with pytest.raises(LocalError, match="not what a device writes"):
+        ledger.scores()
+    ledger.close()
 
 
 def test_all_that_was_said_to_be_written_outlives_a_kill(tmp_path: Path) -> None:
