@@ -57,5 +57,5 @@ class Announcer:
                 self._counters["announced"] += 1
             return
         for device in to:
-            self._counters["sent Announce"] += 1
+            self._counters[f"sent {action.rpartition(':')[2]}"] += 1
             self._whereabouts.reach(device, lambda addresses: gossip.tell(action, body, addresses))

@@ -153,9 +153,10 @@ class Balancer:
         self._check_running()
         self._carry_out(self._member.metered(day, watts))
 
-    def score(self, device: str) -> Score:
-        """How far a neighbour is believed."""
-        return self._reliance.score(device)
+    @property
+    def scores(self) -> dict[str, Score]:
+        """How far neighbours are believed whose meters were heard; whoever is not here is wholly."""
+        return self._reliance.scores
 
     def stop(self) -> None:
         """Say and do nothing more; what was agreed stands in the ledger."""

@@ -22,6 +22,7 @@ from gossip_ws.devices.city_balance import population as dealt_out
 from gossip_ws.devices.city_balance_trial import BalanceTrial, Faults
 from gossip_ws.devices.city_balancers import prepare
 from gossip_ws.devices.city_energy import Trial
+from gossip_ws.devices.city_metering import MeteringReport, MeteringTrial
 from gossip_ws.devices.city_process import CityError, CityProcess
 from gossip_ws.devices.city_routing import EnergyReport, draw, key_file
 from gossip_ws.devices.legacy import LegacyClient, Pulled
@@ -40,6 +41,9 @@ USER = "operator"
 ENROL_LIMIT = 120.0
 PUSH_LIMIT = 60.0
 """Seconds; waited for, then reported as it is."""
+DAYS = 6
+"""On which some overstate."""
+MOST_DAYS = 100
 SETTLE = 0.5
 """Seconds after everyone was reached, for the last duplicates to be counted."""
 
@@ -54,10 +58,11 @@ class CityPlan:
     first pull and the push. `prosumers`: meters that route energy afterwards, none without; each wakes up every `tick`
     s in the mean, and may then send `fanout` envelopes. `balance`: meters agree afterwards who gives what to
     whom, messages taking `round` s at most; the meters are those of several areas then. `flexible`: so do the
-    appliances that can wait or store.
+    appliances that can wait or store. `overstate`: instead of anything else that happens while they agree, so large a
+    share of those that give anything announces more, on so many `days`.
 
     Raises LocalError when loss or crash is no share below 1, two of routing, balancing and a crash are wanted, or
-    something is to be moved where nobody balances."""
+    something is to be moved or overstated where nobody balances."""
 
     meters: int = 540
     seed: int = 1
@@ -72,6 +77,8 @@ class CityPlan:
     balance: bool = False
     flexible: bool = False
     round: float = ROUND
+    overstate: float = 0.0
+    days: int = DAYS
 
     def __post_init__(self) -> None:
         for name, share in (("loss", self.loss), ("crash", self.crash)):
@@ -81,8 +88,12 @@ class CityPlan:
             raise LocalError(
                 "routing and balancing have faults of their own: neither the other nor a crash beside them"
             )
-        if self.flexible and not self.balance:
-            raise LocalError("what is flexible is moved where devices balance: say so too")
+        if (self.flexible or self.overstate) and not self.balance:
+            raise LocalError("what is flexible is moved, and what is overstated is, where devices balance: say so too")
+        if self.overstate and (self.flexible or not 0 < self.overstate <= 1):
+            raise LocalError(f"a share from 0 to 1 of fixed schedules is overstated: {self.overstate:g}")
+        if not 1 <= self.days <= MOST_DAYS:
+            raise LocalError(f"1 to {MOST_DAYS} days, not {self.days}")
         if not 0.1 <= self.tick <= 60:
             raise LocalError(f"a tick lasts 0.1 to 60 s: {self.tick:g}")
         if not 1 <= self.fanout <= 64:
@@ -150,6 +161,7 @@ class CityReport:
     """By tier: does a plain client find the new tariff at a device's original address?"""
     energy: EnergyReport | None = None
     balance: BalanceReport | None = None
+    metering: MeteringReport | None = None
 
     @property
     def total(self) -> int:
@@ -166,6 +178,7 @@ class CityReport:
             and all(self.legacy.values())
             and (self.energy is None or self.energy.is_good)
             and (self.balance is None or self.balance.is_good)
+            and (self.metering is None or self.metering.is_good)
         )
 
 
@@ -182,7 +195,14 @@ class City:
             self._energy = draw(self._population, plan.prosumers, plan.seed, plan.tick)
         self._balance = None
         if plan.balance:
-            self._balance = balance_plan(self._population, plan.day, plan.seed, plan.round, flexible=plan.flexible)
+            self._balance = balance_plan(
+                self._population,
+                plan.day,
+                plan.seed,
+                plan.round,
+                flexible=plan.flexible,
+                overstate=plan.overstate,
+            )
         self._workers: list[CityProcess] = []
         self._folder = TemporaryDirectory(prefix="gossip-ws-city-")
         self._password = token_urlsafe(16)
@@ -235,13 +255,16 @@ class City:
         if self._energy is not None:
             trial = Trial(self._energy, self._plan.fanout, self._ask_all, self._progress)
             energy = await trial.run(top, USER, self._password, self._kill_top)
-        balance = None
-        if self._balance is not None:
+        balance = metering = None
+        if self._balance is not None and self._plan.overstate:
+            metered = MeteringTrial(self._balance, Path(self._folder.name), self._ask_all, self._progress)
+            metering = await metered.run(self._plan.days)
+        elif self._balance is not None:
             faults_of = Faults(self._restart_last, self._enrolled, self._kill_top)
             balancing = BalanceTrial(self._balance, Path(self._folder.name), self._ask_all, faults_of, self._progress)
             balance = await balancing.run(top, USER, self._password)
         faults = {"loss": self._plan.loss, "crash": self._plan.crash}
-        return CityReport(self.devices, faults, before, push, after, legacy, energy, balance)
+        return CityReport(self.devices, faults, before, push, after, legacy, energy, balance, metering)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -279,6 +302,7 @@ class City:
         if self._balance is not None:
             prepare(self._balance, Path(self._folder.name), key)
             common |= {"balance": True, "flexible": plan.flexible, "round": plan.round, "folder": self._folder.name}
+            common["overstate"] = plan.overstate
         total = population.counts().total
         self._progress(f"starting {total} devices")
         top = Assignment(

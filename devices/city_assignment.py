@@ -20,7 +20,7 @@ class Assignment:
     what it says of its own links; `energy_keys` are their public halves, hexadecimal, by node.
 
     `balance`: meters agree, messages taking `round` s at most; what they need lies in `folder`. `flexible`: so do the
-    appliances that can move something.
+    appliances that can move something. `overstate`: so large a share announces more than it gives.
     """
 
     grid: str
@@ -45,6 +45,7 @@ class Assignment:
     energy_keys: tuple[str, ...] = ()
     balance: bool = False
     flexible: bool = False
+    overstate: float = 0.0
     round: float = 0.0
     folder: str = ""
 

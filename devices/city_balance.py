@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from random import Random
 from typing import Final
 
 from gossip_ws.consensus.ability import Ability
 from gossip_ws.consensus.checker import Cut, violations
 from gossip_ws.consensus.clusters import KINDS, Hierarchy, build, regrouped
 from gossip_ws.consensus.config import Pace
+from gossip_ws.consensus.deviance import announced, overstating
 from gossip_ws.consensus.exchange import Exchange, exchanges
 from gossip_ws.consensus.instance import Instance
 from gossip_ws.consensus.log import Agreement, Kind, Log, agreements
@@ -50,7 +52,7 @@ def population(grid: str, meters: int, seed: int) -> Population:
 class BalancePlan:
     """`instance`: every meter, by its identity, with the mean W of each hour that its connection gives (positive) or
     draws; and what `movables` are, if anything is to be moved. `places`: each device's scope. `kinds`: what the meters
-    and the appliances behind them are, how many of each.
+    and the appliances behind them are, how many of each. `overstating`: meters that announce more than they give.
     """
 
     instance: Instance
@@ -59,6 +61,7 @@ class BalancePlan:
     places: Mapping[str, str]
     kinds: Mapping[str, int]
     movables: Movables | None = None
+    overstating: frozenset[str] = frozenset()
 
     @cached_property
     def areas(self) -> dict[str, str]:
@@ -67,8 +70,14 @@ class BalancePlan:
 
     @cached_property
     def offers(self) -> dict[str, tuple[Vector, Ability]]:
-        """Each device's schedule, and what it can move."""
-        return {device.id: (device.watts, device.ability) for device in self.instance.devices}
+        """Each device's schedule as it announces it, and what it can move."""
+        told = announced(self.instance, self.overstating)
+        return {device.id: (device.watts, device.ability) for device in told.devices}
+
+    @cached_property
+    def seen(self) -> dict[str, Vector]:
+        """What each device's meter sees."""
+        return {device.id: device.watts for device in self.instance.devices}
 
     @cached_property
     def meters(self) -> list[str]:
@@ -96,9 +105,12 @@ class BalancePlan:
         return [devices[-1] for devices in large], [devices[0] for devices in large]
 
 
-def draw(city: Population, day: str, seed: int, round_: float = ROUND, *, flexible: bool = False) -> BalancePlan:
-    """The plan of a city. `flexible`: what can wait or store is a device of its own. Raises LocalError when there are
-    no profiles for the day, or a round lasts no time."""
+def draw(
+    city: Population, day: str, seed: int, round_: float = ROUND, *, flexible: bool = False, overstate: float = 0.0
+) -> BalancePlan:
+    """The plan of a city. `flexible`: what can wait or store is a device of its own. `overstate`: so large a share of
+    those that give anything announces more. Raises LocalError when there are no profiles for the day, a round lasts no
+    time, or the share is nobody."""
     if not 0.02 <= round_ <= 10:
         raise LocalError(f"a round lasts 0.02 to 10 s: {round_:g}")
     by_scope = offers(city, day, jitter=lambda scope: Jitter.draw(seed, scope))
@@ -113,7 +125,8 @@ def draw(city: Population, day: str, seed: int, round_: float = ROUND, *, flexib
     )
     places: dict[str, str] = {meter.device: meter.scope for meter in city.meters()}
     places |= {appliance.device: appliance.scope for appliance in city.appliances()}
-    return BalancePlan(instance, build(instance), Pace(round=round_), places, dict(kinds), apart)
+    false = overstating(instance, overstate, Random(f"overstate/{seed}")) if overstate else frozenset()
+    return BalancePlan(instance, build(instance), Pace(round=round_), places, dict(kinds), apart, false)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from gossip_ws.security.verifier import TrustVerifier
 from gossip_ws.services.balancing import Reported, Residual, balance_service
 
 ENROLMENTS: Final = "enrolments"
-ANNOUNCED: Final = frozenset({f"{BALANCE}:Announce", f"{BALANCE}:Gather"})
+ANNOUNCED: Final = frozenset({f"{BALANCE}:Announce", f"{BALANCE}:Metered", f"{BALANCE}:Gather"})
 DAY: Final = 86_400
 """Seconds for which the city's devices are enrolled."""
 PATIENCE: Final = 100
@@ -61,15 +61,16 @@ def bystander(_: Gossip) -> HostedService:
 
 
 def prepare(plan: BalancePlan, folder: Path, operator: PrivateKey) -> None:
-    """Make the key of every device that agrees and have the operator enrol it, in `folder`. Raises LocalError when that
-    cannot be."""
+    """Make the key of every device that agrees and that of its meter, and have the operator enrol them, in `folder`.
+    Raises LocalError when that cannot be."""
     now = int(time.time())
     found = []
     for device in plan.instance.devices:
-        key = PrivateKey.generate()
+        key, meter = PrivateKey.generate(), PrivateKey.generate()
         key.save(_file(folder, device.id, "pem"))
-        place = plan.places[device.id]
-        found.append(enrol(operator, device.id, key.public, place, now - DAY, now + DAY, bus=device.bus))
+        meter.save(_file(folder, device.id, "meter.pem"))
+        place, since, until = plan.places[device.id], now - DAY, now + DAY
+        found.append(enrol(operator, device.id, key.public, place, since, until, bus=device.bus, meter=meter.public))
     save(folder / ENROLMENTS, Enrolments(found))
 
 
@@ -97,9 +98,10 @@ class Balancers:
         self._roll = Roll(
             {device: enrolment.key.verifies for device, enrolment in enrolled.items()},
             {device: enrolment.bus for device, enrolment in enrolled.items() if enrolment.bus is not None},
+            {device: enrolment.meter.verifies for device, enrolment in enrolled.items() if enrolment.meter is not None},
         )
         self.announcers = tuple(Originator(enrolment.key, ANNOUNCED) for enrolment in enrolled.values())
-        """Every device that is enrolled may announce by gossip, and gather by a pull."""
+        """Every device that is enrolled may announce by gossip, also what its meter says, and gather by a pull."""
         self._balancers: dict[str, Balancer] = {}
         self._ledgers: list[Ledger] = []
         self._day = 0
@@ -120,6 +122,7 @@ class Balancers:
             place=lambda other: self._plan.places.get(other, ""),
             types=() if any(device.ability for device in self._plan.instance.devices) else (role_type(Role.METER),),
             sign=self._key(device).sign,
+            meter=self._key(device, "meter.pem").sign,
             roll=self._roll,
         )
         self._balancers[device] = balancer
@@ -137,6 +140,23 @@ class Balancers:
                 balancer.change(self._day, *self._plan.offers[device])
             else:
                 balancer.start(self._day, *self._plan.offers[device])
+
+    def metered(self, day: str) -> None:
+        """The day is over: all of their meters tell what they have seen."""
+        for device, balancer in self._balancers.items():
+            balancer.metered(int(day), self._plan.seen[device])
+
+    def written(self) -> int:
+        """Records in the logs of all of them."""
+        return sum(len(balancer.log) for balancer in self._balancers.values())
+
+    def scores(self) -> list[tuple[str, int, int, int]]:
+        """(device, day, how much is believed of what it gives, of what it needs), by each neighbour that judges it."""
+        return [
+            (score.device, score.day, score.gives, score.needs)
+            for balancer in self._balancers.values()
+            for score in balancer.scores.values()
+        ]
 
     def double(self, *devices: str) -> None:
         """From now on these, as far as they are here, do twice what is on their schedule."""
@@ -174,6 +194,9 @@ class Balancers:
         """What a process is told of them, by name."""
         return {
             "balance": self.start,
+            "metered": self.metered,
+            "scores": self.scores,
+            "written": self.written,
             "double": self.double,
             "leave": self.leave,
             "regroup": self.regroup,
@@ -194,8 +217,8 @@ class Balancers:
             total.update(balancer.counters)
         return total
 
-    def _key(self, device: str) -> PrivateKey:
-        return PrivateKey.load(_file(self._folder, device, "pem"))
+    def _key(self, device: str, kind: str = "pem") -> PrivateKey:
+        return PrivateKey.load(_file(self._folder, device, kind))
 
     def close(self) -> None:
         for balancer in self._balancers.values():

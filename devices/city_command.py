@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-from gossip_ws.devices.city import DAY, GRID, PRICES, TIERS, City, CityPlan, CityReport, PullReport
+from gossip_ws.devices.city import DAY, DAYS, GRID, MOST_DAYS, PRICES, TIERS, City, CityPlan, CityReport, PullReport
 from gossip_ws.devices.city_balance import DAY as BALANCED
 from gossip_ws.devices.city_balance import ROUND
 from gossip_ws.devices.city_balance_table import lines as balance_lines
+from gossip_ws.devices.city_metering import lines as metering_lines
 from gossip_ws.devices.city_process import CityError
 from gossip_ws.devices.city_routing import EnergyReport
 from gossip_ws.kernel.errors import LocalError
@@ -30,6 +31,7 @@ Example:
   gossip-ws city --meters 60 --routing --prosumers 12 --tick 1
   gossip-ws city --meters 40 --balance --loss 0.1
   gossip-ws city --meters 20 --balance --flexible --json | jq .balance.phases[0].areas[].moved
+  gossip-ws city --meters 40 --balance --overstate 0.3 --days 8
 """
 )
 @click.option("--meters", type=click.IntRange(1), default=540, show_default=True, help="Smart meters in the city.")
@@ -66,6 +68,19 @@ Example:
     show_default=True,
     help="With --balance: seconds that messages take.",
 )
+@click.option(
+    "--overstate",
+    type=float,
+    default=0.0,
+    help="With --balance, and no faults: share of the meters that give anything which announces twice of it.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, MOST_DAYS),
+    default=DAYS,
+    show_default=True,
+    help="With --overstate: so many; each evening the meters tell what they have seen.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def city(as_json: bool, routing: bool, **asked: Any) -> None:
     """Run a city of real devices on this machine: push a tariff, pull the demand.
@@ -75,7 +90,8 @@ def city(as_json: bool, routing: bool, **asked: Any) -> None:
     device that is live and connected has the tariff and each value is exactly the sum over its contributors, with
     everyone else accounted for. With --balance also only if in each of its phases everything was matched that could be
     (with --flexible at least 0.99 of it), the devices' ledgers keep all promises, and what was pulled of each area is
-    what its ledgers say.
+    what its ledgers say. With --overstate if whoever overstates was noticed and nobody else was, the ledgers keep all
+    promises, and less was promised in vain on the last day than on the first.
     """
     show = _Progress(sys.stderr.isatty())
     try:
@@ -138,6 +154,7 @@ def table(report: CityReport) -> str:
         *_legacy(report.legacy),
         *_energy(report.energy),
         *(("", *balance_lines(report.balance)) if report.balance is not None else ()),
+        *(("", *metering_lines(report.metering)) if report.metering is not None else ()),
         "",
         "verdict    " + _verdict(report),
     ]
@@ -175,6 +192,8 @@ def _verdict(report: CityReport) -> str:
     if not report.is_good:
         return "NOT AS IT SHOULD BE"
     agreed = ", all that could be is agreed and no promise broken" if report.balance is not None else ""
+    if report.metering is not None:
+        agreed = ", who overstates is believed less and no promise broken"
     if any(report.faults.values()):
         return "all live and connected have the tariff, every sum is exact over its contributors" + agreed
     return "everyone has the tariff, every sum is exact" + agreed

@@ -97,7 +97,12 @@ class Worker:
         self.balancers: Balancers | None = None
         if assignment.balance:
             plan = balance_plan(
-                self._population, assignment.day, assignment.seed, assignment.round, flexible=assignment.flexible
+                self._population,
+                assignment.day,
+                assignment.seed,
+                assignment.round,
+                flexible=assignment.flexible,
+                overstate=assignment.overstate,
             )
             operator = PublicKey.from_pem(assignment.public_key.encode())
             self.balancers = Balancers(plan, Path(assignment.folder), operator, self._clock)

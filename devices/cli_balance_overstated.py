@@ -7,9 +7,8 @@ from typing import Any
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.conditions import Conditions
-from gossip_ws.consensus.deviance import Deviance, simulated
+from gossip_ws.consensus.deviance import Deviance, overstating, simulated
 from gossip_ws.consensus.instance import Instance
-from gossip_ws.kernel.errors import LocalError
 
 
 class Overstated:
@@ -18,12 +17,9 @@ class Overstated:
     def __init__(
         self, instance: Instance, hierarchy: Hierarchy, conditions: Conditions, share: float, days: int, seed: int
     ) -> None:
-        giving = sorted(device.id for device in instance.devices if max(device.watts) > 0)
-        self.devices = Random(f"overstate/{seed}").sample(giving, round(share * len(giving)))
-        if not self.devices:
-            raise LocalError("--overstate: of so few devices nobody is drawn")
+        self.devices = overstating(instance, share, Random(f"overstate/{seed}"))
         self.plain, self.weighed = (
-            simulated(instance, hierarchy, set(self.devices), conditions, Random(seed), days, weighed=weighed)
+            simulated(instance, hierarchy, self.devices, conditions, Random(seed), days, weighed=weighed)
             for weighed in (False, True)
         )
 
@@ -49,11 +45,11 @@ class Overstated:
             f"{'day':5} {'agreed W':>14} {'given W':>13} {'agreed W':>14} {'given W':>13}",
         ]
         lines += [
-            f"{day:<5} {one.agreed:14,} {one.delivered:13,} {other.agreed:14,} {other.delivered:13,}"
+            f"{day:<5} {one.agreed:14,} {one.given:13,} {other.agreed:14,} {other.given:13,}"
             for day, (one, other) in enumerate(zip(self.plain.days, self.weighed.days, strict=True), 1)
         ]
         return lines
 
 
 def _object(deviance: Deviance) -> list[dict[str, int]]:
-    return [{"agreed": day.agreed, "delivered": day.delivered} for day in deviance.days]
+    return [{"agreed": day.agreed, "delivered": day.given} for day in deviance.days]

@@ -50,12 +50,13 @@ class Reliance:
     """One device's, of its neighbours. `scores`: from before a crash."""
 
     def __init__(self, scores: Iterable[Score] = ()) -> None:
-        self._scores = {score.device: score for score in scores}
+        self.scores = {score.device: score for score in scores}
+        """Of all that were judged, the last one last. Not to be changed from outside."""
         self._announced: dict[str, dict[int, _Announced]] = {}
 
     def score(self, device: str) -> Score:
         """The present one."""
-        return self._scores.get(device, Score(device))
+        return self.scores.get(device, Score(device))
 
     def heard(self, device: str, day: int, rest: Vector) -> Vector:
         """What is believed of what a neighbour says that it has left of the present day (W by period, given positive).
@@ -95,8 +96,8 @@ class Reliance:
         gives = _judged(held.gives, surplus(heard.most), surplus(seen))
         needs = _judged(held.needs, shortage(heard.most), shortage(seen))
         score = Score(device, gives, needs, day)
-        self._scores.pop(device, None)
-        _keep(self._scores, device, score)
+        self.scores.pop(device, None)
+        _keep(self.scores, device, score)
         return score
 
 

@@ -97,7 +97,7 @@ def test_a_day_is_judged_once_and_by_what_was_announced_of_it():
 def test_scores_outlive_who_keeps_them():
     one = Reliance()
     days(one, (1000,), (0,), 4)
-    again = Reliance(one._scores.values())
+    again = Reliance(one.scores.values())
     assert again.score("d") == one.score("d") != Score("d")
     assert again.heard("d", 9, (1000,)) == one.heard("d", 9, (1000,))
     again.heard("d", 3, (1000,))
@@ -161,7 +161,7 @@ def member(device, reliance):
 def test_a_buyer_takes_of_a_neighbour_what_it_believes():
     reliance = Reliance()
     days(reliance, (1000,), (500,), 40)
-    reliance = Reliance([replace(score, device="d9", day=-1) for score in reliance._scores.values()])
+    reliance = Reliance([replace(score, device="d9", day=-1) for score in reliance.scores.values()])
     buyer = member("d8", reliance)
     buyer.receive(Announce(0, 2, (1000,), NEVER), "d9", NOW)
     buyer.receive(Propose("d9/1.0", 0, (1000,), 1), "d9", NOW)
@@ -216,5 +216,5 @@ def test_what_was_displaced_by_false_announcements_is_matched_again_when_they_ar
     )
     assert not any(day.violations for day in (*plain, *weighed))
     assert weighed[0] == plain[0] == plain[-1]
-    assert all(later.delivered > earlier.delivered for earlier, later in zip(weighed, weighed[3::3], strict=False))
-    assert weighed[-1].delivered > plain[-1].delivered
+    assert all(later.given > earlier.given for earlier, later in zip(weighed, weighed[3::3], strict=False))
+    assert weighed[-1].given > plain[-1].given

@@ -187,6 +187,46 @@ def test_what_can_be_moved_agrees_beside_the_meters_through_all_of_that():
         assert discharged > 0
 
 
+def test_who_announces_more_than_it_gives_is_noticed_from_its_metering():
+    done = city("--meters", "12", "--balance", "--overstate", "0.5", "--days", "3", "--round", "0.1", "--json")
+    told, complaint = ended(done, within=400)
+    report = json.loads(told)
+    assert done.returncode == 0, complaint + told
+    assert report["balance"] is None
+    report = report["metering"]
+    assert (report["meters"], report["overstating"]) == (12, 5)
+    assert (report["unnoticed"], report["violations"]) == ([], [])
+    days = report["days"]
+    for day in days:
+        assert 0 < day["given"] <= min(day["agreed"], report["optimum"])
+        # Two neighbours in each nano grid of three.
+        assert (day["heard"], day["others"]) == (24, 1.0)
+    assert 1.0 > days[0]["believed"] > days[1]["believed"] > days[2]["believed"] > 0.5
+    assert days[0]["agreed"] > report["optimum"]
+    vain = [day["agreed"] - day["given"] for day in days]
+    assert vain[0] > vain[1] > vain[2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--overstate", "0.3"),
+        ("--balance", "--overstate", "1.5"),
+        ("--balance", "--overstate", "nan"),
+        ("--balance", "--overstate", "-0.1"),
+        ("--balance", "--overstate", "0.01"),
+        ("--balance", "--overstate", "0.3", "--flexible"),
+        ("--balance", "--overstate", "0.3", "--days", "0"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_overstated_is_bad_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        city_command.city(["--meters", "12", *arguments])
+    assert end.value.code == 2
+    assert "Error: " in capsys.readouterr().err
+
+
 def test_what_is_flexible_is_moved_where_devices_balance(capsys):
     with pytest.raises(SystemExit) as end:
         city_command.city(["--meters", "20", "--flexible"])
