@@ -64,11 +64,14 @@ def test_a_registration_is_given_out_only_after_its_address_answered():
 def test_a_challenge_is_sent_again_and_then_the_entry_forgotten():
     ssc = node("ssc1")
     ssc.register(peer("sm1"), NOW)
-    for attempt in range(2, 6):
+    waits = []
+    for attempt in range(2, 13):
         (sent, timer) = ssc.timer(ChallengeAgain(device("sm1"), attempt), at(attempt))
         assert isinstance(sent.message, Ping)
         assert timer.timer.attempt == attempt + 1
-    assert ssc.timer(ChallengeAgain(device("sm1"), 6), at(9)) == [Dropped("registered address does not answer")]
+        waits.append(timer.delay)
+    assert waits == [0.6, 1.2, 2.4, *[4.8] * 8]
+    assert ssc.timer(ChallengeAgain(device("sm1"), 13), at(43)) == [Dropped("registered address does not answer")]
     assert len(ssc.peers) == 0
 
 

@@ -62,6 +62,13 @@ def test_a_grid_enrols_and_pulls_exactly():
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_everybody_is_in_long_before_the_lease_is_renewed_where_a_third_of_all_datagrams_is_lost(seed):
+    """Who is forgotten because each of its challenges was lost does not learn of it."""
+    devices, _ = grid(World(seed, Weather(loss=0.3)), 3, 12, 2, lease=1e6)
+    assert sum(peer.subtree for peer in devices[0].endpoint.peers) == len(devices) - 1
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_loss_is_repaired_and_sums_stay_exact_over_their_contributors(seed):
     world = World(seed, Weather(loss=0.15))
     devices, services = grid(world, 3, 8, 2)
