@@ -6,7 +6,7 @@ never a promise. Knows no log and no handshake.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -14,10 +14,11 @@ from gossip_ws.consensus.clusters import Cluster, Hierarchy
 from gossip_ws.consensus.config import Pace
 from gossip_ws.consensus.effects import Effect, GatherDue
 from gossip_ws.consensus.loose import HOLDS, RETURNS, STORES, WAITS, Left, together
-from gossip_ws.consensus.messages import NEVER, Line, Report, Served, Signed, Target
+from gossip_ws.consensus.messages import Line, Report, Served, Signed, Target, fared
 from gossip_ws.consensus.plan import Flow, Standing, plan
 from gossip_ws.consensus.share import assign
-from gossip_ws.consensus.vector import Vector, least, minus, plus, shortage, total
+from gossip_ws.consensus.turns import Turn, Turns
+from gossip_ws.consensus.vector import Vector, minus, plus, total
 from gossip_ws.kernel.effects import SetTimer
 
 ARRANGED = 16
@@ -243,8 +244,8 @@ class Desk:
 
     @property
     def served(self) -> Served:
-        """How the child has fared that fared worst."""
-        return min((row.line.served for row in self._rows.values()), default=NEVER)
+        """How the child has fared that fared worst, of those that need anything."""
+        return fared(row.line for row in self._rows.values())
 
     def speaker(self, child: str) -> str:
         """Who speaks for a child; empty when it has not reported."""
@@ -254,11 +255,8 @@ class Desk:
     def buyers(self, watts: Vector, now: float) -> tuple[Target, ...]:
         """Which children share what comes from outside: who has waited longest first."""
         order = sorted(self._rows.values(), key=lambda row: (row.line.served, row.line.child))
-        left, shares = watts, []
-        for row in order:
-            share = least(left, shortage(row.line.rest))
-            left = minus(left, share)
-            shares.append(share)
+        shares = _shares([row.line for row in order], self._below, watts, self.day)
+        left = minus(watts, total(shares, len(watts)))
         for use in (WAITS, STORES):
             open_ = [(number, one) for number, row in enumerate(order) if (one := row.line.left.of(use)) is not None]
             if use == WAITS:
@@ -315,11 +313,35 @@ class Desk:
 def flows_of(hierarchy: Hierarchy, lines: tuple[Line, ...], day: int) -> tuple[Flow, ...]:
     """What follows from a board, for everybody the same. Lines of children that are unknown here count for nothing."""
     standings = [
-        Standing(line.child, hierarchy.place(line.child), line.rest, line.served, line.loose)
+        Standing(
+            line.child,
+            hierarchy.place(line.child),
+            line.rest,
+            line.served,
+            line.loose,
+            line.child in hierarchy.clusters,
+        )
         for line in lines
         if line.child in hierarchy.bus or line.child in hierarchy.clusters
     ]
     return plan(hierarchy.feeder, standings, day)
+
+
+def _shares(lines: Sequence[Line], clusters: Container[str], watts: Vector, day: int) -> list[Vector]:
+    """What each is given of `watts` on its schedule."""
+    turns = Turns([Turn(line.child, line.served, line.child in clusters) for line in lines])
+    shares = [[0] * len(watts) for _ in lines]
+    for period, left in enumerate(watts):
+        buyers = [number for number, line in enumerate(lines) if line.rest[period] < 0] if left else []
+        turns.sort(buyers)
+        for number in buyers:
+            needed = -lines[number].rest[period]
+            some = min(left, needed)
+            if some:
+                shares[number][period] = some
+                left -= some
+                turns.give(number, some, needed, day * len(watts) + period)
+    return [tuple(share) for share in shares]
 
 
 def _sure(left: Left, period: int) -> int:

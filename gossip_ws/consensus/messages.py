@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,6 +116,11 @@ class Line:
     @property
     def left(self) -> Left:
         return Left(self.rest, self.loose)
+
+
+def fared(lines: Iterable[Line]) -> Served:
+    """How that one has fared that fared worst, of those that need anything."""
+    return min((line.served for line in lines if line.left.needs), default=NEVER)
 
 
 @dataclass(frozen=True, slots=True)

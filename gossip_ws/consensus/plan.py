@@ -15,19 +15,21 @@ from gossip_ws.consensus.instance import Feeder
 from gossip_ws.consensus.loose import Left, Movable, could_agree
 from gossip_ws.consensus.messages import NEVER, Served
 from gossip_ws.consensus.spread import spread
+from gossip_ws.consensus.turns import Turn, Turns
 from gossip_ws.consensus.vector import Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A device or a cluster: its bus (a cluster's way out), what it has left, how well it has fared, what it can
-    move."""
+    move. is_many: a cluster."""
 
     name: str
     bus: int
     rest: Vector
     served: Served = NEVER
     loose: Movable = ()
+    is_many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
     if not both:
         return stored
     order, children = _meetings(feeder, standings)
-    served = [standing.served for standing in standings]
+    turns = Turns([Turn(standing.name, standing.served, standing.is_many) for standing in standings])
     at: dict[int, list[int]] = {}
     for number, standing in enumerate(standings):
         at.setdefault(standing.bus, []).append(number)
@@ -76,15 +78,15 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
             if sellers and buyers:
                 if sum(rest[number] for number in (*sellers, *buyers)) < 0:
                     # Not all can be served: who has waited longest comes first.
-                    buyers.sort(key=lambda number: (served[number], standings[number].name))
+                    turns.sort(buyers)
                 _match(sellers, buyers, rest, found, period, periods)
                 sellers = [number for number in sellers if rest[number]]
                 buyers = [number for number in buyers if rest[number]]
             if sellers or buyers:
                 left[bus] = (sellers, buyers)
-        for buyer in [number for number, watts in enumerate(columns[period]) if watts < rest[number]]:
-            before = served[buyer]
-            served[buyer] = Served(max(before.last, day * periods + period), before.times + 1)
+        for buyer, watts in enumerate(columns[period]):
+            if watts < rest[buyer]:
+                turns.give(buyer, rest[buyer] - watts, -watts, day * periods + period)
     return stored + tuple(
         Flow(standings[seller].name, standings[buyer].name, tuple(watts))
         for (seller, buyer), watts in sorted(found.items(), key=lambda one: one[0][::-1])

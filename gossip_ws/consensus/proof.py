@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gossip_ws.consensus.loose import Movable, together
-from gossip_ws.consensus.messages import NEVER, Board, Line, Report, Shown
+from gossip_ws.consensus.messages import Board, Line, Report, Shown, fared
 from gossip_ws.consensus.trust import Roll, Sealed, report_statement, statement
 from gossip_ws.consensus.vector import Vector, total
 
@@ -84,7 +84,7 @@ def _report(report: Report) -> Kind | None:
         return Kind.SUM
     if not _is_within(report.loose, together((line.loose for line in report.lines), len(report.rest))):
         return Kind.SUM
-    if report.served != min((line.served for line in report.lines), default=NEVER):
+    if report.served != fared(report.lines):
         return Kind.SERVED
     return None
 

@@ -43,6 +43,14 @@ def test_within_a_day_they_take_turns():
     assert jain(given.values()) == 1.0
 
 
+def test_a_cluster_has_as_many_turns_as_there_are_in_it():
+    periods = 12
+    many = Standing("cluster", 2, (-8,) * periods, is_many=True)
+    standings = [Standing("pv", 1, (4,) * periods), many, Standing("one", 2, (-4,) * periods)]
+    given = {flow.buyer: sum(flow.watts) for flow in plan(LINE, standings)}
+    assert given == {"cluster": 32, "one": 16}
+
+
 tree = st.lists(st.integers(0, 20), min_size=1, max_size=12).map(
     lambda picks: Feeder(
         (0, *(pick % (n + 1) for n, pick in enumerate(picks))), (0, *(n + 1 for n in range(len(picks))))

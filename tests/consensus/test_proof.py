@@ -54,6 +54,7 @@ def test_what_is_true_is_no_lie():
         # Some of it was arranged since the children reported.
         report([replace(HONEST[0], rest=(3,)), HONEST[1]], (-4,)),
         report(HONEST, (-1,)),
+        report([HONEST[0], signed("d10", (-7,), served=Served(1, 1))], (-2,), Served(1, 1)),
         report([], (0,)),
         seal("d9", "d8", Board(3, NANO, 0, tuple(HONEST)), KEYS.signs["d9"], 9),
     ):
@@ -72,7 +73,9 @@ def test_what_is_true_is_no_lie():
         (report([HONEST[0], replace(HONEST[1], rest=(1,))], (6,)), Kind.MORE),
         (report([HONEST[0], replace(HONEST[1], signed=())], (-2,)), Kind.LINE),
         (report([HONEST[0], replace(HONEST[1], child="d11")], (-2,)), Kind.LINE),
-        (report([HONEST[0], replace(HONEST[1], served=Served(1, 1))], (-2,)), Kind.LINE),
+        (report([HONEST[0], replace(HONEST[1], served=Served(1, 1))], (-2,), Served(1, 1)), Kind.LINE),
+        # Of those that need something, not of those that give, which nobody serves.
+        (report([HONEST[0], signed("d10", (-7,), served=Served(1, 1))], (-2,)), Kind.SERVED),
         (report([HONEST[0], signed("d10", (-7,), speaker="d8")], (-2,)), Kind.LINE),
         (report([HONEST[0], signed("d10", (-7,), cluster=STREET)], (-2,)), Kind.LINE),
         (report([HONEST[0], HONEST[0]], (10,)), Kind.TWICE),

@@ -1,6 +1,7 @@
 """Whole simulated grids: nothing is ever violated, and everything that can be matched is."""
 
 import sys
+from collections import Counter
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -21,6 +22,7 @@ from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.effects import Spread
 from gossip_ws.consensus.instance import Device, Feeder, Instance
 from gossip_ws.consensus.log import agreements
+from gossip_ws.consensus.messages import NEVER, Line, Served, fared
 from gossip_ws.consensus.optimum import jain, matched, transport_ratio
 from gossip_ws.consensus.outcome import delivered
 from gossip_ws.consensus.post import Post
@@ -193,6 +195,25 @@ def test_who_leaves_in_the_middle_ends_what_it_has_begun(seed):
     assert trace.settled
     assert violations(trace.logs, settled=True) == []
     assert any(one.seller in gone or one.buyer in gone for one in agreements(trace.logs))
+
+
+@pytest.mark.parametrize("served", [1, 2, 3, 5])
+def test_equal_consumers_of_several_clusters_are_served_alike(served):
+    devices = [Device(f"c{number}", 2, (-100,) * 24) for number in range(20)]
+    devices.append(Device("pv", 1, (100 * served,) * 24))
+    _, _, made = ran(Instance(Feeder((0, 0, 1), (0, 10, 10)), tuple(devices), 24), days=12)
+    watts = Counter()
+    for one in made:
+        watts[one.buyer] += sum(one.watts)
+    assert jain(list(watts.values())) > 0.95
+    assert len(watts) == 20
+
+
+def test_who_gives_is_not_who_was_served_longest_ago():
+    """A cluster in which somebody gives is no more in need than its consumers are."""
+    lines = (Line("pv", "pv", (5,), NEVER), Line("a", "a", (-5,), Served(3, 1)), Line("b", "b", (-5,), Served(4, 1)))
+    assert fared(lines) == Served(3, 1)
+    assert fared(lines[:1]) == NEVER
 
 
 def test_equal_consumers_are_served_in_turn():
