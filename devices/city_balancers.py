@@ -9,28 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from gossip_ws.consensus.card import Card
 from gossip_ws.consensus.log import Log
-from gossip_ws.consensus.trust import Roll, Sealed
+from gossip_ws.consensus.trust import Roll
 from gossip_ws.consensus.vector import plus, zero
 from gossip_ws.core.peers import Role
 from gossip_ws.devices.balancer import Balancer
+from gossip_ws.devices.bystander import bystander
 from gossip_ws.devices.city_balance import BalancePlan
 from gossip_ws.devices.city_standing import as_told, standing
 from gossip_ws.devices.host import ServiceFactory, role_type
 from gossip_ws.devices.ledger import Ledger, read
-from gossip_ws.kernel.errors import sender_fault
 from gossip_ws.kernel.names import BALANCE
-from gossip_ws.ports import Clock, Gossip, HostedService
+from gossip_ws.ports import Clock
 from gossip_ws.security.authority import Originator
 from gossip_ws.security.enrolment import Enrolments, enrol, load, save
 from gossip_ws.security.keys import PrivateKey, PublicKey
 from gossip_ws.security.verifier import TrustVerifier
-from gossip_ws.services.balancing import Reported, Residual, balance_service
 
 ENROLMENTS: Final = "enrolments"
 ANNOUNCED: Final = frozenset({f"{BALANCE}:Announce", f"{BALANCE}:Metered", f"{BALANCE}:Gather"})
@@ -40,24 +38,6 @@ PATIENCE: Final = 100
 """Rounds that are waited for until a device that leaves has nothing open."""
 _LOOK: Final = 0.02
 """Seconds between two looks at whether anything is open."""
-
-
-class Bystander:
-    """The Balance service's state of a device that has nothing to agree about, but passes on what is asked of all."""
-
-    def told(self, sealed: Sealed, cards: Sequence[Card]) -> None:
-        raise sender_fault("NotForHere", f"said to {sealed.to}", namespace=BALANCE)
-
-    def asked(self, sealed: Sealed) -> Reported | None:
-        return None
-
-    def residual(self, day: int | None) -> Residual | None:
-        return None
-
-
-def bystander(_: Gossip) -> HostedService:
-    """The Balance service of one that stands by."""
-    return balance_service(Bystander())
 
 
 def prepare(plan: BalancePlan, folder: Path, operator: PrivateKey) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from gossip_ws.security.keys import PrivateKey
 from gossip_ws.services.balance_messages import sealed_element
 from gossip_ws.services.balancing import action
 
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/street.py"
 NAMES = [device.id for device in drawn(6, 1).devices]
 LIAR, HONEST, *BUYERS = NAMES
 TRUTH = {LIAR: (600, 0), HONEST: (900, 0), **{buyer: (-700, 0) for buyer in BUYERS}}
@@ -127,3 +130,13 @@ def test_a_device_cannot_speak_for_its_meter_and_a_crash_forgives_nobody(tmp_pat
         assert neighbours.balancers[buyer].scores[LIAR] == Score(LIAR, 875, WHOLE, 0)
 
     played(Neighbours(street(), tmp_path, "127.174", keys=keys, meters=meters), story)
+
+
+def test_the_example_of_a_street_shows_it() -> None:
+    done = subprocess.run([sys.executable, EXAMPLE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, believed, second, less = done.stdout.splitlines()
+    assert 1700 < int(first.split()[2]) <= 2000
+    assert believed.strip() == "the house believes 0.875 of it"
+    assert 1700 < int(second.split()[2]) <= 1750
+    assert less.strip() == "the house believes 0.781 of it"
