@@ -231,7 +231,7 @@ def test_what_is_flexible_is_moved_where_devices_balance(capsys):
     with pytest.raises(SystemExit) as end:
         city_command.city(["--meters", "20", "--flexible"])
     assert end.value.code == 2
-    assert "moved where devices balance" in capsys.readouterr().err
+    assert "where devices balance: say so too" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("--round", "0"), ("--round", "nan"), ("--crash", "0.1"), ("--routing",)])

@@ -212,5 +212,5 @@ def test_a_person_reads_what_was_moved():
 
 
 def test_what_is_flexible_is_moved_where_devices_balance():
-    with pytest.raises(LocalError, match="moved where devices balance"):
+    with pytest.raises(LocalError, match="where devices balance: say so too"):
         CityPlan(flexible=True)
