@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from gossip_ws.consensus.checker import Violation
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.conditions import Conditions
 from gossip_ws.consensus.deviance import Deviance, overstating, simulated
@@ -26,7 +27,11 @@ class Overstated:
     @property
     def is_bad(self) -> bool:
         """Do any logs break a promise to the other side? What is not given is none: no log knows of it."""
-        return any(day.violations for one in (self.plain, self.weighed) for day in one.days)
+        return bool(self._violations)
+
+    @property
+    def _violations(self) -> list[Violation]:
+        return [found for one in (self.plain, self.weighed) for day in one.days for found in day.violations]
 
     def object(self) -> dict[str, Any]:
         """For --json: W summed over periods."""
@@ -35,6 +40,7 @@ class Overstated:
             "optimum": self.plain.optimum,
             "as announced": _object(self.plain),
             "weighed": _object(self.weighed),
+            "violations": [{"rule": one.rule, "what": one.what} for one in self._violations],
         }
 
     def lines(self) -> list[str]:
@@ -48,7 +54,7 @@ class Overstated:
             f"{day:<5} {one.agreed:14,} {one.given:13,} {other.agreed:14,} {other.given:13,}"
             for day, (one, other) in enumerate(zip(self.plain.days, self.weighed.days, strict=True), 1)
         ]
-        return lines
+        return lines + [f"VIOLATED {one.rule}: {one.what}" for one in self._violations]
 
 
 def _object(deviance: Deviance) -> list[dict[str, int]]:

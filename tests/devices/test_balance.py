@@ -259,6 +259,7 @@ def test_who_overstates_is_believed_less_by_the_day(capsys):
     told = json.loads(said.out)
     assert code == 0
     assert told["overstating"]
+    assert told["violations"] == []
     plain, weighed = told["as announced"], told["weighed"]
     assert plain[0] == weighed[0] == plain[5]
 
