@@ -42,6 +42,9 @@ class Pace:
     """Rounds after an agreement until a device tells what it has left: more may be on its way."""
     flight: float = 4.5
     """Rounds until a child knows of what its cluster's speaker has arranged: by the board, or by who turns to it."""
+    unsettled: float = 10.0
+    """Rounds after a child has found another speaker in which others may still reckon with it: what is arranged for it
+    is asked for, and what has become of it is told soon."""
     forget: float = 72.0
     """Rounds after which what was reported and not renewed is no longer believed."""
     wait: float = 1.5
@@ -59,7 +62,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         waits = (self.round, self.answer, self.listen, self.settle, self.ask, self.gather, self.refresh, self.remind)
-        is_wrong = min(*waits, self.recent, self.flight) <= 0 or self.wait < 0
+        is_wrong = min(*waits, self.recent, self.flight) <= 0 or min(self.wait, self.unsettled) < 0
         bounds = (self.tries, self.open, self.a_day, self.keep)
         if is_wrong or self.forget <= 4 * self.remind or min(bounds) < 1:
             raise LocalError("waits and bounds are positive, and a report outlives the wait for the next")

@@ -27,8 +27,8 @@ ARRANGED = 16
 
 @dataclass(frozen=True, slots=True)
 class _Arranged:
-    """What a child is to give (positive) or take. is_doubted: it has reported since, as if it did not know of it.
-    is_asked: it has to report again, and what it says then is so."""
+    """What a child is to give (positive) or take. is_doubted: it has reported since, as if it did not know of it, or
+    another may have arranged the same. is_asked: it has to report again, and what it says then is so."""
 
     at: float
     watts: Vector
@@ -68,6 +68,10 @@ class Desk:
         self._cluster = cluster.id
         self._level = cluster.level
         self._below = below
+        self._is_first = is_first
+        self._gathered = inf
+        """Until then who reports for the first time is late; later it has reported elsewhere before."""
+        self._unsettled = -inf
         # Who is not the first choice is told again all the time.
         self._keep = (pace.forget if is_first else 4 * pace.refresh) * pace.round
         self._pace = pace
@@ -92,6 +96,9 @@ class Desk:
             return False
         if row is not None and row.rank < rank and now < row.at + 2 * self._pace.refresh * self._pace.round:
             return False
+        is_elsewhere = now >= self._gathered if row is None else row.line.speaker != sender
+        if self._is_first and is_elsewhere:
+            self._unsettled = now + self._pace.unsettled * self._pace.round
         # What is on its way to the child is not in its report yet; what it has less than last time was done.
         told = left = Left(report.rest, report.loose)
         doubted = []
@@ -130,6 +137,8 @@ class Desk:
 
     def board(self, hierarchy: Hierarchy, now: float) -> tuple[tuple[Line, ...], tuple[Flow, ...]]:
         """What the children have left, and what follows from it; the desk reckons with that from now on."""
+        if not self.is_open:
+            self._gathered = now + self._pace.unsettled * self._pace.round
         self.is_open = True
         lines = tuple(row.line for _, row in sorted(self._rows.items()) if row.line.left)
         if lines == self._idle:
@@ -302,7 +311,8 @@ class Desk:
         kept = row.arranged
         if len(kept) >= ARRANGED:
             kept = (replace(kept[1], watts=plus(kept[0].watts, kept[1].watts)), *kept[2:])
-        arranged = (*kept, _Arranged(now, watts))
+        # Whoever spoke for some of the children until now may have shared out the same.
+        arranged = (*kept, _Arranged(now, watts, is_doubted=now < self._unsettled))
         self._rows[child] = _Row(line, row.told, row.number, row.at, row.missed, row.rank, arranged)
 
     @property

@@ -56,6 +56,7 @@ class Reporter:
         self._reminders = 0
         self._timer = 0
         self._due = inf
+        self._unsettled = -inf
 
     def regroup(self, before: Hierarchy, after: Hierarchy) -> None:
         """Others have joined or left below the cluster above: who is believed to speak for it still is, if it may."""
@@ -114,20 +115,32 @@ class Reporter:
         self._timer = 0
         candidates = hierarchy.candidates(self.above)
         before, self._choice = self._choice, 0
+        if before:
+            self._unsettled = now + self._pace.unsettled * self._pace.round
         effects: list[Effect] = [Tell((candidates[0],), self._message(account))]
         if account.left:
             effects += self.later(now, self._patience())
         return effects, candidates[before] if before else ""
 
-    def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str) -> str:
+    def is_unsettled(self, now: float) -> bool:
+        """Has it found another speaker just now? What comes down may be of the one before."""
+        return now < self._unsettled
+
+    def heard(self, hierarchy: Hierarchy, heard: Heard, sender: str, now: float) -> str:
         """The first candidate that answers is believed to speak for the cluster. Returns who is not, or nobody."""
         candidates = hierarchy.candidates(self.above)
-        if heard.number != self._number or sender not in candidates:
+        if sender not in candidates:
             return ""
+        if heard.number != self._number:
+            # Too late to choose it, but it reckons with what it was told.
+            return sender if candidates.index(sender) > self._choice else ""
         self.is_asking = False
         before, found = self._choice, candidates.index(sender)
         self._choice = min(before, found)
-        return candidates[max(before, found)] if before != found else ""
+        if before == found:
+            return ""
+        self._unsettled = now + self._pace.unsettled * self._pace.round
+        return candidates[max(before, found)]
 
     def is_unheard(self, timer: ReportAgain) -> bool:
         """Has nobody answered the report that it is about, and is that the last?"""

@@ -223,7 +223,8 @@ class Speaker:
         desk = self._desks.get(moved.cluster)
         if desk is None or not desk.forget(moved.child, sender):
             return []
-        if not desk.expire(now.monotonic):
+        if not self._is_first(moved.cluster) or not desk.expire(now.monotonic):
+            # One child has found a better choice, so the others do too, or report here again.
             return self.upward.close(moved.cluster)
         return desk.gather(now.monotonic, 0)
 

@@ -6,6 +6,7 @@ What is left is reported where it is news, where the one above reckons otherwise
 from __future__ import annotations
 
 from collections.abc import Container, MutableMapping
+from typing import Final
 
 from gossip_ws.consensus.clusters import Hierarchy
 from gossip_ws.consensus.config import Pace
@@ -19,6 +20,9 @@ from gossip_ws.consensus.reporting import Account, Reporter
 from gossip_ws.consensus.vector import zero
 from gossip_ws.kernel.effects import Dropped
 from gossip_ws.kernel.instant import Instant
+
+AT_ONCE: Final = 0.1
+"""Rounds: what happens at the same time is told together."""
 
 
 class Upward:
@@ -61,7 +65,7 @@ class Upward:
         """A report has been answered."""
         effects: list[Effect] = []
         for reporter in [one for one in self._reporters.values() if one.above == heard.cluster]:
-            other = reporter.heard(self._hierarchy, heard, sender)
+            other = reporter.heard(self._hierarchy, heard, sender, now.monotonic)
             if other:
                 effects += self._move(reporter, other)
         return effects
@@ -129,6 +133,8 @@ class Upward:
             return []
         if reporter.told is None:
             return reporter.later(now.monotonic, self._pace.settle + self._skipped(self._device) + self._pace.ask)
+        if has_written and reporter.is_unsettled(now.monotonic):
+            return reporter.owe(now.monotonic, AT_ONCE)
         # More may be on its way, or not.
         return reporter.later(now.monotonic, self._pace.recent) if has_written else []
 
@@ -146,9 +152,11 @@ class Upward:
         return []
 
     def reckon(self, cluster: str, now: Instant) -> list[Effect]:
-        """What was arranged from above is known above."""
+        """What was arranged from above is known above, unless another speaks there since."""
         if cluster in self._reporters:
             reporter, left = self._reporters[cluster], self._left(cluster)
+            if reporter.is_unsettled(now.monotonic):
+                return reporter.owe(now.monotonic, AT_ONCE)
             reporter.told = left
             return reporter.later(now.monotonic, self._pace.remind) if left else []
         return []

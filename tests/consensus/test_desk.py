@@ -63,6 +63,27 @@ def test_who_has_reported_as_if_it_did_not_know_is_asked_once_it_should_and_beli
     assert one.doubt == inf
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_is_arranged_for_children_that_reported_elsewhere_until_now_is_asked_for(is_first):
+    """Who spoke for them until now may have arranged the same, and a child that goes without need not know of it."""
+    one = desk(is_first=is_first)
+    told(one, "d1", 500, 1.0)
+    shared(one, 2.0)
+    told(one, "d2", -300, 60.0)
+    assert shared(one, 60.5) == [("d1", "d2", 300)]
+    assert one.doubtful(60.5 + PACE.flight) == ([("d1", "d1"), ("d2", "d2")] if is_first else [])
+
+
+def test_what_is_arranged_for_children_that_have_had_one_speaker_for_long_is_not_asked_for():
+    one = desk()
+    told(one, "d1", 500, 1.0)
+    shared(one, 2.0)
+    told(one, "d2", -300, 60.0)
+    at = 60.0 + PACE.unsettled
+    assert shared(one, at) == [("d1", "d2", 300)]
+    assert one.doubt == inf
+
+
 def test_what_was_done_long_ago_is_not_taken_for_what_is_on_its_way():
     one = desk()
     told(one, "d1", 500, 1.0)
