@@ -264,7 +264,7 @@ class Desk:
     def buyers(self, watts: Vector, now: float) -> tuple[Target, ...]:
         """Which children share what comes from outside: who has waited longest first."""
         order = sorted(self._rows.values(), key=lambda row: (row.line.served, row.line.child))
-        shares = _shares([row.line for row in order], self._below, watts, self.day)
+        shares = _shares([row.line for row in order], watts, self.day)
         left = minus(watts, total(shares, len(watts)))
         for use in (WAITS, STORES):
             open_ = [(number, one) for number, row in enumerate(order) if (one := row.line.left.of(use)) is not None]
@@ -323,23 +323,16 @@ class Desk:
 def flows_of(hierarchy: Hierarchy, lines: tuple[Line, ...], day: int) -> tuple[Flow, ...]:
     """What follows from a board, for everybody the same. Lines of children that are unknown here count for nothing."""
     standings = [
-        Standing(
-            line.child,
-            hierarchy.place(line.child),
-            line.rest,
-            line.served,
-            line.loose,
-            line.child in hierarchy.clusters,
-        )
+        Standing(line.child, hierarchy.place(line.child), line.rest, line.served, line.loose)
         for line in lines
         if line.child in hierarchy.bus or line.child in hierarchy.clusters
     ]
     return plan(hierarchy.feeder, standings, day)
 
 
-def _shares(lines: Sequence[Line], clusters: Container[str], watts: Vector, day: int) -> list[Vector]:
+def _shares(lines: Sequence[Line], watts: Vector, day: int) -> list[Vector]:
     """What each is given of `watts` on its schedule."""
-    turns = Turns([Turn(line.child, line.served, line.child in clusters) for line in lines])
+    turns = Turns([Turn(line.child, line.served) for line in lines])
     shares = [[0] * len(watts) for _ in lines]
     for period, left in enumerate(watts):
         buyers = [number for number, line in enumerate(lines) if line.rest[period] < 0] if left else []

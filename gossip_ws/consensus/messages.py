@@ -14,10 +14,13 @@ from gossip_ws.consensus.vector import Vector
 @dataclass(frozen=True, slots=True, order=True)
 class Served:
     """How well a buyer has fared: the last period in which it was given anything (-1: never), counted over all days,
-    and in how many periods it was. The smallest goes first."""
+    and in how many periods it was. The smallest goes first. Of a cluster: that of who fared worst of those that need
+    something; how many these are, and by how many periods later they were given anything, all together."""
 
     last: int = -1
     times: int = 0
+    many: int = 1
+    later: int = 0
 
 
 NEVER: Final = Served()
@@ -119,8 +122,13 @@ class Line:
 
 
 def fared(lines: Iterable[Line]) -> Served:
-    """How that one has fared that fared worst, of those that need anything."""
-    return min((line.served for line in lines if line.left.needs), default=NEVER)
+    """How those have fared that need anything."""
+    found = [line.served for line in lines if line.left.needs]
+    if not found:
+        return NEVER
+    worst, many = min(found), sum(max(1, one.many) for one in found)
+    later = sum(max(1, one.many) * (one.last - worst.last) + max(0, one.later) for one in found)
+    return Served(worst.last, worst.times, many, later)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,13 @@ from gossip_ws.consensus.vector import Vector
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A device or a cluster: its bus (a cluster's way out), what it has left, how well it has fared, what it can
-    move. is_many: a cluster."""
+    move."""
 
     name: str
     bus: int
     rest: Vector
     served: Served = NEVER
     loose: Movable = ()
-    is_many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def plan(feeder: Feeder, standings: Sequence[Standing], day: int = 0) -> tuple[F
     if not both:
         return stored
     order, children = _meetings(feeder, standings)
-    turns = Turns([Turn(standing.name, standing.served, standing.is_many) for standing in standings])
+    turns = Turns([Turn(standing.name, standing.served) for standing in standings])
     at: dict[int, list[int]] = {}
     for number, standing in enumerate(standings):
         at.setdefault(standing.bus, []).append(number)

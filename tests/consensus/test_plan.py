@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -6,6 +7,7 @@ from gossip_ws.consensus.log import Agreement
 from gossip_ws.consensus.messages import Served
 from gossip_ws.consensus.optimum import jain, transport_ratio
 from gossip_ws.consensus.plan import Flow, Standing, plan
+from gossip_ws.consensus.turns import MOST, Turn, Turns
 
 LINE = Feeder((0, 0, 1, 2, 3), (0, 10, 10, 10, 10))
 
@@ -45,10 +47,33 @@ def test_within_a_day_they_take_turns():
 
 def test_a_cluster_has_as_many_turns_as_there_are_in_it():
     periods = 12
-    many = Standing("cluster", 2, (-8,) * periods, is_many=True)
+    many = Standing("cluster", 2, (-8,) * periods, Served(many=2))
     standings = [Standing("pv", 1, (4,) * periods), many, Standing("one", 2, (-4,) * periods)]
     given = {flow.buyer: sum(flow.watts) for flow in plan(LINE, standings)}
     assert given == {"cluster": 32, "one": 16}
+
+
+def test_the_turns_of_a_cluster_come_one_by_one_as_those_in_it_have_waited():
+    """Two in it were served at 2 and at 8, as it says of the first and of all; one beside it at 5."""
+    turns = Turns([Turn("cluster", Served(2, 1, 2, 6)), Turn("one", Served(5, 1))])
+    order = []
+    for at in range(10, 16):
+        numbers = [0, 1]
+        turns.sort(numbers)
+        order.append(numbers[0])
+        turns.give(numbers[0], 4, 8 if numbers[0] == 0 else 4, at)
+    assert order == [0, 1, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("served", [Served(-1, 0, 1 << 62, 1 << 62), Served(5, 1, -7, -9), Served(9, 1, 2, 1 << 40)])
+def test_what_nobody_can_have_fared_costs_nothing(served):
+    turns = Turns([Turn("liar", served), Turn("one", Served(3, 1))])
+    for at in range(4, 200):
+        numbers = [0, 1]
+        turns.sort(numbers)
+        turns.give(numbers[0], 1, 1, at)
+    assert turns._waiting.keys() <= {0}
+    assert all(len(waiting) <= MOST for waiting in turns._waiting.values())
 
 
 tree = st.lists(st.integers(0, 20), min_size=1, max_size=12).map(

@@ -212,7 +212,10 @@ def test_equal_consumers_of_several_clusters_are_served_alike(served):
 def test_who_gives_is_not_who_was_served_longest_ago():
     """A cluster in which somebody gives is no more in need than its consumers are."""
     lines = (Line("pv", "pv", (5,), NEVER), Line("a", "a", (-5,), Served(3, 1)), Line("b", "b", (-5,), Served(4, 1)))
-    assert fared(lines) == Served(3, 1)
+    assert fared(lines) == Served(3, 1, 2, 1)
+    # Of clusters of such: one of three was served at 5, 6 and 7.
+    cluster = Line("street", "d", (-9,), Served(5, 2, 3, 3))
+    assert fared((*lines, cluster)) == Served(3, 1, 5, 1 + 2 + 3 + 4)
     assert fared(lines[:1]) == NEVER
 
 
